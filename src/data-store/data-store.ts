@@ -1,0 +1,88 @@
+import type { BlobRecord, VolumeRecord } from '../model/blob.ts';
+import type { ErasureCode } from '../model/erasure-code.ts';
+
+/**
+ * Where payload bytes live: striped, erasure-coded volumes over the disks. It knows nothing of buckets and keys; what
+ * it must be able to tell a shards-only recovery comes as an opaque `descriptor`.
+ */
+export interface DataStore {
+  /** Takes over the volumes the journal knows: seals those of earlier runs, quarantines unknown files, finishes drops. */
+  start(): Promise<void>;
+  /** Flushes what was acknowledged to nobody, stops background work. Bounded even with a hung disk. */
+  stop(): Promise<void>;
+
+  /** Bodies up to this size go through `writeSmall`. */
+  readonly smallBlobLimitBytes: number;
+  /**
+   * Packs the body with others that wait now into one stripe. Resolves when every disk of its volume has synced it.
+   * `body` must not change until then. `descriptor` goes into the stripe's directory. An empty body is allowed
+   * (manifests of Complete and Copy): it has a footprint but no extents to read.
+   * @throws StoreError QuorumLost | DiskFull | Overloaded | NotReady
+   */
+  writeSmall(body: Buffer, descriptor: Buffer): Promise<PinnedBlob>;
+  /** A body that streams. Throttles by the promise of `write` (one global budget of buffers). */
+  openWriter(options: BlobWriterOptions): Promise<BlobWriter>;
+  /**
+   * Bytes [start, start + length) of a blob, in order, each piece verified. Reads around missing, slow or corrupt
+   * shards and queues what it found for repair. Pins the volumes until the iterator ends.
+   * @throws StoreError TooFewShards (an honest failure, also in mid-stream) | BlobGone (volume dropped: look up again)
+   */
+  read(blob: Pick<BlobRecord, 'blobId' | 'sizeBytes' | 'layout'>, range: ByteRange): AsyncIterable<DataPiece>;
+
+  /** The code of volumes opened now; narrower than configured while disks are lost. `undefined`: writes get 503. */
+  writeCode(): ErasureCode | undefined;
+  /** Volumes in which nothing may be collected now: open ones, pinned by readers, writers or un-committed blobs. */
+  pinnedVolumeIds(): ReadonlySet<number>;
+  /** Removes the files of a volume the journal has dropped; returns the disks that confirmed. */
+  removeVolumeFiles(volume: VolumeRecord): Promise<string[]>;
+  /** Damage seen since the last call, at most once per shard; the healing layer records it. */
+  takeDamage(): DamagedShard[];
+  /** Per disk: bytes of its shard files by state of the volume. */
+  diskUsage(): Promise<Map<string, { volumeBytes: number; preallocatedBytes: number; quarantinedBytes: number }>>;
+}
+
+export interface ByteRange {
+  start: number;
+  length: number;
+}
+
+/** Verified bytes; `release` returns the buffer to its pool: not touched after that. Call it exactly once. */
+export interface DataPiece {
+  readonly bytes: Buffer;
+  release(): void;
+}
+
+/** Written and synced but named by nobody yet. `unpin` after the commit or its failure, exactly once; un-named bytes are then reclaimable. */
+export interface PinnedBlob {
+  readonly blob: BlobRecord;
+  unpin(): void;
+}
+
+export interface BlobWriterOptions {
+  /** Exact size when known: 64 MiB and more may get a volume of its own. */
+  sizeBytes?: number;
+  /**
+   * Sees every byte, in order, as the stripe buffer fills, before the buffer is reused; the returned promise delays
+   * the reuse. `view` lies in a SharedArrayBuffer, so that workers can hash it without a copy.
+   */
+  observe?: (view: Buffer) => Promise<void> | undefined;
+}
+
+export interface BlobWriter {
+  /** Copies `chunk`; resolves when there is room for more. Rejects once a write has failed for good. */
+  write(chunk: Buffer): Promise<void>;
+  /** Flushes, syncs and returns the blob. `descriptor` goes into the last stripe's directory. */
+  finish(descriptor: Buffer): Promise<PinnedBlob>;
+  /** Gives up; bytes already written are garbage. Idempotent, also after a failure. */
+  abort(): Promise<void>;
+}
+
+export interface DamagedShard {
+  volumeId: number;
+  diskId: string;
+  shardIndex: number;
+  /** Offset in the shard file. */
+  offset: number;
+  kind: 'missing' | 'corrupt' | 'unreadable';
+  seenAtMs: number;
+}

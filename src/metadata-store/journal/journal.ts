@@ -1,0 +1,73 @@
+/**
+ * The journal: the truth of the metadata. An ordered chain of frames on every journal disk; Flexible Paxos with one
+ * proposer (design §5): write quorum m + 1, read quorum n − m, an epoch per start. It knows nothing of what a payload
+ * means. `docs/decisions/` holds the protocol; `test/crash/journal-model.test.ts` checks it exhaustively for small n.
+ */
+export interface Journal {
+  /**
+   * Reads all present disks, takes the union along the newest epoch's chain, reserves and opens a new epoch, levels
+   * what is cheap to level. Resolves when the base is acknowledged.
+   * @throws StoreError QuorumLost (fewer than n − m readable journals) | JournalCorrupt | FormatRefused
+   */
+  start(progress: (fraction: number) => void): Promise<void>;
+  stop(): Promise<void>;
+
+  readonly epoch: number;
+  /** Last acknowledged frame. */
+  readonly acknowledged: JournalPosition;
+  /**
+   * Appends one frame; one at a time. Resolves when m + 1 disks have synced it.
+   * @throws StoreError Undecided: synced on fewer; nothing may be answered before `reopen` | QuorumLost: nothing was written anywhere.
+   */
+  append(payload: Buffer): Promise<JournalPosition>;
+  /**
+   * After Undecided: opens a new epoch over the disks that are usable now. Afterwards `acknowledged` tells whether the
+   * undecided frame was adopted. @throws StoreError QuorumLost while it cannot; call again later.
+   */
+  reopen(): Promise<void>;
+  /** Acknowledged frames strictly after `after`, in order. `undefined`: from the oldest kept. */
+  frames(after: JournalPosition | undefined): AsyncIterable<JournalFrame>;
+  /** Is this position on the chain and acknowledged, and are all later frames still kept? Then the index may be believed. */
+  canReplayFrom(position: JournalPosition): Promise<boolean>;
+  /** Bytes of frames kept on one disk since the newest checkpoint. */
+  readonly bytesSinceCheckpoint: number;
+
+  /** Acknowledged checkpoints with at least one readable holder, newest first. */
+  checkpoints(): readonly CheckpointFacts[];
+  /** Copies `sourceFile` (a finished snapshot at `position`, outside the disks) to ≥ m + 1 disks, reads it back, keeps two, cuts the journal back to the older. */
+  installCheckpoint(sourceFile: string, position: JournalPosition): Promise<void>;
+  /** Verified copy of a checkpoint into a file outside the disks. Tries every holder. */
+  restoreCheckpoint(
+    checkpoint: CheckpointFacts,
+    targetFile: string,
+    progress: (fraction: number) => void,
+  ): Promise<void>;
+
+  status(): JournalDiskStatus[];
+}
+
+export interface JournalPosition {
+  readonly epoch: number;
+  readonly sequence: number;
+  /** Of the frame; binds the whole chain before it. */
+  readonly hash: Buffer;
+}
+
+export interface JournalFrame {
+  readonly position: JournalPosition;
+  readonly payload: Buffer;
+}
+
+export interface CheckpointFacts {
+  readonly position: JournalPosition;
+  readonly sizeBytes: number;
+  readonly createdAtMs: number;
+  readonly holderDiskIds: readonly string[];
+}
+
+export interface JournalDiskStatus {
+  diskId: string;
+  isLevel: boolean;
+  journalBytes: number;
+  checkpointBytes: number;
+}

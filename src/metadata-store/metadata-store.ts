@@ -1,0 +1,219 @@
+import type { BlobFootprint, BlobRecord, VolumeRecord } from '../model/blob.ts';
+import type {
+  BucketRecord,
+  ListedObject,
+  ObjectAttributes,
+  ObjectRecord,
+  Owner,
+  PartRecord,
+  UploadRecord,
+} from '../model/object-record.ts';
+
+/**
+ * What every metadata engine must do; `test/conformance/metadata-store.ts` is run over each. Calls carry plain data:
+ * no closures, no statement handles. A mutation resolves when it is acknowledged (synced on m + 1 disks) and visible to
+ * every later read; reads never see what is not acknowledged. Preconditions are evaluated inside the commit.
+ *
+ * Expected outcomes are thrown as S3Error (NoSuchBucket, PreconditionFailed, BucketNotEmpty, NoSuchUpload …), failures
+ * of the environment as StoreError (NotReady, QuorumLost, Undecided, IndexFailed; BlobGone when a mutation names a blob
+ * or a volume that is no longer live).
+ */
+export interface MetadataStore {
+  /** Recovers: finishes before the first S3 request is served. */
+  start(progress: (progress: RecoveryProgress) => void): Promise<void>;
+  stop(): Promise<void>;
+
+  commit<M extends Mutation>(mutation: M): Promise<MutationResult<M>>;
+
+  // buckets
+  getBucket(name: string): Promise<BucketRecord | undefined>;
+  /** Ascending by name (bytes), after `startAfter`, at most `limit`. */
+  listBuckets(query: { accountId: string; prefix: string; startAfter: string; limit: number }): Promise<BucketRecord[]>;
+  bucketUsage(bucketId: number): Promise<{ objectCount: number; sizeBytes: number }>;
+
+  // objects
+  /** The current version, or the named one; a delete marker is returned as such. */
+  getObject(query: { bucketId: number; key: string; versionId?: string }): Promise<ObjectRecord | undefined>;
+  listObjects(query: ListObjectsQuery): Promise<ListObjectsPage>;
+
+  // multipart uploads
+  getUpload(query: { bucketId: number; key: string; uploadId: string }): Promise<UploadRecord | undefined>;
+  listUploads(query: ListUploadsQuery): Promise<ListUploadsPage>;
+  listParts(query: { uploadId: string; afterPartNumber: number; limit: number }): Promise<PartRecord[]>;
+
+  // documents: bucket configurations, sealed credentials, settings
+  getDocument(address: DocumentAddress): Promise<Buffer | undefined>;
+  listDocuments(collection: string): Promise<{ id: string; body: Buffer }[]>;
+
+  // volumes and blobs, for the data store's ledger and the collector
+  epoch(): number;
+  nextIdentifier(): number;
+  listVolumes(): Promise<VolumeRecord[]>;
+  /** Live blobs that have bytes in the volume, ascending by id, after `afterBlobId`. */
+  listBlobsInVolume(query: { volumeId: number; afterBlobId: number; limit: number }): Promise<BlobRecord[]>;
+  listDamage(limit: number): Promise<DamageRecord[]>;
+
+  status(): Promise<MetadataStatus>;
+}
+
+export interface RecoveryProgress {
+  phase: 'reading-journals' | 'opening-epoch' | 'levelling' | 'restoring-checkpoint' | 'replaying' | 'ready';
+  /** 0 to 1. */
+  fraction: number;
+  detail?: string;
+}
+
+/** Where a body lies: written just now, or a blob that is live already (Copy, Complete). */
+export type BlobUse = { newBlob: BlobRecord } | { existingBlobId: number };
+
+/**
+ * Preconditions on the current version of the key. ETags without quotes; `'*'` matches any existing object.
+ * ifMatch and the key is missing: NoSuchKey; not equal: PreconditionFailed. ifNoneMatch matches: PreconditionFailed.
+ * A delete marker counts as missing.
+ */
+export interface WritePreconditions {
+  ifMatch?: readonly string[];
+  ifNoneMatch?: readonly string[];
+  ifMatchLastModifiedMs?: number;
+  ifMatchSizeBytes?: number;
+}
+
+export type Mutation =
+  | { type: 'CreateBucket'; name: string; owner: Owner; region: string; createdAtMs: number } // BucketAlreadyExists | BucketAlreadyOwnedByYou
+  | { type: 'DeleteBucket'; bucketId: number } // NoSuchBucket | BucketNotEmpty (objects, versions or uploads in progress do count as S3 counts them)
+  | {
+      type: 'PutObject';
+      bucketId: number;
+      key: string;
+      owner: Owner;
+      attributes: ObjectAttributes;
+      blobs: readonly BlobUse[];
+      lastModifiedMs: number;
+      preconditions?: WritePreconditions;
+    } // NoSuchBucket | NoSuchKey | PreconditionFailed | BlobGone
+  | { type: 'DeleteObject'; bucketId: number; key: string; preconditions?: WritePreconditions; atMs: number }
+  | { type: 'CreateMultipartUpload'; upload: UploadRecord }
+  | {
+      type: 'PutPart';
+      bucketId: number;
+      key: string;
+      uploadId: string;
+      part: Omit<PartRecord, 'blobs'>;
+      blobs: readonly BlobUse[];
+    } // NoSuchUpload
+  | {
+      type: 'CompleteMultipartUpload';
+      bucketId: number;
+      key: string;
+      uploadId: string;
+      /** As listed by the client, ascending; each must still have this ETag: InvalidPart. */
+      parts: readonly { partNumber: number; etag: string }[];
+      attributes: ObjectAttributes;
+      manifest?: BlobRecord;
+      lastModifiedMs: number;
+      preconditions?: WritePreconditions;
+    } // NoSuchUpload | InvalidPart | PreconditionFailed. A retry after success answers as the first did (remembered for a day).
+  | { type: 'AbortMultipartUpload'; bucketId: number; key: string; uploadId: string } // NoSuchUpload
+  | { type: 'PutDocument'; address: DocumentAddress; body: Buffer }
+  | { type: 'DeleteDocument'; address: DocumentAddress }
+  | {
+      type: 'OpenVolume';
+      volume: Pick<VolumeRecord, 'volumeId' | 'k' | 'm' | 'diskIds' | 'purpose' | 'shardSizeBytes'>;
+    }
+  | { type: 'SealVolume'; volumeId: number; lengthBytes: number }
+  | { type: 'DropVolume'; volumeId: number } // result false while a live blob names it
+  | { type: 'ConfirmDrop'; volumeId: number; diskIds: readonly string[] }
+  /** Collector: each move is a compare-and-swap of one blob's location; moves whose blob changed or died are skipped. */
+  | {
+      type: 'MoveBlobs';
+      moves: readonly { blobId: number; fromLayout: Buffer; toLayout: Buffer; toFootprint: readonly BlobFootprint[] }[];
+    }
+  | { type: 'RecordDamage'; damage: readonly DamageRecord[] }
+  | { type: 'ClearDamage'; damage: readonly Pick<DamageRecord, 'volumeId' | 'diskId' | 'offset'>[] };
+
+export type MutationResult<M extends Mutation> = M extends { type: 'CreateBucket' }
+  ? BucketRecord
+  : M extends { type: 'PutObject' }
+    ? WrittenVersion
+    : M extends { type: 'CompleteMultipartUpload' }
+      ? WrittenVersion
+      : M extends { type: 'DeleteObject' }
+        ? { deletedVersionId?: string; isDeleteMarker: boolean }
+        : M extends { type: 'DropVolume' }
+          ? boolean
+          : M extends { type: 'MoveBlobs' }
+            ? { movedBlobIds: number[] }
+            : void;
+
+export interface WrittenVersion {
+  versionId: string;
+  order: number;
+  etag: string;
+  lastModifiedMs: number;
+}
+
+export interface DocumentAddress {
+  /** E.g. `credentials`, `cluster`, `bucket-policy`. */
+  collection: string;
+  /** A bucket id or a name within the collection. */
+  id: string;
+}
+
+export interface DamageRecord {
+  volumeId: number;
+  diskId: string;
+  shardIndex: number;
+  offset: number;
+  kind: 'missing' | 'corrupt' | 'unreadable';
+  seenAtMs: number;
+}
+
+export interface ListObjectsQuery {
+  bucketId: number;
+  prefix: string;
+  /** Empty: none. May be longer than one character. */
+  delimiter: string;
+  /** Keys and common prefixes strictly after this one, by UTF-8 bytes. A common prefix is skipped when it is not greater than `startAfter`. */
+  startAfter: string;
+  /** Keys and common prefixes together. */
+  limit: number;
+}
+
+export interface ListObjectsPage {
+  /** Ascending by UTF-8 bytes. */
+  objects: ListedObject[];
+  commonPrefixes: string[];
+  isTruncated: boolean;
+  /** The last key or common prefix of this page, by byte order; where the next page starts after. */
+  lastEntry: string | undefined;
+}
+
+export interface ListUploadsQuery {
+  bucketId: number;
+  prefix: string;
+  delimiter: string;
+  keyMarker: string;
+  uploadIdMarker: string;
+  limit: number;
+}
+
+export interface ListUploadsPage {
+  uploads: UploadRecord[];
+  commonPrefixes: string[];
+  isTruncated: boolean;
+  nextKeyMarker: string | undefined;
+  nextUploadIdMarker: string | undefined;
+}
+
+export interface MetadataStatus {
+  epoch: number;
+  sequence: number;
+  /** The journal's word on each disk. */
+  disks: { diskId: string; isLevel: boolean; journalBytes: number; checkpointBytes: number }[];
+  checkpoints: { epoch: number; sequence: number; holders: string[]; sizeBytes: number; createdAtMs: number }[];
+  indexBytes: number;
+  bucketCount: number;
+  objectCount: number;
+  uploadCount: number;
+  damageCount: number;
+}

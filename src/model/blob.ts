@@ -1,0 +1,58 @@
+/**
+ * An immutable run of bytes in the data store. The metadata store keeps it as a row with a reference count and treats
+ * `layout` as opaque; only the data store reads it.
+ */
+export interface BlobRecord {
+  /** `makeIdentifier`; never reused. */
+  readonly blobId: number;
+  readonly sizeBytes: number;
+  /** Where the bytes lie: extents with their checksums, in the data store's own encoding (docs/ON-DISK-FORMAT.md). */
+  readonly layout: Buffer;
+  /** Bytes this blob holds in each volume, shard headers and parity excluded: the unit of `liveBytes`. Zero-length blobs have a footprint too. */
+  readonly footprint: readonly BlobFootprint[];
+}
+
+export interface BlobFootprint {
+  readonly volumeId: number;
+  readonly storedBytes: number;
+}
+
+/** What the journal knows of a volume. */
+export interface VolumeRecord {
+  /** `makeIdentifier` with the epoch that opened it. */
+  readonly volumeId: number;
+  readonly k: number;
+  readonly m: number;
+  /** Disk ids; shard file i lies on `diskIds[i]`; length k + m. */
+  readonly diskIds: readonly string[];
+  readonly purpose: 'small' | 'large';
+  /** Data bytes of one shard of a full stripe, a multiple of 4096; for small volumes the largest. */
+  readonly shardSizeBytes: number;
+  readonly state: 'open' | 'sealed' | 'dropped';
+  /** Bytes in each shard file that belong to it; known when sealed. */
+  readonly lengthBytes: number;
+  /** Sum of `storedBytes` of live blobs in it. */
+  readonly liveBytes: number;
+  /** Sum of `storedBytes` ever committed to it. */
+  readonly storedBytes: number;
+  /** For `dropped`: disks that have not yet confirmed that their file is gone. */
+  readonly undroppedDiskIds: readonly string[];
+}
+
+/** What the data store asks of the journal. `server.ts` wires it to the metadata store. */
+export interface VolumeLedger {
+  /** The epoch in which new ids are made. Changes at run time when an undecided batch opens a new one. */
+  epoch(): number;
+  /** A new unique id of the current epoch, for a volume or blob. */
+  nextIdentifier(): number;
+  /** Resolves when acknowledged; before that not a byte is appended. */
+  openVolume(
+    volume: Pick<VolumeRecord, 'volumeId' | 'k' | 'm' | 'diskIds' | 'purpose' | 'shardSizeBytes'>,
+  ): Promise<void>;
+  sealVolume(volumeId: number, lengthBytes: number): Promise<void>;
+  /** Refused (returns false) while a live blob names it. */
+  dropVolume(volumeId: number): Promise<boolean>;
+  /** Remembers that these disks have removed their file of a dropped volume. */
+  confirmDrop(volumeId: number, diskIds: readonly string[]): Promise<void>;
+  listVolumes(): Promise<VolumeRecord[]>;
+}

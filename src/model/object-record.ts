@@ -1,0 +1,108 @@
+import type { BlobRecord } from './blob.ts';
+
+/** S3's Owner, with the account it belongs to. */
+export interface Owner {
+  /** 12 decimal digits. */
+  accountId: string;
+  /** 64 lower-case hex digits: S3's canonical user id. */
+  canonicalId: string;
+  displayName: string;
+}
+
+export type ChecksumAlgorithm =
+  'CRC32' | 'CRC32C' | 'CRC64NVME' | 'SHA1' | 'SHA256' | 'SHA512' | 'MD5' | 'XXHASH64' | 'XXHASH3' | 'XXHASH128';
+export type ChecksumType = 'FULL_OBJECT' | 'COMPOSITE';
+
+export interface ObjectChecksum {
+  algorithm: ChecksumAlgorithm;
+  type: ChecksumType;
+  /** Base64 as S3 sends it, without the `-N` of composite values. */
+  value: string;
+}
+
+export interface BucketRecord {
+  /** Never reused: a bucket deleted and made again has another id and inherits nothing. */
+  bucketId: number;
+  name: string;
+  owner: Owner;
+  region: string;
+  createdAtMs: number;
+}
+
+/** Sent back as they came: Content-Type, Content-Encoding (without aws-chunked), Cache-Control, Expires … lower-case names. */
+export type ObjectHeaders = Readonly<Record<string, string>>;
+
+/** What PutObject, Copy and Complete decide about a version, apart from where its bytes lie. */
+export interface ObjectAttributes {
+  /** Without quotes; multipart: `md5-N`. */
+  etag: string;
+  sizeBytes: number;
+  headers: ObjectHeaders;
+  /** `x-amz-meta-*` without the prefix, lower-case names. */
+  userMetadata: Readonly<Record<string, string>>;
+  storageClass: string;
+  checksum?: ObjectChecksum;
+  /** Object tags, in order. */
+  tags?: readonly { key: string; value: string }[];
+  /** Present on objects made by Complete: ascending part numbers, for `partNumber=` and GetObjectAttributes. */
+  parts?: readonly ObjectPart[];
+}
+
+export interface ObjectPart {
+  partNumber: number;
+  sizeBytes: number;
+  /** Base64, of the object's checksum algorithm. */
+  checksum?: string;
+}
+
+/** One version of a key, as GET and HEAD need it. */
+export interface ObjectRecord extends ObjectAttributes {
+  bucketId: number;
+  key: string;
+  /** `'null'` while the bucket is not versioned. */
+  versionId: string;
+  /** Orders versions of a key; `makeIdentifier`. */
+  order: number;
+  isDeleteMarker: boolean;
+  lastModifiedMs: number;
+  owner: Owner;
+  /** In the order of the bytes of the object; sizes add up to `sizeBytes`. */
+  blobs: readonly BlobRecord[];
+}
+
+/** What LIST shows of a key. */
+export interface ListedObject {
+  key: string;
+  etag: string;
+  sizeBytes: number;
+  lastModifiedMs: number;
+  storageClass: string;
+  checksumAlgorithm?: ChecksumAlgorithm;
+  checksumType?: ChecksumType;
+  owner: Owner;
+}
+
+export interface UploadRecord {
+  /** Random, opaque, unguessable. */
+  uploadId: string;
+  bucketId: number;
+  key: string;
+  initiatedAtMs: number;
+  owner: Owner;
+  initiator: Owner;
+  headers: ObjectHeaders;
+  userMetadata: Readonly<Record<string, string>>;
+  storageClass: string;
+  tags?: readonly { key: string; value: string }[];
+  checksumAlgorithm?: ChecksumAlgorithm;
+  checksumType?: ChecksumType;
+}
+
+export interface PartRecord {
+  partNumber: number;
+  etag: string;
+  sizeBytes: number;
+  lastModifiedMs: number;
+  checksum?: { algorithm: ChecksumAlgorithm; value: string };
+  blobs: readonly BlobRecord[];
+}

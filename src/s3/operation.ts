@@ -1,0 +1,63 @@
+import type { Principal } from '../access/principal.ts';
+import type { Log } from '../observability/log.ts';
+import type { RequestBody } from '../streams/request-body.ts';
+import type { DataPiece } from '../data-store/data-store.ts';
+import type { S3Services } from '../service/services.ts';
+
+/** Where a request points: `https://host/`, `/bucket` or `/bucket/key`. */
+export type OperationTarget = 'service' | 'bucket' | 'object' | 'other';
+
+/** One row of the operation table. See `operation-table.ts` for the rows and the rules. */
+export interface OperationRow {
+  /** AWS's name: `PutObject`. */
+  readonly name: string;
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE' | 'OPTIONS';
+  readonly target: OperationTarget;
+  /** Query parameters that choose it: `uploadId`, or `list-type=2` with a value. */
+  readonly selectors: readonly string[];
+  /** Headers that choose it among rows with equal selectors: `x-amz-copy-source`. */
+  readonly selectingHeaders: readonly string[];
+  /** The IAM action the authorizer is asked for, on the target. No row can omit it. */
+  readonly action: string;
+  /** `none`: a body is read and discarded up to a bound. `xml`: bounded, parsed by the handler. `stream`: object bytes. */
+  readonly body: 'none' | 'xml' | 'stream';
+  /** Most bytes of an `xml` body. */
+  readonly bodyLimitBytes?: number;
+  readonly handler: OperationHandler | 'not-implemented';
+}
+
+export type OperationHandler = (request: S3Request, services: S3Services) => Promise<S3Response>;
+
+/** A request that has been authenticated and authorized. */
+export interface S3Request {
+  readonly requestId: string;
+  readonly operation: OperationRow;
+  readonly method: string;
+  /** Path of the request as the client sent it, for `Resource` in errors. */
+  readonly resource: string;
+  /** Decoded once from the raw target; empty where the target has none. */
+  readonly bucket: string;
+  readonly key: string;
+  /** Decoded query parameters; the first value of a repeated name (security ones were rejected when repeated). Presigned: `x-amz-*` parameters that count as headers are already in `headers`. */
+  readonly query: ReadonlyMap<string, string>;
+  /** Lower-case names; repeated ordinary headers joined by `,`. */
+  readonly headers: ReadonlyMap<string, string>;
+  readonly principal: Principal;
+  /** False for anonymous requests: `response-*` overrides need a signature. */
+  readonly isSigned: boolean;
+  readonly isSecure: boolean;
+  /** The Host header, for absolute Location elements. */
+  readonly host: string;
+  readonly body: RequestBody;
+  /** Aborted when the client is gone or the server stops. */
+  readonly signal: AbortSignal;
+  readonly nowMs: number;
+  readonly log: Log;
+}
+
+export interface S3Response {
+  status: number;
+  /** Lower-case names. Content-Length is set by the pipeline for buffers and must be set here for streams. */
+  headers?: Readonly<Record<string, string | number>>;
+  body?: string | Buffer | AsyncIterable<DataPiece>;
+}
