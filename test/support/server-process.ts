@@ -1,0 +1,186 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { S3Client } from '@aws-sdk/client-s3';
+import { repositoryRoot } from '../repository/tracked-files.ts';
+
+const LAUNCHER = join(repositoryRoot, 'bin/holdfast.cjs');
+
+export interface ServerOptions {
+  diskCount?: number;
+  code?: string;
+  /** More `serve` flags. */
+  flags?: readonly string[];
+  environment?: Readonly<Record<string, string>>;
+}
+
+/** A store in a temporary folder and the real `holdfast serve` process on it. */
+export class TestServer {
+  readonly folder: string;
+  readonly diskPaths: string[];
+  readonly stateDirectory: string;
+  readonly accessKeyId = 'TESTACCESSKEY0000001';
+  readonly secretAccessKey = 'test-secret-access-key-0000000000000001';
+  endpoint = '';
+  adminEndpoint = '';
+  output = '';
+  readonly #options: ServerOptions;
+  #child: ChildProcess | undefined;
+
+  private constructor(options: ServerOptions) {
+    this.#options = options;
+    this.folder = mkdtempSync(join(tmpdir(), 'holdfast-e2e-'));
+    this.diskPaths = Array.from({ length: options.diskCount ?? 6 }, (_, index) =>
+      join(this.folder, `disk${index + 1}`),
+    );
+    this.stateDirectory = join(this.folder, 'state');
+  }
+
+  /** Formats new directories and serves them. */
+  static async create(options: ServerOptions = {}): Promise<TestServer> {
+    const server = new TestServer(options);
+    for (const path of server.diskPaths) mkdirSync(path);
+    const formatted = await server.command(
+      'format',
+      '--disks',
+      server.diskPaths.join(' '),
+      '--code',
+      options.code ?? '4+2',
+      '--state',
+      server.stateDirectory,
+    );
+    if (formatted.status !== 0) throw new Error(`format failed: ${formatted.output}`);
+    await server.start();
+    return server;
+  }
+
+  environment(): NodeJS.ProcessEnv {
+    return {
+      PATH: process.env['PATH'],
+      HOME: this.folder,
+      HOLDFAST_ROOT_ACCESS_KEY_ID: this.accessKeyId,
+      HOLDFAST_ROOT_SECRET_ACCESS_KEY: this.secretAccessKey,
+      ...this.#options.environment,
+    };
+  }
+
+  get processId(): number {
+    return this.#child?.pid ?? -1;
+  }
+
+  /** Runs `holdfast …` to its end. */
+  async command(...args: string[]): Promise<{ status: number | null; stdout: string; output: string }> {
+    const child = spawn(process.execPath, [LAUNCHER, ...args], { env: this.environment() });
+    let stdout = '';
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      stdout += chunk.toString();
+      output += chunk.toString();
+    });
+    child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    const [status] = (await once(child, 'close')) as [number | null];
+    return { status, stdout, output };
+  }
+
+  /** Starts `serve` and waits until it is ready. @throws with its output when it exits or is not ready in time. */
+  async start({ diskPaths = this.diskPaths, readyWithinMs = 20_000 } = {}): Promise<void> {
+    const child = spawn(
+      process.execPath,
+      [
+        LAUNCHER,
+        'serve',
+        '--disks',
+        diskPaths.join(' '),
+        '--state',
+        this.stateDirectory,
+        '--listen',
+        '127.0.0.1:0',
+        '--admin-listen',
+        '127.0.0.1:0',
+        ...(this.#options.flags ?? []),
+      ],
+      { env: this.environment(), stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    this.#child = child;
+    this.endpoint = '';
+    this.adminEndpoint = '';
+    let started = '';
+    const collect = (chunk: Buffer): void => {
+      started += chunk.toString();
+      this.output += chunk.toString();
+      this.endpoint ||= /endpoint\W+(https?:\/\/127\.0\.0\.1:\d+)/i.exec(started)?.[1] ?? '';
+      this.adminEndpoint ||= /admin\W+(https?:\/\/127\.0\.0\.1:\d+)/i.exec(started)?.[1] ?? '';
+    };
+    child.stdout?.on('data', collect);
+    child.stderr?.on('data', collect);
+    const deadline = Date.now() + readyWithinMs;
+    for (;;) {
+      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`server exited: ${started}`);
+      if (this.endpoint !== '') {
+        const ready = await fetch(`${this.endpoint}/-/ready`).catch(() => undefined);
+        await ready?.arrayBuffer();
+        if (ready?.status === 200) return;
+      }
+      if (Date.now() > deadline) {
+        await this.kill();
+        throw new Error(`server not ready: ${started}`);
+      }
+      await delay(20);
+    }
+  }
+
+  /** SIGKILL, and waits until it is gone. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'close');
+    child.kill(signal);
+    await gone;
+  }
+
+  /** SIGTERM; returns the exit status. */
+  async stop(): Promise<number | null> {
+    await this.kill('SIGTERM');
+    return this.#child?.exitCode ?? null;
+  }
+
+  async destroy(): Promise<void> {
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  client(overrides: Partial<ConstructorParameters<typeof S3Client>[0]> = {}): S3Client {
+    return new S3Client({
+      endpoint: this.endpoint,
+      region: 'us-east-1',
+      forcePathStyle: true,
+      maxAttempts: 1,
+      credentials: { accessKeyId: this.accessKeyId, secretAccessKey: this.secretAccessKey },
+      ...overrides,
+    });
+  }
+
+  async statusReport(): Promise<Record<string, unknown>> {
+    const { stdout } = await this.command('status', '--json', '--state', this.stateDirectory);
+    return JSON.parse(stdout) as Record<string, unknown>;
+  }
+}
+
+/** Sum of the sizes of all files below a folder; files may vanish meanwhile. */
+export function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** Polls until `condition` holds. @throws after `withinMs`. */
+export async function eventually(what: string, condition: () => Promise<boolean>, withinMs = 15_000): Promise<void> {
+  const deadline = Date.now() + withinMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
+    await delay(50);
+  }
+}
