@@ -1,0 +1,90 @@
+import type { ErasureCode } from '../model/erasure-code.ts';
+
+/** What `holdfast status --json` prints and `/status` of the admin listener answers. Fields are only ever added. */
+export interface StatusReport {
+  formatVersion: 1;
+  /** `offline`: read from the disks by a command while no server runs. */
+  mode: 'online' | 'offline';
+  version: string;
+  cluster: { id: string; accountId: string | undefined; region: string };
+  readiness: ReadinessReport;
+  /** The code the disks were formatted for, and the one of volumes opened now; undefined: writes are refused. */
+  code: ErasureCode;
+  writeCode: ErasureCode | undefined;
+  /** How many more disks may be lost now without losing an acknowledged byte; -1: some bytes cannot be read now. */
+  marginDiskCount: number;
+  counts: { buckets: number; objects: number; uploads: number };
+  disks: DiskReport[];
+  volumes: {
+    open: number;
+    sealed: number;
+    /** Dropped, but some disk has not confirmed that its file is gone. */
+    dropping: number;
+    /** Payload bytes ever committed to volumes not dropped, and those of them that something still names. */
+    storedBytes: number;
+    liveBytes: number;
+  };
+  journal: { epoch: number; sequence: number };
+  checkpoints: { epoch: number; sequence: number; sizeBytes: number; createdAtMs: number; holders: string[] }[];
+  indexBytes: number;
+  /** Damaged shards waiting for repair. */
+  damagedShardCount: number;
+  collector: CollectorReport | undefined;
+  startedAtMs: number | undefined;
+  endpoints: string[];
+  warnings: Finding[];
+}
+
+export interface ReadinessReport {
+  isReady: boolean;
+  /** `starting`, a recovery phase, `ready` or `stopping`. */
+  phase: string;
+  /** 0 to 100. */
+  percent: number;
+  /** Estimated; undefined while nothing can be said. */
+  timeLeftMs: number | undefined;
+  detail: string | undefined;
+}
+
+export interface DiskReport {
+  index: number;
+  id: string;
+  path: string | undefined;
+  state: string;
+  stateSinceMs: number;
+  stateReason: string | undefined;
+  totalBytes: number;
+  freeBytes: number;
+  reserveBytes: number;
+  acceptsData: boolean;
+  /** Bytes of Holdfast's own files: shard files, journal, checkpoints. */
+  usedBytes: number;
+  /** Estimated share of this disk of the live payload, parity included; dead is what the volumes hold beyond it. */
+  liveBytes: number;
+  deadBytes: number;
+  /** Dead bytes in sealed volumes: the collector can return them now. */
+  reclaimableBytes: number;
+  preallocatedBytes: number;
+  quarantinedBytes: number;
+  journalBytes: number;
+  checkpointBytes: number;
+  isLevel: boolean;
+}
+
+export interface CollectorReport {
+  isRunning: boolean;
+  rateLimitBytesPerSecond: number;
+  movedBytes: number;
+  droppedVolumeCount: number;
+  lastError: string | undefined;
+}
+
+/** Something the operator should know, with the line that repairs it. */
+export interface Finding {
+  /** Stable, kebab-case. */
+  code: string;
+  severity: 'info' | 'warning' | 'error';
+  message: string;
+  /** The command or the change that fixes it. */
+  fix: string | undefined;
+}

@@ -1,0 +1,103 @@
+import type { Finding, ReadinessReport, StatusReport } from '../admin/status-report.ts';
+import type { Config } from '../config/config-schema.ts';
+import type { MetadataStore } from '../metadata-store/metadata-store.ts';
+import type { Clock, Randomness } from '../model/clock.ts';
+import type { ErasureCode } from '../model/erasure-code.ts';
+import type { Log } from '../observability/log.ts';
+
+/**
+ * What the command line asks of the composition root. `server.ts` implements it; commands get it injected by `main.ts`,
+ * so that a test can run every command without a store.
+ */
+export interface Composition {
+  /** Opens nothing yet. */
+  createServer(options: ServerOptions): Server;
+  /**
+   * Writes identity files and first journal records. Resumable: directories of the same, unfinished formatting are
+   * finished; any other non-empty directory is refused. Existing directories only, except that missing ones are created
+   * when `createMissing` (first `npm start`, `format`).
+   * @throws StoreError FormatRefused with a hint
+   */
+  formatStorage(options: FormatOptions): Promise<FormatFacts>;
+  /** Reads identities, journal and index without writing anything and without taking the lock. */
+  readOfflineStatus(options: StorageOptions): Promise<StatusReport>;
+  /**
+   * Opens the metadata store alone, with the lock, for offline changes of credentials.
+   * @throws StoreError FormatRefused | QuorumLost; NotReady when another server holds the lock.
+   */
+  openMetadata(options: StorageOptions): Promise<OpenedMetadata>;
+}
+
+export interface StorageOptions {
+  config: Config;
+  /** Absolute, expanded, in the order given. May name directories that do not exist (lost disks). */
+  diskPaths: readonly string[];
+  log: Log;
+  clock: Clock;
+  randomness: Randomness;
+}
+
+export interface ServerOptions extends StorageOptions {
+  /** Called on every step of recovery, at most a few times a second. */
+  onProgress: (readiness: ReadinessReport) => void;
+}
+
+/** One running server. `start` and `stop` are called once each. */
+export interface Server {
+  /**
+   * Opens the listeners first, then recovers; resolves when S3 requests are served.
+   * @throws StoreError; or an Error whose `code` is EADDRINUSE | EACCES with `address` and `port` of the listener.
+   */
+  start(): Promise<ServerFacts>;
+  /**
+   * Readiness goes off first; then listeners stop accepting, requests finish or are cut, stores close.
+   * Resolves after `deadlineMs` at the latest; `isClean` is false when file calls were still stuck then.
+   */
+  stop(options: { deadlineMs: number }): Promise<{ isClean: boolean }>;
+  status(): Promise<StatusReport>;
+  /** Loads the certificates again; a bad pair keeps the old one and is logged. */
+  reloadTls(): Promise<void>;
+}
+
+export interface ServerFacts {
+  clusterId: string;
+  /** `http://127.0.0.1:9000`, with the port that was really bound. */
+  endpoints: string[];
+  adminEndpoints: string[];
+  region: string;
+  code: ErasureCode;
+  diskCount: number;
+  usableDiskCount: number;
+  /** This start made the account and the root key. */
+  isCreated: boolean;
+  bucketCount: number;
+  objectCount: number;
+  root: RootKeyFacts;
+  warnings: Finding[];
+}
+
+export interface RootKeyFacts {
+  accessKeyId: string;
+  secretAccessKey: string;
+  accountId: string;
+  /** Where the key came from: configuration (environment, file) wins over the stored one. */
+  source: 'configuration' | 'stored';
+}
+
+export interface FormatOptions extends Omit<StorageOptions, 'diskPaths'> {
+  diskPaths: readonly string[];
+  code: ErasureCode;
+  createMissing: boolean;
+}
+
+export interface FormatFacts {
+  clusterId: string;
+  /** An earlier, unfinished formatting was finished. */
+  isResumed: boolean;
+}
+
+export interface OpenedMetadata {
+  clusterId: string;
+  store: MetadataStore;
+  close(): Promise<void>;
+}
