@@ -71,6 +71,11 @@ export interface BlobWriterOptions {
 export interface BlobWriter {
   /** Copies `chunk`; resolves when there is room for more. Rejects once a write has failed for good. */
   write(chunk: Buffer): Promise<void>;
+  /**
+   * Hands what was written and not yet observed to `observe` and resolves when all its promises have. Called once,
+   * after the last `write` and before `finish`, so that digests are compared before the blob is finished.
+   */
+  settle(): Promise<void>;
   /** Flushes, syncs and returns the blob. `descriptor` goes into the last stripe's directory. */
   finish(descriptor: Buffer): Promise<PinnedBlob>;
   /** Gives up; bytes already written are garbage. Idempotent, also after a failure. */
