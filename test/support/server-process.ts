@@ -85,11 +85,21 @@ export class TestServer {
     return { status, stdout, output };
   }
 
-  /** Starts `serve` and waits until it is ready. @throws with its output when it exits or is not ready in time. */
-  async start({ diskPaths = this.diskPaths, readyWithinMs = 20_000 } = {}): Promise<void> {
+  /**
+   * Starts `serve` and waits until it is ready; `prefix` is a program to run it under (strace, unshare).
+   * @throws with its output when it exits or is not ready in time.
+   */
+  async start({
+    diskPaths = this.diskPaths,
+    readyWithinMs = 20_000,
+    prefix = [] as readonly string[],
+    environment = {} as Readonly<Record<string, string>>,
+  } = {}): Promise<void> {
+    const [program = '', ...before] = [...prefix, process.execPath];
     const child = spawn(
-      process.execPath,
+      program,
       [
+        ...before,
         LAUNCHER,
         'serve',
         '--disks',
@@ -102,7 +112,7 @@ export class TestServer {
         '127.0.0.1:0',
         ...(this.#options.flags ?? []),
       ],
-      { env: this.environment(), stdio: ['ignore', 'pipe', 'pipe'] },
+      { env: { ...this.environment(), ...environment }, stdio: ['ignore', 'pipe', 'pipe'] },
     );
     this.#child = child;
     this.endpoint = '';
