@@ -1,7 +1,14 @@
 import { S3Error } from '../../errors/s3-error.ts';
-import type { WritePreconditions } from '../../metadata-store/metadata-store.ts';
 import { etagListMatches, parseEtagList } from './etag-list.ts';
 import { formatHttpDate, parseHttpDate } from './http-date.ts';
+
+/** Conditions of a write as the headers state them; the same shape as the metadata store's `WritePreconditions`. */
+export interface WriteConditions {
+  ifMatch?: readonly string[];
+  ifNoneMatch?: readonly string[];
+  ifMatchLastModifiedMs?: number;
+  ifMatchSizeBytes?: number;
+}
 
 /** What conditional headers are compared with. */
 export interface ConditionTarget {
@@ -80,7 +87,7 @@ function secondOf(value: string | undefined): number | undefined {
  *
  * @throws S3Error InvalidArgument when a header is empty or cannot be read: a condition is never dropped in silence.
  */
-export function readWriteConditions(headers: ReadonlyMap<string, string>): WritePreconditions | undefined {
+export function readWriteConditions(headers: ReadonlyMap<string, string>): WriteConditions | undefined {
   const ifMatch = headers.get('if-match');
   const ifNoneMatch = headers.get('if-none-match');
   const lastModified = headers.get('x-amz-if-match-last-modified-time');
@@ -88,7 +95,7 @@ export function readWriteConditions(headers: ReadonlyMap<string, string>): Write
   if (ifMatch === undefined && ifNoneMatch === undefined && lastModified === undefined && size === undefined) {
     return undefined;
   }
-  const conditions: WritePreconditions = {};
+  const conditions: WriteConditions = {};
   if (ifMatch !== undefined) conditions.ifMatch = requireEtags('If-Match', ifMatch);
   if (ifNoneMatch !== undefined) conditions.ifNoneMatch = requireEtags('If-None-Match', ifNoneMatch);
   if (lastModified !== undefined) {
