@@ -1,0 +1,106 @@
+import type { Clock } from '../../src/model/clock.ts';
+import type { DiskFs } from '../../src/disk/disk-fs.ts';
+import type { Disk, DiskSet, DiskState } from '../../src/disk/disk-set.ts';
+import { isStoreError } from '../../src/errors/store-error.ts';
+
+export interface SimulatedDiskSetOptions {
+  clusterId?: string;
+  clock: Clock;
+  /** In the order of the disk list. State: default `online`. */
+  disks: readonly { id: string; fs: DiskFs; state?: DiskState }[];
+}
+
+/** A disk whose state is what the test says. */
+export class SimulatedDiskOfSet implements Disk {
+  readonly id: string;
+  readonly index: number;
+  fs: DiskFs;
+  state: DiskState;
+  isAboveReserve = true;
+  space = { totalBytes: 2 ** 40, freeBytes: 2 ** 39 };
+  stateSinceMs: number;
+  stateReason: string | undefined;
+
+  constructor(facts: { id: string; index: number; fs: DiskFs; state: DiskState; nowMs: number }) {
+    this.id = facts.id;
+    this.index = facts.index;
+    this.fs = facts.fs;
+    this.state = facts.state;
+    this.stateSinceMs = facts.nowMs;
+  }
+
+  get path(): string | undefined {
+    return this.state === 'missing' ? undefined : `/simulated/${this.id}`;
+  }
+
+  get acceptsData(): boolean {
+    return this.state === 'online' && this.isAboveReserve;
+  }
+}
+
+/**
+ * A disk set that tests steer: nothing is watched. `reportFailure` does what the real one does at once: gone → `missing`,
+ * full → takes no data, anything else → `failed`; and remembers the call.
+ */
+export class SimulatedDiskSet implements DiskSet {
+  readonly clusterId: string;
+  readonly disks: readonly SimulatedDiskOfSet[];
+  readonly failures: { diskId: string; operation: string; error: unknown }[] = [];
+  readonly #clock: Clock;
+  readonly #listeners = new Set<(disk: Disk, before: DiskState) => void>();
+
+  constructor({ clusterId = '00000000-0000-4000-8000-00000000c1d0', clock, disks }: SimulatedDiskSetOptions) {
+    this.clusterId = clusterId;
+    this.#clock = clock;
+    this.disks = disks.map(
+      ({ id, fs, state = 'online' }, index) => new SimulatedDiskOfSet({ id, index, fs, state, nowMs: clock.nowMs() }),
+    );
+  }
+
+  byId(diskId: string): SimulatedDiskOfSet | undefined {
+    return this.disks.find((disk) => disk.id === diskId);
+  }
+
+  reportFailure(diskId: string, failure: { operation: string; error: unknown }): void {
+    this.failures.push({ diskId, ...failure });
+    const disk = this.byId(diskId);
+    if (disk === undefined || disk.state === 'missing') return;
+    if (isStoreError(failure.error, 'DiskFull')) this.setAcceptsData(diskId, false);
+    else this.setState(diskId, isStoreError(failure.error, 'DiskMissing') ? 'missing' : 'failed', failure.operation);
+  }
+
+  markLevel(diskId: string): void {
+    if (this.byId(diskId)?.state === 'returning') this.setState(diskId, 'online', 'level');
+  }
+
+  markBehind(diskId: string, reason: string): void {
+    const state = this.byId(diskId)?.state;
+    if (state === 'online' || state === 'suspect') this.setState(diskId, 'returning', reason);
+  }
+
+  onChange(listener: (disk: Disk, before: DiskState) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  setState(diskId: string, state: DiskState, reason?: string): void {
+    const disk = this.byId(diskId);
+    if (disk === undefined || disk.state === state) return;
+    const before = disk.state;
+    disk.state = state;
+    disk.stateReason = reason;
+    disk.stateSinceMs = this.#clock.nowMs();
+    this.#tell(disk, before);
+  }
+
+  setAcceptsData(diskId: string, isAboveReserve: boolean): void {
+    const disk = this.byId(diskId);
+    if (disk === undefined || disk.isAboveReserve === isAboveReserve) return;
+    disk.isAboveReserve = isAboveReserve;
+    this.#tell(disk, disk.state);
+  }
+
+  #tell(disk: Disk, before: DiskState): void {
+    for (const listener of this.#listeners) listener(disk, before);
+  }
+}
