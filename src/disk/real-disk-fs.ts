@@ -22,6 +22,11 @@ const DIRECTORY_PERMISSIONS = 0o700;
 /** Absent on macOS, where every mode is buffered and synced with `fdatasync` (libuv makes that F_FULLFSYNC there). */
 const O_DIRECT = fs.constants.O_DIRECT as number | undefined;
 
+export interface RootIdentity {
+  device: number;
+  inode: number;
+}
+
 /**
  * The directory `root` of the real file system. Never creates `root`. Deadlines and a cap on calls in flight are
  * `GuardedDiskFs`'s business; here a hung device hangs the call.
@@ -32,10 +37,16 @@ const O_DIRECT = fs.constants.O_DIRECT as number | undefined;
  */
 export class RealDiskFs implements DiskFs {
   readonly root: string;
+  readonly #expectedRoot: RootIdentity | undefined;
   #directIsRefused = O_DIRECT === undefined;
 
-  constructor(root: string) {
+  /**
+   * With `expectedRoot`, names are only made in that very directory: after an unmount the path may name an empty
+   * directory of another file system, which must stay empty and whose files must not count.
+   */
+  constructor(root: string, { expectedRoot }: { expectedRoot?: RootIdentity } = {}) {
     this.root = root;
+    this.#expectedRoot = expectedRoot;
   }
 
   async open(path: string, mode: OpenMode): Promise<DiskFile> {
@@ -82,10 +93,12 @@ export class RealDiskFs implements DiskFs {
   async createDurable(path: string): Promise<void> {
     const absolutePath = this.#absolute(path);
     try {
+      await this.#assertRoot();
       const flags = fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_RDWR;
       const descriptor = await openPath(absolutePath, flags, FILE_PERMISSIONS);
       await syncAndClose(descriptor);
       await this.#syncDirectory(parentOf(path));
+      await this.#assertRoot();
     } catch (error) {
       throw await this.#explain(error, 'create', path);
     }
@@ -94,6 +107,7 @@ export class RealDiskFs implements DiskFs {
   async createDirectoryDurable(path: string): Promise<void> {
     const absolutePath = this.#absolute(path);
     try {
+      await this.#assertRoot();
       try {
         await makeDirectory(absolutePath, DIRECTORY_PERMISSIONS);
       } catch (error) {
@@ -102,6 +116,7 @@ export class RealDiskFs implements DiskFs {
       // Also when it existed: the process that made it may have died before its sync.
       await this.#syncDirectory(path);
       await this.#syncDirectory(parentOf(path));
+      await this.#assertRoot();
     } catch (error) {
       throw await this.#explain(error, 'create directory', path);
     }
@@ -111,9 +126,11 @@ export class RealDiskFs implements DiskFs {
     const from = this.#absolute(temporary);
     const to = this.#absolute(final);
     try {
+      await this.#assertRoot();
       await renamePath(from, to);
       await this.#syncDirectory(parentOf(final));
       if (parentOf(temporary) !== parentOf(final)) await this.#syncDirectory(parentOf(temporary));
+      await this.#assertRoot();
     } catch (error) {
       throw await this.#explain(error, 'publish', final);
     }
@@ -177,6 +194,14 @@ export class RealDiskFs implements DiskFs {
 
   #absoluteOrRoot(path: string): string {
     return path === ROOT_PATH ? this.root : this.#absolute(path);
+  }
+
+  /** Before a change, so that a stranger's directory stays as it is, and after it, so that the change counts. */
+  async #assertRoot(): Promise<void> {
+    if (this.#expectedRoot === undefined) return;
+    const facts = await statPath(this.root);
+    if (facts.ino === this.#expectedRoot.inode && facts.dev === this.#expectedRoot.device) return;
+    throw missingDiskError(this.root, new Error('another directory is at this path'));
   }
 
   async #syncDirectory(path: string): Promise<void> {
