@@ -19,10 +19,16 @@ export interface OperationRow {
   readonly selectingHeaders: readonly string[];
   /** The IAM action the authorizer is asked for, on the target. No row can omit it. */
   readonly action: string;
+  /** Asked for instead of `action` when the request names a `versionId`. */
+  readonly versionAction?: string;
   /** `none`: a body is read and discarded up to a bound. `xml`: bounded, parsed by the handler. `stream`: object bytes. */
   readonly body: 'none' | 'xml' | 'stream';
   /** Most bytes of an `xml` body. */
   readonly bodyLimitBytes?: number;
+  /** Headers and query parameters of AWS's model that the handler acts on; the others it knows are answered 501. */
+  readonly implementedInputs?: readonly string[];
+  /** The row with the same request on the wire that is matched in its place: an older or a directory-bucket name. */
+  readonly sameRequestAs?: string;
   readonly handler: OperationHandler | 'not-implemented';
 }
 
@@ -52,6 +58,8 @@ export interface S3Request {
   /** Aborted when the client is gone or the server stops. */
   readonly signal: AbortSignal;
   readonly nowMs: number;
+  /** Asks the authorizer for more than the row's action: each key of a DeleteObjects. @throws S3Error AccessDenied */
+  authorize(action: string, resource: { bucket: string; key: string }): void;
   readonly log: Log;
 }
 

@@ -1,0 +1,17 @@
+import type { S3Services } from '../../service/services.ts';
+import type { S3Request, S3Response } from '../operation.ts';
+import { ownersAclDocument } from '../xml/access-control-xml.ts';
+import { xmlResponse } from '../xml/xml-response.ts';
+
+/**
+ * Nothing can set an ACL: the object's owner has full control and nobody else has anything.
+ *
+ * @throws S3Error NoSuchBucket | NoSuchKey | NoSuchVersion
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAcl.html
+ */
+export async function getObjectAcl(request: S3Request, services: S3Services): Promise<S3Response> {
+  const bucket = await services.buckets.requireBucket(request.bucket);
+  const versionId = request.query.get('versionId');
+  const object = await services.objects.headObject({ bucket, key: request.key, versionId });
+  return xmlResponse(ownersAclDocument(object.owner));
+}

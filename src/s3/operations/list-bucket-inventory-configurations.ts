@@ -1,0 +1,11 @@
+import { fixedDocument } from '../unset-configuration.ts';
+
+/**
+ * No bucket can have anything else: answers as AWS does while nothing is set.
+ *
+ * @throws S3Error NoSuchBucket
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBucketInventoryConfigurations.html
+ */
+export const listBucketInventoryConfigurations = fixedDocument('ListInventoryConfigurationsResult', {
+  IsTruncated: false,
+});

@@ -1,0 +1,59 @@
+import type { S3Services } from '../../service/services.ts';
+import { checkOptionalAttributes, invalidArgument, readKeyEncoding, readPageLimit } from '../listing-parameters.ts';
+import type { S3Request, S3Response } from '../operation.ts';
+import { commonPrefixesXml, listedObjectsXml } from '../xml/listing-xml.ts';
+import { xmlDocument, xmlOptional, xmlText } from '../xml/write-xml.ts';
+import { xmlResponse } from '../xml/xml-response.ts';
+
+const NULL_VERSION = xmlText('VersionId', 'null') + xmlText('IsLatest', true);
+
+/**
+ * The versions of a bucket. No bucket is versioned, so each key has exactly one, the null version, and the key marker
+ * alone says where a page starts.
+ *
+ * @throws S3Error NoSuchBucket | InvalidArgument
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+ */
+export async function listObjectVersions(request: S3Request, services: S3Services): Promise<S3Response> {
+  const { query } = request;
+  const encoding = readKeyEncoding(query);
+  const maxKeys = readPageLimit(query, 'max-keys');
+  checkOptionalAttributes(request.headers);
+  const prefix = query.get('prefix') ?? '';
+  const delimiter = query.get('delimiter') ?? '';
+  const keyMarker = query.get('key-marker') ?? '';
+  const versionIdMarker = query.get('version-id-marker') ?? '';
+  if (versionIdMarker !== '' && keyMarker === '') {
+    throw invalidArgument(
+      'version-id-marker',
+      versionIdMarker,
+      'A version-id marker cannot be specified without a key marker.',
+    );
+  }
+  const page = await services.listing.listObjects({
+    bucket: request.bucket,
+    prefix,
+    delimiter,
+    startAfter: keyMarker,
+    maxKeys,
+  });
+  const nextKeyMarker = page.isTruncated ? page.lastEntry : undefined;
+  const endsWithKey = nextKeyMarker !== undefined && nextKeyMarker === page.objects.at(-1)?.key;
+  return xmlResponse(
+    xmlDocument(
+      'ListVersionsResult',
+      xmlText('Name', request.bucket) +
+        xmlText('Prefix', encoding.encode(prefix)) +
+        xmlText('KeyMarker', encoding.encode(keyMarker)) +
+        xmlText('VersionIdMarker', versionIdMarker) +
+        xmlOptional('NextKeyMarker', nextKeyMarker === undefined ? undefined : encoding.encode(nextKeyMarker)) +
+        xmlOptional('NextVersionIdMarker', endsWithKey ? 'null' : undefined) +
+        xmlText('MaxKeys', maxKeys) +
+        xmlOptional('Delimiter', delimiter === '' ? undefined : encoding.encode(delimiter)) +
+        xmlOptional('EncodingType', encoding.encodingType) +
+        xmlText('IsTruncated', page.isTruncated) +
+        listedObjectsXml(page.objects, { elementName: 'Version', encoding, withOwner: true, extra: NULL_VERSION }) +
+        commonPrefixesXml(page.commonPrefixes, encoding),
+    ),
+  );
+}
