@@ -24,7 +24,11 @@ export interface StatusReport {
     storedBytes: number;
     liveBytes: number;
   };
-  journal: { epoch: number; sequence: number };
+  journal: {
+    epoch: number;
+    sequence: number;
+    /** Wall clock of the newest record, where it is known. */ lastRecordAtMs: number | undefined;
+  };
   checkpoints: { epoch: number; sequence: number; sizeBytes: number; createdAtMs: number; holders: string[] }[];
   indexBytes: number;
   /** Damaged shards waiting for repair. */

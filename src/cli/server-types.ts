@@ -1,3 +1,5 @@
+import type { RootKey } from '../access/credential-store.ts';
+import type { MasterKey } from '../access/master-key.ts';
 import type { Finding, ReadinessReport, StatusReport } from '../admin/status-report.ts';
 import type { Config } from '../config/config-schema.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
@@ -35,9 +37,25 @@ export interface StorageOptions {
   log: Log;
   clock: Clock;
   randomness: Randomness;
+  secrets: Secrets;
+  /** Absolute; exists. Index, lock and socket go below it. */
+  stateDirectory: string;
+  /** What the state directory remembers: disks of any other cluster are refused. `undefined`: nothing yet. */
+  expectedClusterId: string | undefined;
+}
+
+/** Read from environment and files by the command line; never logged. */
+export interface Secrets {
+  /** `undefined`: the stored root key counts. */
+  rootKey: RootKey | undefined;
+  /** `undefined`: the key file is lost. */
+  masterKey: MasterKey | undefined;
 }
 
 export interface ServerOptions extends StorageOptions {
+  version: string;
+  /** What the brief `doctor` at the start found; `status` shows them with its own. */
+  findings: readonly Finding[];
   /** Called on every step of recovery, at most a few times a second. */
   onProgress: (readiness: ReadinessReport) => void;
 }
@@ -84,8 +102,7 @@ export interface RootKeyFacts {
   source: 'configuration' | 'stored';
 }
 
-export interface FormatOptions extends Omit<StorageOptions, 'diskPaths'> {
-  diskPaths: readonly string[];
+export interface FormatOptions extends Omit<StorageOptions, 'secrets' | 'expectedClusterId'> {
   code: ErasureCode;
   createMissing: boolean;
 }

@@ -10,6 +10,8 @@ export interface ConfigSources {
   env: Readonly<Record<string, string | undefined>>;
   /** Flag name (without `--`) to value; a list for flags that were repeated. */
   flags: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** Stand in for the table's defaults, by key name: `npm start` knows its own disks. */
+  defaults?: Readonly<Record<string, string | readonly string[]>>;
 }
 
 export interface ConfigProblem {
@@ -77,7 +79,7 @@ function chooseSource(
   if (sources.fileValues.has(entry.name)) {
     return { raw: sources.fileValues.get(entry.name), where: `${sources.file?.name ?? ''}: ${entry.name}` };
   }
-  return { raw: entry.key.default, where: entry.name };
+  return { raw: sources.defaults?.[entry.name] ?? entry.key.default, where: entry.name };
 }
 
 /** Leaves of the TOML document by dotted name; unknown ones become problems. */

@@ -1,0 +1,41 @@
+import { pino } from 'pino';
+import { PinoPretty } from 'pino-pretty';
+import type { LogConfig } from '../config/config-schema.ts';
+import type { Log } from '../observability/log.ts';
+
+const STDERR = 2;
+const FLUSH_INTERVAL_MS = 200;
+
+/**
+ * The log goes to standard error, so that standard output carries only what a command says. JSON lines are buffered for
+ * at most 200 ms (`flush` before the process ends); text for people is written at once.
+ */
+export function createLog(config: LogConfig, isTerminal: boolean): { log: Log; flush: () => void } {
+  const options = { level: config.level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  const isPretty = config.format === 'pretty' || (config.format === 'auto' && isTerminal);
+  if (isPretty) {
+    const stream = PinoPretty({
+      destination: STDERR,
+      sync: true,
+      colorize: isTerminal,
+      translateTime: 'SYS:HH:MM:ss.l',
+    });
+    return { log: pino(options, stream), flush: () => {} };
+  }
+  const destination = pino.destination({
+    fd: STDERR,
+    sync: false,
+    minLength: 4096,
+    periodicFlush: FLUSH_INTERVAL_MS,
+  });
+  return { log: pino(options, destination), flush: () => flushQuietly(destination) };
+}
+
+/** A destination that is not ready yet has nothing to flush. */
+function flushQuietly(destination: { flushSync(): void }): void {
+  try {
+    destination.flushSync();
+  } catch (error) {
+    if (!(error instanceof Error && error.message.includes('not ready'))) throw error;
+  }
+}

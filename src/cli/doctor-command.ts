@@ -1,0 +1,71 @@
+import type { Finding, StatusReport } from '../admin/status-report.ts';
+import { silentLog } from '../observability/log.ts';
+import { askServer } from './admin-client.ts';
+import type { CliContext, Command } from './command.ts';
+import { measureSyncs } from './doctor/disk-checks.ts';
+import { briefFindings } from './doctor/doctor.ts';
+import { checkClock, checkPorts } from './doctor/machine-checks.ts';
+import { loadSecrets, loadSettings, type Settings } from './settings.ts';
+import { readRememberedCluster } from './state-directory.ts';
+
+export const doctorCommand: Command = {
+  name: 'doctor',
+  summary: 'check disks, syncs, rights, ports, clock and limits',
+  usage: `doctor [--disks '/mnt/disk{1..6}'] [--state DIR] [--json]`,
+  details: `Each finding has a code and the line that fixes it. Writes nothing that stays: syncs are measured on files without a
+name. The ports and the journal are checked only while no server runs. Exit code 1 when something needs attention.`,
+  flags: { json: { isSwitch: true, what: 'print the findings as JSON' } },
+  arguments: 'disks',
+  run: async (context, invocation) => {
+    const named = await loadSettings(context, invocation);
+    const remembered = await readRememberedCluster(named.stateDirectory);
+    const settings = named.diskPaths.length > 0 ? named : { ...named, diskPaths: remembered?.diskPaths ?? [] };
+    const findings = await examine(context, settings);
+    if (invocation.own['json'] === 'true') context.stdout.write(`${JSON.stringify(findings, null, 2)}\n`);
+    else context.stdout.write(renderFindings(findings));
+    return findings.some(({ severity }) => severity !== 'info') ? 1 : 0;
+  },
+};
+
+async function examine(context: CliContext, settings: Settings): Promise<Finding[]> {
+  const { config, diskPaths, stateDirectory } = settings;
+  const secrets = await loadSecrets(settings, context.workingDirectory);
+  const findings = await briefFindings({ settings, secrets });
+  findings.push(...(await measureSyncs(diskPaths, () => context.clock.monotonicMs())));
+  const online = (await askServer(stateDirectory, { method: 'GET', path: '/status' })) as StatusReport | undefined;
+  if (online !== undefined) {
+    findings.push(...checkClock(context.clock.nowMs(), online.journal.lastRecordAtMs));
+    return findings;
+  }
+  findings.push(
+    ...(await checkPorts([
+      ...config.s3.listen.map((address) => ({ address, flag: '--listen' })),
+      ...config.admin.listen.map((address) => ({ address, flag: '--admin-listen' })),
+    ])),
+  );
+  const remembered = await readRememberedCluster(stateDirectory);
+  if (remembered === undefined || diskPaths.length === 0) return findings;
+  const composition = await context.loadComposition();
+  const report = await composition.readOfflineStatus({
+    config,
+    diskPaths,
+    stateDirectory,
+    secrets,
+    expectedClusterId: remembered.clusterId,
+    log: silentLog,
+    clock: context.clock,
+    randomness: context.randomness,
+  });
+  return [...findings, ...checkClock(context.clock.nowMs(), report.journal.lastRecordAtMs), ...report.warnings];
+}
+
+function renderFindings(findings: readonly Finding[]): string {
+  if (findings.length === 0) return 'Nothing found.\n';
+  const mark = { info: 'ok   ', warning: 'WARN ', error: 'ERROR' } as const;
+  return findings
+    .map(({ code, severity, message, fix }) => {
+      const line = `${mark[severity]} ${message} [${code}]\n`;
+      return fix === undefined ? line : `${line}      ${fix.replaceAll('\n', '\n      ')}\n`;
+    })
+    .join('');
+}

@@ -1,0 +1,62 @@
+import path from 'node:path';
+import type { RootKey } from '../access/credential-store.ts';
+import { makePrivateDirectory, readFileIfPresent, writePrivateFile } from '../access/private-file.ts';
+import type { ErasureCode } from '../model/erasure-code.ts';
+import { UsageError } from './command.ts';
+
+/** Where the state directory is when no key names it. @throws UsageError when nothing says where */
+export function defaultStateDirectory(env: Readonly<Record<string, string | undefined>>): string {
+  const fromSystemd = env['STATE_DIRECTORY']?.split(':', 1)[0];
+  if (fromSystemd !== undefined && fromSystemd !== '') return fromSystemd;
+  if (env['XDG_STATE_HOME'] !== undefined && env['XDG_STATE_HOME'] !== '') {
+    return path.join(env['XDG_STATE_HOME'], 'holdfast');
+  }
+  if (env['HOME'] !== undefined && env['HOME'] !== '') return path.join(env['HOME'], '.local/state/holdfast');
+  throw new UsageError('no state directory: give --state DIR (HOME and XDG_STATE_HOME are not set)');
+}
+
+/** `cluster.json`: which cluster this state directory belongs to. Makes empty disks an error, never a new cluster. */
+interface RememberedCluster {
+  clusterId: string;
+  diskPaths: string[];
+  code: ErasureCode;
+}
+
+export async function readRememberedCluster(stateDirectory: string): Promise<RememberedCluster | undefined> {
+  const content = await readFileIfPresent(path.join(stateDirectory, 'cluster.json'));
+  return content === undefined ? undefined : (JSON.parse(content) as RememberedCluster);
+}
+
+/** Durable when it resolves; writes nothing when nothing changed. */
+export async function rememberCluster(stateDirectory: string, cluster: RememberedCluster): Promise<void> {
+  const { clusterId, diskPaths, code } = cluster;
+  const content = `${JSON.stringify({ clusterId, diskPaths, code: { k: code.k, m: code.m } }, null, 2)}\n`;
+  if ((await readFileIfPresent(path.join(stateDirectory, 'cluster.json'))) === content) return;
+  await makePrivateDirectory(stateDirectory);
+  await writePrivateFile(path.join(stateDirectory, 'cluster.json'), content);
+}
+
+/** The Unix socket over which commands reach the running server. */
+export function socketPath(stateDirectory: string): string {
+  return path.join(stateDirectory, 'holdfast.sock');
+}
+
+/** A shared-credentials file that the aws cli and SDKs read through `AWS_SHARED_CREDENTIALS_FILE`. */
+export function awsCredentialsFile(stateDirectory: string): string {
+  return path.join(stateDirectory, 'aws-credentials');
+}
+
+/** Keeps the stored root key where its owner can read it; the same file unless the key changed. */
+export async function writeAwsCredentials(stateDirectory: string, key: RootKey): Promise<string> {
+  const file = awsCredentialsFile(stateDirectory);
+  const content = `[default]\naws_access_key_id = ${key.accessKeyId}\naws_secret_access_key = ${key.secretAccessKey}\n`;
+  if ((await readFileIfPresent(file)) !== content) await writePrivateFile(file, content);
+  return file;
+}
+
+export async function readAwsCredentials(stateDirectory: string): Promise<RootKey | undefined> {
+  const content = await readFileIfPresent(awsCredentialsFile(stateDirectory));
+  const accessKeyId = /^aws_access_key_id = (\S+)$/m.exec(content ?? '')?.[1];
+  const secretAccessKey = /^aws_secret_access_key = (\S+)$/m.exec(content ?? '')?.[1];
+  return accessKeyId === undefined || secretAccessKey === undefined ? undefined : { accessKeyId, secretAccessKey };
+}
