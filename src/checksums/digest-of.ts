@@ -1,0 +1,47 @@
+import { hash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { crc32c } from '@node-rs/crc32';
+import type { ChecksumAlgorithm } from '../model/object-record.ts';
+import { wasmHasher } from './wasm-hashers.ts';
+
+/**
+ * One digest of bytes in memory, synchronously: for small bodies. CRCs and XXHashes come in big-endian byte order, the
+ * XXHashes with seed 0, as S3 wants them.
+ */
+export function digestOf(algorithm: ChecksumAlgorithm, bytes: Buffer): Buffer {
+  switch (algorithm) {
+    case 'MD5':
+      return hash('md5', bytes, 'buffer');
+    case 'SHA1':
+      return hash('sha1', bytes, 'buffer');
+    case 'SHA256':
+      return hash('sha256', bytes, 'buffer');
+    case 'SHA512':
+      return hash('sha512', bytes, 'buffer');
+    case 'CRC32':
+      return bigEndian32(crc32(bytes));
+    case 'CRC32C':
+      return bigEndian32(crc32c(bytes));
+    case 'CRC64NVME':
+    case 'XXHASH64':
+    case 'XXHASH3':
+    case 'XXHASH128':
+      return Buffer.from(wasmHasher(algorithm).init().update(bytes).digest('binary'));
+  }
+}
+
+/** Several at once. */
+export function digestsOf(
+  algorithms: Iterable<ChecksumAlgorithm>,
+  bytes: Buffer,
+): ReadonlyMap<ChecksumAlgorithm, Buffer> {
+  const digests = new Map<ChecksumAlgorithm, Buffer>();
+  for (const algorithm of algorithms) if (!digests.has(algorithm)) digests.set(algorithm, digestOf(algorithm, bytes));
+  return digests;
+}
+
+export function bigEndian32(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeUInt32BE(value >>> 0);
+  return bytes;
+}
