@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import { CommandFailure } from './command.ts';
-import { socketPath } from './state-directory.ts';
+import { socketPath } from '../admin/socket-path.ts';
 
 const TIMEOUT_MS = 30_000;
 

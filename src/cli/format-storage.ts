@@ -1,8 +1,10 @@
-import { rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { ensureMasterKey } from '../access/master-key.ts';
-import { makePrivateDirectory, readFileIfPresent, writePrivateFile } from '../access/private-file.ts';
+import { makePrivateDirectory, readFileIfPresent, syncDirectory, writePrivateFile } from '../access/private-file.ts';
 import { defaultCode } from '../config/default-code.ts';
+import { IDENTITY_FILE } from '../disk/disk-identity.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
 import type { Log } from '../observability/log.ts';
 import { type CliContext, CommandFailure, UsageError } from './command.ts';
@@ -30,6 +32,7 @@ export async function formatStorage(
   if (settings.config.root.masterKey === '' && settings.config.root.masterKeyFile === '') {
     await ensureMasterKey(settings.stateDirectory, context.randomness);
   }
+  await makeMissingDirectories(settings.diskPaths);
   await writePrivateFile(markerFile(settings), `${JSON.stringify({ diskPaths: settings.diskPaths, code })}\n`);
   const composition = await context.loadComposition();
   const facts = await composition.formatStorage({
@@ -37,7 +40,6 @@ export async function formatStorage(
     diskPaths: settings.diskPaths,
     stateDirectory: settings.stateDirectory,
     code,
-    createMissing: true,
     log,
     clock: context.clock,
     randomness: context.randomness,
@@ -58,6 +60,23 @@ export function formatLine(settings: Settings): string {
   const code = settings.config.storage.code ?? defaultCode(settings.diskPaths.length);
   const quoted = disks.map((pattern) => `'${pattern.replaceAll("'", `'\\''`)}'`).join(' ');
   return `holdfast format --disks ${quoted} --code ${code.k}+${code.m} --state ${shellQuote(settings.stateDirectory)}`;
+}
+
+/** One level each: a mistyped parent is an error, not a new tree. */
+async function makeMissingDirectories(diskPaths: readonly string[]): Promise<void> {
+  for (const { path: disk, content } of await inspectDirectories(diskPaths)) {
+    if (content !== 'missing') continue;
+    try {
+      await mkdir(disk, { mode: 0o700 });
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+      throw new CommandFailure(`${path.dirname(disk)} does not exist`, {
+        hint: `mkdir -p ${diskPaths.map(shellQuote).join(' ')}`,
+        cause,
+      });
+    }
+    await syncDirectory(path.dirname(disk));
+  }
 }
 
 function markerFile(settings: Settings): string {
@@ -91,7 +110,7 @@ async function refuseWhatCannotBeFormatted(settings: Settings): Promise<void> {
     if (content === 'unreadable') {
       throw new CommandFailure(`no permission for ${disk}; nothing was formatted`, { hint: chownLine(disk) });
     }
-    if (content === 'used' && !isResuming) {
+    if (content === 'used' && !isResuming && !existsSync(path.join(disk, IDENTITY_FILE))) {
       throw new CommandFailure(`${disk} is not empty; nothing was formatted`, {
         hint: 'Only empty directories are formatted. If it is a disk of a cluster, give its state directory to holdfast serve.',
       });

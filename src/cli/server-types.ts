@@ -16,8 +16,7 @@ export interface Composition {
   createServer(options: ServerOptions): Server;
   /**
    * Writes identity files and first journal records. Resumable: directories of the same, unfinished formatting are
-   * finished; any other non-empty directory is refused. Existing directories only, except that missing ones are created
-   * when `createMissing` (first `npm start`, `format`).
+   * finished; any other non-empty directory is refused. All directories exist.
    * @throws StoreError FormatRefused with a hint
    */
   formatStorage(options: FormatOptions): Promise<FormatFacts>;
@@ -104,7 +103,6 @@ export interface RootKeyFacts {
 
 export interface FormatOptions extends Omit<StorageOptions, 'secrets' | 'expectedClusterId'> {
   code: ErasureCode;
-  createMissing: boolean;
 }
 
 export interface FormatFacts {

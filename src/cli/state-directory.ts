@@ -36,11 +36,6 @@ export async function rememberCluster(stateDirectory: string, cluster: Remembere
   await writePrivateFile(path.join(stateDirectory, 'cluster.json'), content);
 }
 
-/** The Unix socket over which commands reach the running server. */
-export function socketPath(stateDirectory: string): string {
-  return path.join(stateDirectory, 'holdfast.sock');
-}
-
 /** A shared-credentials file that the aws cli and SDKs read through `AWS_SHARED_CREDENTIALS_FILE`. */
 export function awsCredentialsFile(stateDirectory: string): string {
   return path.join(stateDirectory, 'aws-credentials');

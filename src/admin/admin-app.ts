@@ -1,0 +1,101 @@
+import fastify, { type FastifyInstance } from 'fastify';
+import type { Log } from '../observability/log.ts';
+import type { RequestMetrics } from '../observability/request-metrics.ts';
+import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from './prometheus.ts';
+import { answerHealth, type Readiness } from './readiness.ts';
+import type { StatusReport } from './status-report.ts';
+
+const BODY_LIMIT_BYTES = 4096;
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/** What the admin routes show and do. */
+export interface AdminActions {
+  readiness: Readiness;
+  requests: RequestMetrics;
+  /** `undefined` while the stores are not open yet. */
+  status(): Promise<StatusReport | undefined>;
+  /** The root key in force. Only for the socket. */
+  rootKey(): { accessKeyId: string; secretAccessKey: string };
+  /** Only for the socket. */
+  rotateRootKey(): Promise<{ accessKeyId: string; secretAccessKey: string }>;
+  reloadTls(): Promise<void>;
+}
+
+export interface AdminAppOptions {
+  actions: AdminActions;
+  /**
+   * The socket in the state directory: whoever can open it (0600) can read the master key beside it anyway. Only there
+   * do routes exist that show secrets or change something; over TCP they are not refused but absent.
+   */
+  isPrivileged: boolean;
+  log: Log;
+}
+
+/** Health, metrics and status as JSON; not yet listening. */
+export function buildAdminApp({ actions, isPrivileged, log }: AdminAppOptions): FastifyInstance {
+  const app = fastify({ logger: false, bodyLimit: BODY_LIMIT_BYTES, requestTimeout: REQUEST_TIMEOUT_MS });
+  app.setNotFoundHandler(async (_request, reply) => {
+    await reply.code(404).send({ message: 'no such route; known are /-/live, /-/ready, /metrics and /status' });
+  });
+  app.setErrorHandler(async (error: Error & { statusCode?: number; hint?: string }, _request, reply) => {
+    const status = error.statusCode ?? 500;
+    if (status >= 500) log.error({ err: error }, 'an admin request failed');
+    await reply.code(status).send({ message: error.message, hint: error.hint });
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    void reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
+  });
+  if (!isPrivileged) rejectForeignHosts(app);
+  addReadingRoutes(app, actions);
+  if (isPrivileged) addPrivilegedRoutes(app, actions);
+  return app;
+}
+
+/** A page in a browser on this machine must not read the loopback listener by a name it has rebound (DNS rebinding). */
+function rejectForeignHosts(app: FastifyInstance): void {
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.headers.origin === undefined && request.headers['sec-fetch-site'] === undefined) return;
+    if (request.headers['sec-fetch-site'] === 'none') return;
+    await reply.code(403).send({ message: 'not for pages of other origins' });
+  });
+}
+
+function addReadingRoutes(app: FastifyInstance, actions: AdminActions): void {
+  for (const path of ['/-/live', '/-/ready']) {
+    app.get(path, async (_request, reply) => {
+      const answer = answerHealth(path, actions.readiness);
+      if (answer === undefined) return;
+      await reply.code(answer.status).headers(answer.headers).send(answer.body);
+    });
+  }
+  app.get('/status', async (_request, reply) => {
+    const report = await actions.status();
+    if (report === undefined) {
+      await reply.code(503).send({ message: 'the server is starting', readiness: actions.readiness.report() });
+      return;
+    }
+    await reply.send(report);
+  });
+  app.get('/metrics', async (_request, reply) => {
+    const usage = process.resourceUsage();
+    const text = renderPrometheus({
+      status: await actions.status(),
+      isReady: actions.readiness.isReady,
+      requests: actions.requests,
+      usage: {
+        residentBytes: process.memoryUsage.rss(),
+        cpuSeconds: (usage.userCPUTime + usage.systemCPUTime) / 1e6,
+      },
+    });
+    await reply.type(PROMETHEUS_CONTENT_TYPE).send(text);
+  });
+}
+
+function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void {
+  app.get('/credentials', async (_request, reply) => reply.send(actions.rootKey()));
+  app.post('/credentials/rotate', async (_request, reply) => reply.send(await actions.rotateRootKey()));
+  app.post('/tls/reload', async (_request, reply) => {
+    await actions.reloadTls();
+    await reply.send({ isReloaded: true });
+  });
+}

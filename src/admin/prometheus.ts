@@ -1,0 +1,160 @@
+import { DURATION_BOUNDS_SECONDS, type RequestMetrics } from '../observability/request-metrics.ts';
+import type { StatusReport } from './status-report.ts';
+
+export const PROMETHEUS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
+type Labels = Readonly<Record<string, string | number>>;
+type Sample = readonly [labels: Labels, value: number, suffix?: string];
+
+export interface ProcessUsage {
+  residentBytes: number;
+  cpuSeconds: number;
+}
+
+/** The text format of Prometheus. `status` is undefined while recovery has not got far enough to tell. */
+export function renderPrometheus(sources: {
+  status: StatusReport | undefined;
+  isReady: boolean;
+  requests: RequestMetrics;
+  usage: ProcessUsage;
+}): string {
+  const { status, isReady, requests, usage } = sources;
+  const lines: string[] = [];
+  const family = (name: string, type: 'counter' | 'gauge' | 'histogram', help: string, samples: Sample[]): void => {
+    if (samples.length === 0) return;
+    lines.push(`# HELP holdfast_${name} ${help}`, `# TYPE holdfast_${name} ${type}`);
+    for (const [labels, value, suffix] of samples) {
+      lines.push(`holdfast_${name}${suffix ?? ''}${renderLabels(labels)} ${value}`);
+    }
+  };
+  family('ready', 'gauge', '1 while S3 requests are served.', [[{}, isReady ? 1 : 0]]);
+  family('resident_memory_bytes', 'gauge', 'Resident memory of the process.', [[{}, usage.residentBytes]]);
+  family('cpu_seconds_total', 'counter', 'Processor time of the process.', [[{}, usage.cpuSeconds]]);
+  addRequests(family, requests);
+  if (status !== undefined) addStatus(family, status);
+  return `${lines.join('\n')}\n`;
+}
+
+type Family = (name: string, type: 'counter' | 'gauge' | 'histogram', help: string, samples: Sample[]) => void;
+
+function addRequests(family: Family, requests: RequestMetrics): void {
+  const operations = requests.operations();
+  family('requests_in_flight', 'gauge', 'S3 requests being answered.', [[{}, requests.inFlight]]);
+  family('connections', 'gauge', 'Open client connections.', [[{}, requests.openConnections]]);
+  family(
+    'requests_total',
+    'counter',
+    'S3 requests answered.',
+    operations.flatMap(({ operation, statusClasses }) =>
+      statusClasses.flatMap((count, statusClass): Sample[] =>
+        count === 0 ? [] : [[{ operation, status: `${statusClass}xx` }, count]],
+      ),
+    ),
+  );
+  const bytesIn = operations.map(({ operation, bytesIn }): Sample => [{ operation }, bytesIn]);
+  const bytesOut = operations.map(({ operation, bytesOut }): Sample => [{ operation }, bytesOut]);
+  family('request_bytes_total', 'counter', 'Body bytes received.', bytesIn);
+  family('response_bytes_total', 'counter', 'Body bytes sent.', bytesOut);
+  family(
+    'request_duration_seconds',
+    'histogram',
+    'Time from the first byte of the headers to the end of the answer.',
+    operations.flatMap(({ operation, durationBuckets, durationSumSeconds }) => {
+      const samples: Sample[] = [];
+      let cumulative = 0;
+      durationBuckets.forEach((count, index) => {
+        cumulative += count;
+        samples.push([{ operation, le: DURATION_BOUNDS_SECONDS[index] ?? '+Inf' }, cumulative, '_bucket']);
+      });
+      samples.push([{ operation }, durationSumSeconds, '_sum'], [{ operation }, cumulative, '_count']);
+      return samples;
+    }),
+  );
+}
+
+function addStatus(family: Family, status: StatusReport): void {
+  const { counts, volumes } = status;
+  family('margin_disks', 'gauge', 'Disks that may still be lost without losing bytes; -1: some cannot be read.', [
+    [{}, status.marginDiskCount],
+  ]);
+  family('writable', 'gauge', '1 while writes are accepted.', [[{}, status.writeCode === undefined ? 0 : 1]]);
+  family('buckets', 'gauge', 'Buckets.', [[{}, counts.buckets]]);
+  family('objects', 'gauge', 'Objects.', [[{}, counts.objects]]);
+  family('multipart_uploads', 'gauge', 'Multipart uploads in progress.', [[{}, counts.uploads]]);
+  family('volume_stored_bytes', 'gauge', 'Payload bytes in volumes, live and dead.', [[{}, volumes.storedBytes]]);
+  family('volume_live_bytes', 'gauge', 'Payload bytes that something names.', [[{}, volumes.liveBytes]]);
+  family('volumes', 'gauge', 'Volumes by state.', [
+    [{ state: 'open' }, volumes.open],
+    [{ state: 'sealed' }, volumes.sealed],
+    [{ state: 'dropping' }, volumes.dropping],
+  ]);
+  family('damaged_shards', 'gauge', 'Damaged shards that wait for repair.', [[{}, status.damagedShardCount]]);
+  family('index_bytes', 'gauge', 'Size of the index.', [[{}, status.indexBytes]]);
+  family('journal_epoch', 'gauge', 'Epoch of the journal.', [[{}, status.journal.epoch]]);
+  family('warnings', 'gauge', 'Warnings and errors that status shows.', [
+    [{}, status.warnings.filter(({ severity }) => severity !== 'info').length],
+  ]);
+  if (status.collector !== undefined) {
+    family('collector_moved_bytes_total', 'counter', 'Payload bytes moved by the collector.', [
+      [{}, status.collector.movedBytes],
+    ]);
+    family('collector_dropped_volumes_total', 'counter', 'Volumes dropped by the collector.', [
+      [{}, status.collector.droppedVolumeCount],
+    ]);
+  }
+  addDisks(family, status);
+}
+
+function addDisks(family: Family, { disks }: StatusReport): void {
+  const label = ({ index, id }: { index: number; id: string }): Labels => ({ disk: index, id });
+  family(
+    'disk_usable',
+    'gauge',
+    '1 while the disk is online.',
+    disks.map((disk) => [label(disk), disk.state === 'online' ? 1 : 0]),
+  );
+  family(
+    'disk_total_bytes',
+    'gauge',
+    'Size of the file system.',
+    disks.map((disk) => [label(disk), disk.totalBytes]),
+  );
+  family(
+    'disk_free_bytes',
+    'gauge',
+    'Free bytes of the file system.',
+    disks.map((disk) => [label(disk), disk.freeBytes]),
+  );
+  family(
+    'disk_used_bytes',
+    'gauge',
+    'Bytes of files of this server.',
+    disks.map((disk) => [label(disk), disk.usedBytes]),
+  );
+  family(
+    'disk_live_bytes',
+    'gauge',
+    'Estimated live bytes.',
+    disks.map((disk) => [label(disk), disk.liveBytes]),
+  );
+  family(
+    'disk_dead_bytes',
+    'gauge',
+    'Estimated dead bytes.',
+    disks.map((disk) => [label(disk), disk.deadBytes]),
+  );
+  family(
+    'disk_journal_bytes',
+    'gauge',
+    'Bytes of the journal.',
+    disks.map((disk) => [label(disk), disk.journalBytes]),
+  );
+}
+
+function renderLabels(labels: Labels): string {
+  const entries = Object.entries(labels);
+  if (entries.length === 0) return '';
+  const escape = (value: string | number): string =>
+    String(value).replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+  return `{${entries.map(([name, value]) => `${name}="${escape(value)}"`).join(',')}}`;
+}
