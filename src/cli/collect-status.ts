@@ -1,0 +1,190 @@
+import type { CollectorReport, DiskReport, Finding, ReadinessReport, StatusReport } from '../admin/status-report.ts';
+import type { MetadataStatus } from '../metadata-store/metadata-store.ts';
+import type { VolumeRecord } from '../model/blob.ts';
+import type { ErasureCode } from '../model/erasure-code.ts';
+
+/** Facts of the stores at one moment; gathered by `server.ts`, put together here. */
+export interface StatusSources {
+  mode: StatusReport['mode'];
+  version: string;
+  clusterId: string;
+  accountId: string | undefined;
+  region: string;
+  readiness: ReadinessReport;
+  code: ErasureCode;
+  writeCode: ErasureCode | undefined;
+  disks: readonly DiskFacts[];
+  metadata: MetadataStatus;
+  volumes: readonly VolumeRecord[];
+  /** As `DataStore.diskUsage` tells. */
+  diskUsage: ReadonlyMap<string, { volumeBytes: number; preallocatedBytes: number; quarantinedBytes: number }>;
+  reserveBytes: (disk: DiskFacts) => number;
+  collector: CollectorReport | undefined;
+  lastRecordAtMs: number | undefined;
+  startedAtMs: number | undefined;
+  endpoints: readonly string[];
+  findings: readonly Finding[];
+}
+
+/** The part of `Disk` (src/disk/disk-set.ts) that status shows. */
+export interface DiskFacts {
+  readonly id: string;
+  readonly index: number;
+  readonly path: string | undefined;
+  readonly state: string;
+  readonly acceptsData: boolean;
+  readonly space: { totalBytes: number; freeBytes: number };
+  readonly stateSinceMs: number;
+  readonly stateReason: string | undefined;
+}
+
+/** Pure: one report from the facts. */
+export function collectStatus(sources: StatusSources): StatusReport {
+  const { metadata, volumes } = sources;
+  const kept = volumes.filter(({ state }) => state !== 'dropped');
+  const marginDiskCount = margin(sources);
+  const report: StatusReport = {
+    formatVersion: 1,
+    mode: sources.mode,
+    version: sources.version,
+    cluster: { id: sources.clusterId, accountId: sources.accountId, region: sources.region },
+    readiness: sources.readiness,
+    code: sources.code,
+    writeCode: sources.writeCode,
+    marginDiskCount,
+    counts: { buckets: metadata.bucketCount, objects: metadata.objectCount, uploads: metadata.uploadCount },
+    disks: sources.disks.map((disk) => diskReport(disk, sources)),
+    volumes: {
+      open: volumes.filter(({ state }) => state === 'open').length,
+      sealed: volumes.filter(({ state }) => state === 'sealed').length,
+      dropping: volumes.filter(({ state, undroppedDiskIds }) => state === 'dropped' && undroppedDiskIds.length > 0)
+        .length,
+      storedBytes: sum(kept.map(({ storedBytes }) => storedBytes)),
+      liveBytes: sum(kept.map(({ liveBytes }) => liveBytes)),
+    },
+    journal: { epoch: metadata.epoch, sequence: metadata.sequence, lastRecordAtMs: sources.lastRecordAtMs },
+    checkpoints: metadata.checkpoints,
+    indexBytes: metadata.indexBytes,
+    damagedShardCount: metadata.damageCount,
+    collector: sources.collector,
+    startedAtMs: sources.startedAtMs,
+    endpoints: [...sources.endpoints],
+    warnings: [],
+  };
+  report.warnings = [...stateFindings(report), ...sources.findings];
+  return report;
+}
+
+/**
+ * Disks that may go now without a byte lost: for each volume with live bytes what its own code leaves after its lost
+ * shards, and the same for the journal, of which m + 1 level copies are kept. Damaged single shards are not counted.
+ */
+function margin({ code, disks, metadata, volumes }: StatusSources): number {
+  const present = new Set(disks.filter(({ state }) => state === 'online' || state === 'suspect').map(({ id }) => id));
+  const level = metadata.disks.filter(({ diskId, isLevel }) => isLevel && present.has(diskId)).length;
+  const journalMargin = level === 0 ? -1 : Math.min(code.m, level - 1);
+  let least = journalMargin;
+  for (const volume of volumes) {
+    if (volume.state === 'dropped' || volume.liveBytes === 0) continue;
+    const readable = volume.diskIds.filter((id) => present.has(id)).length;
+    least = Math.min(least, readable - volume.k);
+  }
+  return Math.max(-1, least);
+}
+
+function diskReport(disk: DiskFacts, sources: StatusSources): DiskReport {
+  const usage = sources.diskUsage.get(disk.id) ?? { volumeBytes: 0, preallocatedBytes: 0, quarantinedBytes: 0 };
+  const journal = sources.metadata.disks.find(({ diskId }) => diskId === disk.id);
+  const { liveBytes, reclaimableBytes } = shardBytes(disk.id, sources.volumes);
+  const journalBytes = journal?.journalBytes ?? 0;
+  const checkpointBytes = journal?.checkpointBytes ?? 0;
+  return {
+    index: disk.index,
+    id: disk.id,
+    path: disk.path,
+    state: disk.state,
+    stateSinceMs: disk.stateSinceMs,
+    stateReason: disk.stateReason,
+    totalBytes: disk.space.totalBytes,
+    freeBytes: disk.space.freeBytes,
+    reserveBytes: sources.reserveBytes(disk),
+    acceptsData: disk.acceptsData,
+    usedBytes: usage.volumeBytes + usage.preallocatedBytes + usage.quarantinedBytes + journalBytes + checkpointBytes,
+    liveBytes: Math.min(liveBytes, usage.volumeBytes),
+    deadBytes: Math.max(0, usage.volumeBytes - liveBytes),
+    reclaimableBytes: Math.min(reclaimableBytes, Math.max(0, usage.volumeBytes - liveBytes)),
+    preallocatedBytes: usage.preallocatedBytes,
+    quarantinedBytes: usage.quarantinedBytes,
+    journalBytes,
+    checkpointBytes,
+    isLevel: journal?.isLevel ?? false,
+  };
+}
+
+/** A volume's payload spreads evenly over its k data shards, and parity shards are as long. */
+function shardBytes(diskId: string, volumes: readonly VolumeRecord[]): { liveBytes: number; reclaimableBytes: number } {
+  let liveBytes = 0;
+  let reclaimableBytes = 0;
+  for (const volume of volumes) {
+    if (volume.state === 'dropped' || !volume.diskIds.includes(diskId)) continue;
+    liveBytes += volume.liveBytes / volume.k;
+    if (volume.state === 'sealed') reclaimableBytes += Math.max(0, volume.lengthBytes - volume.liveBytes / volume.k);
+  }
+  return { liveBytes: Math.round(liveBytes), reclaimableBytes: Math.round(reclaimableBytes) };
+}
+
+/** What the state itself says, worst first. */
+function stateFindings(report: StatusReport): Finding[] {
+  const findings: Finding[] = [];
+  const add = (code: string, severity: Finding['severity'], message: string, fix?: string): void => {
+    findings.push({ code, severity, message, fix });
+  };
+  if (report.marginDiskCount < 0) {
+    add(
+      'data-unreadable',
+      'error',
+      'too many disks are lost: some objects cannot be read now',
+      'Bring a lost disk back; nothing is deleted meanwhile.',
+    );
+  }
+  if (report.writeCode === undefined && report.mode === 'online') {
+    add(
+      'writes-refused',
+      'error',
+      'writes are refused: too few disks are usable',
+      'Bring a lost disk back, or free space on the disks.',
+    );
+  }
+  if (report.marginDiskCount === 0 && report.code.m > 0) {
+    add('no-margin', 'error', 'no further disk may be lost', 'Bring the lost disks back.');
+  }
+  for (const disk of report.disks) {
+    if (disk.state === 'online' && !disk.acceptsData) {
+      add(
+        'disk-full',
+        'warning',
+        `disk ${disk.index} (${disk.path}) is below its reserve and takes no new objects`,
+        'Delete objects or other files on it.',
+      );
+    } else if (disk.state !== 'online') {
+      const where = disk.path ?? 'not found in any given directory';
+      add(
+        `disk-${disk.state}`,
+        'warning',
+        `disk ${disk.index} (${where}) is ${disk.state}${disk.stateReason === undefined ? '' : `: ${disk.stateReason}`}`,
+      );
+    }
+  }
+  if (report.damagedShardCount > 0) {
+    add(
+      'damaged-shards',
+      'warning',
+      `${report.damagedShardCount} damaged shards wait for repair; reads rebuild them from the others`,
+    );
+  }
+  return findings;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
