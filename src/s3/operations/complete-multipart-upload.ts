@@ -1,0 +1,89 @@
+import { CHECKSUM_ALGORITHMS } from '../../checksums/checksum-algorithms.ts';
+import { S3Error } from '../../errors/s3-error.ts';
+import type { ListedPart } from '../../service/multipart-completer.ts';
+import { PART_NUMBER_LIMIT } from '../../service/multipart-uploads.ts';
+import type { S3Services } from '../../service/services.ts';
+import { checksumElementName, checksumElements, readChecksumType, readObjectChecksum } from '../headers/checksums.ts';
+import { readWriteConditions } from '../headers/conditions.ts';
+import { unquoteEtag } from '../headers/etag-list.ts';
+import { readWholeNumber } from '../headers/whole-number.ts';
+import type { S3Request, S3Response } from '../operation.ts';
+import { readOptionalXmlBody } from '../xml/read-xml-body.ts';
+import { encodeKeyForUrl, xmlDocument, xmlText } from '../xml/write-xml.ts';
+import { xmlResponse } from '../xml/xml-response.ts';
+import { list, structure, text, type XmlResult } from '../xml/xml-schema.ts';
+
+const PART = structure({
+  PartNumber: text,
+  ETag: text,
+  ChecksumCRC32: text,
+  ChecksumCRC32C: text,
+  ChecksumCRC64NVME: text,
+  ChecksumMD5: text,
+  ChecksumSHA1: text,
+  ChecksumSHA256: text,
+  ChecksumSHA512: text,
+  ChecksumXXHASH128: text,
+  ChecksumXXHASH3: text,
+  ChecksumXXHASH64: text,
+});
+const COMPLETE = structure({ Part: list(PART) });
+
+/**
+ * Makes an object of the parts that the body lists. No bytes move, so the answer does not wait for them: one commit names
+ * all parts. A retry is answered as the first call was.
+ *
+ * @throws S3Error NoSuchBucket | NoSuchUpload | MalformedXML | InvalidPart | InvalidPartOrder | EntityTooSmall |
+ *   BadDigest | InvalidRequest (size or checksum) | InvalidArgument | PreconditionFailed | NoSuchKey (If-Match)
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
+ */
+export async function completeMultipartUpload(request: S3Request, services: S3Services): Promise<S3Response> {
+  const { headers } = request;
+  const bucket = await services.buckets.requireBucket(request.bucket);
+  const listed = (await readOptionalXmlBody(request, COMPLETE))?.Part ?? [];
+  if (listed.length === 0 || listed.length > PART_NUMBER_LIMIT) throw new S3Error('MalformedXML');
+  const size = headers.get('x-amz-mp-object-size');
+  const completed = await services.multipart.completeUpload({
+    bucket,
+    key: request.key,
+    uploadId: request.query.get('uploadId') ?? '',
+    parts: listed.map(readPart),
+    claimed: { checksum: readObjectChecksum(headers), type: readChecksumType(headers) },
+    claimedSizeBytes: size === undefined ? undefined : readObjectSize(size),
+    preconditions: readWriteConditions(headers),
+  });
+  const location = `${request.isSecure ? 'https' : 'http'}://${request.host}/${request.bucket}/${encodeKeyForUrl(request.key)}`;
+  return xmlResponse(
+    xmlDocument(
+      'CompleteMultipartUploadResult',
+      xmlText('Location', location) +
+        xmlText('Bucket', request.bucket) +
+        xmlText('Key', request.key) +
+        xmlText('ETag', `"${completed.etag}"`) +
+        checksumElements(completed.checksum, completed.partsCount),
+    ),
+    completed.versionId === 'null' ? {} : { 'x-amz-version-id': completed.versionId },
+  );
+}
+
+function readPart(part: XmlResult<typeof PART>): ListedPart {
+  const { PartNumber: partNumber, ETag: etag } = part;
+  if (etag === undefined || partNumber === undefined || !/^\d{1,5}$/.test(partNumber)) {
+    throw new S3Error('MalformedXML');
+  }
+  const checksums: ListedPart['checksums'][number][] = [];
+  for (const algorithm of CHECKSUM_ALGORITHMS.keys()) {
+    const value = part[checksumElementName(algorithm)];
+    if (value !== undefined) checksums.push({ algorithm, value: value.trim() });
+  }
+  return { partNumber: Number(partNumber), etag: unquoteEtag(etag), checksums };
+}
+
+function readObjectSize(value: string): number {
+  return readWholeNumber(value, {
+    name: 'x-amz-mp-object-size',
+    minimum: 0,
+    maximum: Number.MAX_SAFE_INTEGER,
+    message: 'Value for x-amz-mp-object-size header is invalid.',
+  });
+}

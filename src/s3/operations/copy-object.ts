@@ -1,0 +1,65 @@
+import { S3Error } from '../../errors/s3-error.ts';
+import type { S3Services } from '../../service/services.ts';
+import { checksumElements, readChecksumAlgorithm } from '../headers/checksums.ts';
+import { checkCopySourceConditions, readWriteConditions } from '../headers/conditions.ts';
+import { parseCopySource } from '../headers/copy-source.ts';
+import { formatIsoDate } from '../headers/http-date.ts';
+import { readObjectHeaders } from '../headers/object-headers.ts';
+import { parseTaggingHeader } from '../headers/tagging-header.ts';
+import { readUserMetadata } from '../headers/user-metadata.ts';
+import type { S3Request, S3Response } from '../operation.ts';
+import { xmlDocument, xmlText } from '../xml/write-xml.ts';
+import { xmlResponse } from '../xml/xml-response.ts';
+
+/**
+ * Copies an object of at most 5 GiB under another key, or onto itself with other metadata. The bytes stay where they
+ * are: both keys name them. Only a checksum that the source does not have makes the server read them.
+ *
+ * @throws S3Error NoSuchBucket | NoSuchKey | NoSuchVersion | InvalidArgument | PreconditionFailed (source or
+ *   destination) | InvalidRequest (onto itself unchanged, too large) | MetadataTooLarge | InvalidTag
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+ */
+export async function copyObject(request: S3Request, services: S3Services): Promise<S3Response> {
+  const { headers } = request;
+  const source = parseCopySource(headers.get('x-amz-copy-source') ?? '');
+  request.authorize(source.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion', source);
+  const tagging = headers.get('x-amz-tagging');
+  const replacesMetadata = readDirective(headers, 'x-amz-metadata-directive') === 'REPLACE';
+  const replacesTags = readDirective(headers, 'x-amz-tagging-directive') === 'REPLACE';
+  if (replacesTags) request.authorize('s3:PutObjectTagging', request);
+  const copied = await services.objects.copyObject({
+    source: { ...source, bucket: await services.buckets.requireBucket(source.bucket) },
+    checkSource: (object) => checkCopySourceConditions(headers, object),
+    bucket: await services.buckets.requireBucket(request.bucket),
+    key: request.key,
+    replaceMetadata: replacesMetadata
+      ? { headers: readObjectHeaders(headers), userMetadata: readUserMetadata(headers) }
+      : undefined,
+    replaceTags: replacesTags ? { tags: tagging === undefined ? undefined : parseTaggingHeader(tagging) } : undefined,
+    storageClass: headers.get('x-amz-storage-class'),
+    checksumAlgorithm: readChecksumAlgorithm(headers),
+    preconditions: readWriteConditions(headers),
+  });
+  const answerHeaders: Record<string, string> = {};
+  if (copied.versionId !== 'null') answerHeaders['x-amz-version-id'] = copied.versionId;
+  if (copied.sourceVersionId !== 'null') answerHeaders['x-amz-copy-source-version-id'] = copied.sourceVersionId;
+  return xmlResponse(
+    xmlDocument(
+      'CopyObjectResult',
+      xmlText('LastModified', formatIsoDate(copied.lastModifiedMs)) +
+        xmlText('ETag', `"${copied.etag}"`) +
+        checksumElements(copied.checksum, copied.partsCount),
+    ),
+    answerHeaders,
+  );
+}
+
+/** @throws S3Error InvalidArgument */
+function readDirective(headers: ReadonlyMap<string, string>, name: string): 'COPY' | 'REPLACE' {
+  const value = headers.get(name) ?? 'COPY';
+  if (value === 'COPY' || value === 'REPLACE') return value;
+  throw new S3Error('InvalidArgument', {
+    message: name === 'x-amz-metadata-directive' ? 'Unknown metadata directive.' : 'Unknown tagging directive.',
+    details: { ArgumentName: name, ArgumentValue: value },
+  });
+}

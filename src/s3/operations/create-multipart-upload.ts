@@ -1,0 +1,41 @@
+import type { S3Services } from '../../service/services.ts';
+import { readChecksumAlgorithm, readChecksumType } from '../headers/checksums.ts';
+import { readObjectHeaders } from '../headers/object-headers.ts';
+import { parseTaggingHeader } from '../headers/tagging-header.ts';
+import { readUserMetadata } from '../headers/user-metadata.ts';
+import type { S3Request, S3Response } from '../operation.ts';
+import { xmlDocument, xmlText } from '../xml/write-xml.ts';
+import { xmlResponse } from '../xml/xml-response.ts';
+
+/**
+ * Begins a multipart upload. Headers, metadata, tags and the checksum of the object to come are decided here.
+ *
+ * @throws S3Error NoSuchBucket | InvalidRequest (checksum) | MetadataTooLarge | InvalidTag | InvalidArgument
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html
+ */
+export async function createMultipartUpload(request: S3Request, services: S3Services): Promise<S3Response> {
+  const { headers } = request;
+  const tagging = headers.get('x-amz-tagging');
+  if (tagging !== undefined) request.authorize('s3:PutObjectTagging', request);
+  const upload = await services.multipart.createUpload({
+    bucket: await services.buckets.requireBucket(request.bucket),
+    key: request.key,
+    initiator: request.principal.owner,
+    headers: readObjectHeaders(headers),
+    userMetadata: readUserMetadata(headers),
+    tags: tagging === undefined ? undefined : parseTaggingHeader(tagging),
+    storageClass: 'STANDARD',
+    checksumAlgorithm: readChecksumAlgorithm(headers),
+    checksumType: readChecksumType(headers),
+  });
+  const answerHeaders: Record<string, string> = {};
+  if (upload.checksumAlgorithm) answerHeaders['x-amz-checksum-algorithm'] = upload.checksumAlgorithm;
+  if (upload.checksumType) answerHeaders['x-amz-checksum-type'] = upload.checksumType;
+  return xmlResponse(
+    xmlDocument(
+      'InitiateMultipartUploadResult',
+      xmlText('Bucket', request.bucket) + xmlText('Key', request.key) + xmlText('UploadId', upload.uploadId),
+    ),
+    answerHeaders,
+  );
+}

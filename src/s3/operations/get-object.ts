@@ -1,0 +1,19 @@
+import { objectAnswer, readAnswerOverrides, selectBytes } from '../headers/object-answer.ts';
+import type { S3Request, S3Response } from '../operation.ts';
+import type { S3Services } from '../../service/services.ts';
+
+/**
+ * Answers an object's bytes: all, a single `Range`, or one part. The first piece has been read and verified before the
+ * status is sent; what fails later breaks the connection.
+ *
+ * @throws S3Error NoSuchBucket | NoSuchKey | NoSuchVersion | InvalidArgument | PreconditionFailed | NotModified |
+ *   InvalidRange | InvalidPartNumber | InvalidRequest
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+ */
+export async function getObject(request: S3Request, services: S3Services): Promise<S3Response> {
+  const overrides = readAnswerOverrides(request);
+  const bucket = await services.buckets.requireBucket(request.bucket);
+  const address = { bucket, key: request.key, versionId: request.query.get('versionId') };
+  const { object, selection, body } = await services.objects.getObject(address, (found) => selectBytes(request, found));
+  return { ...objectAnswer(request, object, selection, overrides), body };
+}

@@ -1,0 +1,20 @@
+import { objectAnswer, readAnswerOverrides, selectBytes } from '../headers/object-answer.ts';
+import type { S3Request, S3Response } from '../operation.ts';
+import type { S3Services } from '../../service/services.ts';
+
+/**
+ * Answers what GetObject would, without the bytes.
+ *
+ * @throws S3Error as GetObject; the pipeline sends errors of HEAD without a body
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+ */
+export async function headObject(request: S3Request, services: S3Services): Promise<S3Response> {
+  const overrides = readAnswerOverrides(request);
+  const bucket = await services.buckets.requireBucket(request.bucket);
+  const object = await services.objects.headObject({
+    bucket,
+    key: request.key,
+    versionId: request.query.get('versionId'),
+  });
+  return objectAnswer(request, object, selectBytes(request, object), overrides);
+}

@@ -1,0 +1,40 @@
+import { addChecksum } from '../headers/checksums.ts';
+import { readWriteConditions } from '../headers/conditions.ts';
+import { readObjectHeaders } from '../headers/object-headers.ts';
+import { parseTaggingHeader } from '../headers/tagging-header.ts';
+import { readUserMetadata } from '../headers/user-metadata.ts';
+import type { S3Request, S3Response } from '../operation.ts';
+import type { S3Services } from '../../service/services.ts';
+
+/**
+ * Stores the body of the request under a key.
+ *
+ * What happens to the bytes: the pipeline has authenticated and authorized the request, and `request.body` decodes the
+ * framing as it is read. `ObjectService.putObject` streams it into erasure-coded stripes on the disks while it is
+ * hashed, compares every digest the client claimed, waits until every disk of the volume has synced, and then commits
+ * the object's row, with the conditions below, to the journals of at least m + 1 disks. Only then is it answered 200.
+ * If anything fails before that, the key keeps what it had and the bytes written so far are garbage to be collected.
+ *
+ * @throws S3Error NoSuchBucket | MissingContentLength | EntityTooLarge | IncompleteBody | BadDigest |
+ *   XAmzContentSHA256Mismatch | MetadataTooLarge | InvalidTag | InvalidArgument | PreconditionFailed | NoSuchKey
+ *   (If-Match on a missing key)
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+ */
+export async function putObject(request: S3Request, services: S3Services): Promise<S3Response> {
+  const tagging = request.headers.get('x-amz-tagging');
+  if (tagging !== undefined) request.authorize('s3:PutObjectTagging', request);
+  const written = await services.objects.putObject({
+    bucket: await services.buckets.requireBucket(request.bucket),
+    key: request.key,
+    body: request.body,
+    headers: readObjectHeaders(request.headers),
+    userMetadata: readUserMetadata(request.headers),
+    tags: tagging === undefined ? undefined : parseTaggingHeader(tagging),
+    storageClass: 'STANDARD',
+    preconditions: readWriteConditions(request.headers),
+  });
+  const headers: Record<string, string | number> = { etag: `"${written.etag}"` };
+  addChecksum(headers, written.checksum);
+  if (written.versionId !== 'null') headers['x-amz-version-id'] = written.versionId;
+  return { status: 200, headers };
+}

@@ -1,0 +1,223 @@
+import { createHash } from 'node:crypto';
+import { S3Error } from '../errors/s3-error.ts';
+import type { WritePreconditions } from '../metadata-store/metadata-store.ts';
+import type {
+  ChecksumAlgorithm,
+  ObjectAttributes,
+  ObjectChecksum,
+  PartRecord,
+  UploadRecord,
+} from '../model/object-record.ts';
+import { encodeBlobDescriptor } from './blob-descriptor.ts';
+import { checkClaimedChecksum, completedChecksum, type ClaimedChecksum } from './multipart-checksums.ts';
+import type { UploadAddress } from './multipart-uploads.ts';
+import { noSuchUpload } from './object-rules.ts';
+import type { WrittenObject } from './objects.ts';
+import type { ServiceStores } from './service-stores.ts';
+
+/** Every part but the last. */
+export const PART_MINIMUM_BYTES = 5 * 1024 * 1024;
+/** Parts are read in pages, so that an upload of 10,000 does not hold up everyone else. */
+const PARTS_PAGE = 1000;
+const EMPTY = Buffer.alloc(0);
+
+/** A part as the client lists it. */
+export interface ListedPart {
+  partNumber: number;
+  /** Without quotes. */
+  etag: string;
+  /** `ChecksumCRC32` and the like, as far as the client gave them. */
+  checksums: readonly { algorithm: ChecksumAlgorithm; value: string }[];
+}
+
+export interface CompleteRequest extends UploadAddress {
+  parts: readonly ListedPart[];
+  claimed: ClaimedChecksum;
+  /** `x-amz-mp-object-size`. */
+  claimedSizeBytes: number | undefined;
+  preconditions: WritePreconditions | undefined;
+}
+
+/**
+ * Makes an object of uploaded parts: one commit that names their blobs in order, and a small manifest in the data store
+ * for a recovery from shards alone. No bytes move; parts that the client does not list are dropped with the upload.
+ */
+export class MultipartCompleter {
+  readonly #stores: ServiceStores;
+
+  constructor(stores: ServiceStores) {
+    this.#stores = stores;
+  }
+
+  /**
+   * A retry of a completion that succeeded is answered as the first was.
+   *
+   * @throws S3Error NoSuchUpload | InvalidPartOrder | InvalidPart | EntityTooSmall | BadDigest |
+   *   InvalidRequest (size, checksum) | PreconditionFailed | NoSuchKey (If-Match on a missing key)
+   */
+  async complete(request: CompleteRequest): Promise<WrittenObject> {
+    checkOrder(request.parts);
+    const { bucket, key, uploadId } = request;
+    const upload = await this.#stores.metadataStore.getUpload({ bucketId: bucket.bucketId, key, uploadId });
+    if (!upload) return await this.#answerRetry(request);
+    const parts = await this.#readListedParts(request);
+    checkSizes(parts, request.claimedSizeBytes);
+    const checksum = completedChecksum(upload, parts);
+    checkClaimedChecksum(request.claimed, checksum, parts.length);
+    requirePartChecksums(upload, request.parts);
+    return await this.#commit(request, upload, parts, checksum);
+  }
+
+  /** The stored parts that the client lists, each the one it means. */
+  async #readListedParts(request: CompleteRequest): Promise<PartRecord[]> {
+    const { uploadId } = request;
+    const stored = new Map<number, PartRecord>();
+    const lastListed = request.parts.at(-1)?.partNumber ?? 0;
+    for (let afterPartNumber = 0; afterPartNumber < lastListed;) {
+      const page = await this.#stores.metadataStore.listParts({ uploadId, afterPartNumber, limit: PARTS_PAGE });
+      for (const part of page) stored.set(part.partNumber, part);
+      if (page.length < PARTS_PAGE) break;
+      afterPartNumber = page.at(-1)!.partNumber;
+    }
+    return request.parts.map((listed) => {
+      const part = stored.get(listed.partNumber);
+      const isMeant =
+        part?.etag === listed.etag &&
+        listed.checksums.every(
+          ({ algorithm, value }) => part.checksum?.algorithm === algorithm && part.checksum.value === value,
+        );
+      if (!part || !isMeant) throw invalidPart(uploadId, listed);
+      return part;
+    });
+  }
+
+  async #commit(
+    request: CompleteRequest,
+    upload: UploadRecord,
+    parts: readonly PartRecord[],
+    checksum: ObjectChecksum | undefined,
+  ): Promise<WrittenObject> {
+    const { bucket, key, uploadId, preconditions } = request;
+    const lastModifiedMs = this.#stores.clock.nowMs();
+    const attributes: ObjectAttributes = {
+      etag: multipartEtag(parts.map(({ etag }) => etag)),
+      sizeBytes: parts.reduce((total, { sizeBytes }) => total + sizeBytes, 0),
+      headers: upload.headers,
+      userMetadata: upload.userMetadata,
+      storageClass: upload.storageClass,
+      ...(checksum ? { checksum } : {}),
+      ...(upload.tags ? { tags: upload.tags } : {}),
+      parts: parts.map(({ partNumber, sizeBytes, checksum: own }) => ({
+        partNumber,
+        sizeBytes,
+        ...(checksum && own ? { checksum: own.value } : {}),
+      })),
+    };
+    const manifest = await this.#stores.dataStore.writeSmall(
+      EMPTY,
+      encodeBlobDescriptor({
+        kind: 'manifest',
+        bucketId: bucket.bucketId,
+        bucketName: bucket.name,
+        key,
+        content: { ...attributes, lastModifiedMs },
+        attributes: { ...attributes, ownerAccountId: upload.owner.accountId },
+        uploadId,
+        blobs: parts.flatMap(({ blobs }) => blobs),
+        parts: attributes.parts ?? [],
+      }),
+    );
+    try {
+      const written = await this.#stores.metadataStore.commit({
+        type: 'CompleteMultipartUpload',
+        bucketId: bucket.bucketId,
+        key,
+        uploadId,
+        parts: parts.map(({ partNumber, etag }) => ({ partNumber, etag })),
+        attributes,
+        manifest: manifest.blob,
+        lastModifiedMs,
+        ...(preconditions ? { preconditions } : {}),
+      });
+      return { ...written, sizeBytes: attributes.sizeBytes, checksum, partsCount: parts.length };
+    } finally {
+      manifest.unpin();
+    }
+  }
+
+  /** The upload is gone: completed before, when the store remembers it, or never there. */
+  async #answerRetry(request: CompleteRequest): Promise<WrittenObject> {
+    const { bucket, key, uploadId } = request;
+    const { bucketId } = bucket;
+    const etag = multipartEtag(request.parts.map((part) => part.etag));
+    const written = await this.#stores.metadataStore.commit({
+      type: 'CompleteMultipartUpload',
+      bucketId,
+      key,
+      uploadId,
+      parts: request.parts.map((part) => ({ partNumber: part.partNumber, etag: part.etag })),
+      attributes: { etag, sizeBytes: 0, headers: {}, userMetadata: {}, storageClass: 'STANDARD' },
+      lastModifiedMs: this.#stores.clock.nowMs(),
+    });
+    if (written.etag !== etag) throw noSuchUpload(uploadId);
+    const object = await this.#stores.metadataStore.getObject({ bucketId, key, versionId: written.versionId });
+    const isCurrent = object?.order === written.order;
+    return {
+      ...written,
+      sizeBytes: isCurrent ? object.sizeBytes : 0,
+      checksum: isCurrent ? object.checksum : undefined,
+      partsCount: request.parts.length,
+    };
+  }
+}
+
+/** MD5 of the parts' MD5s, and how many there are. */
+function multipartEtag(partEtags: readonly string[]): string {
+  const hash = createHash('md5');
+  for (const etag of partEtags) hash.update(etag, 'hex');
+  return `${hash.digest('hex')}-${partEtags.length}`;
+}
+
+function checkOrder(parts: readonly ListedPart[]): void {
+  let before = 0;
+  for (const { partNumber } of parts) {
+    if (partNumber <= before) throw new S3Error('InvalidPartOrder');
+    before = partNumber;
+  }
+}
+
+function checkSizes(parts: readonly PartRecord[], claimedSizeBytes: number | undefined): void {
+  let sizeBytes = 0;
+  for (const [index, part] of parts.entries()) {
+    sizeBytes += part.sizeBytes;
+    if (part.sizeBytes < PART_MINIMUM_BYTES && index < parts.length - 1) {
+      throw new S3Error('EntityTooSmall', {
+        details: {
+          ProposedSize: part.sizeBytes,
+          MinSizeAllowed: PART_MINIMUM_BYTES,
+          PartNumber: part.partNumber,
+          ETag: part.etag,
+        },
+      });
+    }
+  }
+  if (claimedSizeBytes !== undefined && claimedSizeBytes !== sizeBytes) {
+    throw new S3Error('InvalidRequest', {
+      message: `The provided 'x-amz-mp-object-size' header value ${claimedSizeBytes} does not match what was computed: ${sizeBytes}`,
+    });
+  }
+}
+
+/** A composite checksum was promised over values that the client knows: it must name each. */
+function requirePartChecksums(upload: UploadRecord, parts: readonly ListedPart[]): void {
+  if (upload.checksumType !== 'COMPOSITE') return;
+  const silent = parts.find(({ checksums }) => checksums.length === 0);
+  if (!silent) return;
+  throw new S3Error('InvalidRequest', {
+    message: `The upload was created using a ${upload.checksumAlgorithm?.toLowerCase()} checksum. The complete request must include the checksum for each part. It was missing for part ${silent.partNumber} in the request.`,
+  });
+}
+
+function invalidPart(uploadId: string, { partNumber, etag }: ListedPart): S3Error {
+  return new S3Error('InvalidPart', { details: { UploadId: uploadId, PartNumber: partNumber, ETag: etag } });
+}

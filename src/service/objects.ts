@@ -1,0 +1,239 @@
+import type { ByteRange, DataPiece } from '../data-store/data-store.ts';
+import { S3Error } from '../errors/s3-error.ts';
+import { isStoreError } from '../errors/store-error.ts';
+import type { WritePreconditions } from '../metadata-store/metadata-store.ts';
+import type {
+  BucketRecord,
+  ObjectAttributes,
+  ObjectChecksum,
+  ObjectHeaders,
+  ObjectRecord,
+} from '../model/object-record.ts';
+import type { RequestBody } from '../streams/request-body.ts';
+import { encodeBlobDescriptor } from './blob-descriptor.ts';
+import { BodyWriter } from './body-writer.ts';
+import { ObjectCopier, type CopyObjectRequest, type CopiedObject } from './object-copier.ts';
+import { ObjectReader } from './object-reader.ts';
+import { checkVersionId } from './object-rules.ts';
+import type { ServiceStores } from './service-stores.ts';
+
+/** How often a read or a copy starts over because the object was replaced under it. */
+const LOOK_UP_LIMIT = 4;
+
+export interface ObjectAddress {
+  bucket: BucketRecord;
+  key: string;
+  /** `versionId=` as the client sent it; `undefined`: the current version. */
+  versionId?: string | undefined;
+}
+
+export interface PutObjectRequest {
+  bucket: BucketRecord;
+  key: string;
+  body: RequestBody;
+  headers: ObjectHeaders;
+  userMetadata: Readonly<Record<string, string>>;
+  tags: ObjectAttributes['tags'];
+  storageClass: string;
+  preconditions: WritePreconditions | undefined;
+}
+
+export interface WrittenObject {
+  versionId: string;
+  etag: string;
+  sizeBytes: number;
+  lastModifiedMs: number;
+  checksum: ObjectChecksum | undefined;
+  /** Parts of a multipart object; `undefined` for one that has none. */
+  partsCount?: number;
+}
+
+export interface OpenedObject<S> {
+  object: ObjectRecord;
+  selection: S;
+  /** The bytes of `selection.range`, the first piece already verified. To be iterated, or its `return` called. */
+  body: Buffer | AsyncIterableIterator<DataPiece>;
+}
+
+export interface DeleteRequest {
+  key: string;
+  versionId?: string | undefined;
+  preconditions?: WritePreconditions | undefined;
+}
+
+export interface DeletedObject {
+  /** `undefined` when nothing was there, or the bucket has no versions. */
+  versionId?: string;
+  isDeleteMarker: boolean;
+}
+
+export type DeleteOutcome = { request: DeleteRequest } & (
+  { deleted: DeletedObject; error?: undefined } | { deleted?: undefined; error: S3Error }
+);
+
+/**
+ * The rules of S3 for objects. Bodies go through the data store first and are named by one commit of the metadata
+ * store: what fails in between leaves bytes that nothing names and the collector reclaims.
+ *
+ * StoreErrors of both stores pass through; the pipeline answers them with 5xx.
+ */
+export class ObjectService {
+  readonly #stores: ServiceStores;
+  readonly #bodies: BodyWriter;
+  readonly #reader: ObjectReader;
+  readonly #copier: ObjectCopier;
+
+  constructor(stores: ServiceStores) {
+    this.#stores = stores;
+    this.#bodies = new BodyWriter(stores);
+    this.#reader = new ObjectReader(stores);
+    this.#copier = new ObjectCopier(stores, this.#reader);
+  }
+
+  /**
+   * Stores a body under a key. Resolves when the bytes and the object's row are synced.
+   *
+   * @throws S3Error MissingContentLength | EntityTooLarge | IncompleteBody | BadDigest | XAmzContentSHA256Mismatch |
+   *   PreconditionFailed | NoSuchKey (If-Match on a missing key) | NoSuchBucket
+   */
+  async putObject(request: PutObjectRequest): Promise<WrittenObject> {
+    const { bucket, key, preconditions } = request;
+    const lastModifiedMs = this.#stores.clock.nowMs();
+    const { headers, userMetadata, tags, storageClass } = request;
+    return await this.#bodies.store({
+      body: request.body,
+      defaultChecksum: this.#stores.defaultChecksum,
+      describe: (content) =>
+        encodeBlobDescriptor({
+          kind: 'object',
+          bucketId: bucket.bucketId,
+          bucketName: bucket.name,
+          key,
+          content: { ...content, lastModifiedMs },
+          attributes: {
+            ownerAccountId: bucket.owner.accountId,
+            storageClass,
+            headers,
+            userMetadata,
+            ...(tags ? { tags } : {}),
+          },
+        }),
+      commit: async (content, blob) => {
+        const written = await this.#stores.metadataStore.commit({
+          type: 'PutObject',
+          bucketId: bucket.bucketId,
+          key,
+          owner: bucket.owner,
+          attributes: { ...content, headers, userMetadata, storageClass, ...(tags ? { tags } : {}) },
+          blobs: [{ newBlob: blob }],
+          lastModifiedMs,
+          ...(preconditions ? { preconditions } : {}),
+        });
+        return { ...written, sizeBytes: content.sizeBytes, checksum: content.checksum };
+      },
+    });
+  }
+
+  /**
+   * The record of an object, without its bytes.
+   *
+   * @throws S3Error NoSuchKey | NoSuchVersion | InvalidArgument (version id) | MethodNotAllowed (a delete marker, by its id)
+   */
+  async headObject({ bucket, key, versionId }: ObjectAddress): Promise<ObjectRecord> {
+    if (versionId !== undefined) checkVersionId(versionId);
+    const object = await this.#stores.metadataStore.getObject({
+      bucketId: bucket.bucketId,
+      key,
+      ...(versionId === undefined ? {} : { versionId }),
+    });
+    if (!object) {
+      throw versionId === undefined
+        ? new S3Error('NoSuchKey', { details: { Key: key } })
+        : new S3Error('NoSuchVersion', { details: { Key: key, VersionId: versionId } });
+    }
+    if (object.isDeleteMarker) throw deleteMarkerError(object, versionId);
+    return object;
+  }
+
+  /**
+   * Opens an object for reading. `select` looks at the record (conditions, Range, partNumber), throws what the client
+   * shall get, or names the bytes to read; it is asked again when the object was replaced before its first byte was
+   * read. The bytes stay those of the returned record, whatever is written meanwhile, or the iteration fails.
+   *
+   * @throws what `headObject` and `select` throw
+   */
+  async getObject<S extends { range: ByteRange }>(
+    address: ObjectAddress,
+    select: (object: ObjectRecord) => S,
+  ): Promise<OpenedObject<S>> {
+    for (let attempt = 1; ; attempt++) {
+      const object = await this.headObject(address);
+      const selection = select(object);
+      try {
+        return { object, selection, body: await this.#reader.open(object, selection.range) };
+      } catch (error) {
+        if (!isStoreError(error, 'BlobGone') || attempt === LOOK_UP_LIMIT) throw error;
+      }
+    }
+  }
+
+  /**
+   * Deletes an object; deleting what is not there succeeds.
+   *
+   * @throws S3Error PreconditionFailed | NoSuchKey (a precondition on a missing key) | InvalidArgument (version id)
+   */
+  async deleteObject(bucket: BucketRecord, request: DeleteRequest): Promise<DeletedObject> {
+    const { key, versionId, preconditions } = request;
+    if (versionId !== undefined) {
+      checkVersionId(versionId);
+      // No bucket has versions yet: `null` is the only one there can be.
+      if (versionId !== 'null') return { isDeleteMarker: false };
+    }
+    const result = await this.#stores.metadataStore.commit({
+      type: 'DeleteObject',
+      bucketId: bucket.bucketId,
+      key,
+      atMs: this.#stores.clock.nowMs(),
+      ...(preconditions ? { preconditions } : {}),
+    });
+    const deletedVersionId = result.deletedVersionId ?? versionId;
+    return { isDeleteMarker: result.isDeleteMarker, ...(deletedVersionId ? { versionId: deletedVersionId } : {}) };
+  }
+
+  /**
+   * Deletes each; outcomes in the order of the requests. All are committed together, and all are decided when this
+   * resolves. A failure of the environment fails the whole call: deleting again is harmless.
+   */
+  async deleteObjects(bucket: BucketRecord, requests: readonly DeleteRequest[]): Promise<DeleteOutcome[]> {
+    const settled = await Promise.allSettled(requests.map((request) => this.deleteObject(bucket, request)));
+    return settled.map((result, index): DeleteOutcome => {
+      const request = requests[index]!;
+      if (result.status === 'fulfilled') return { request, deleted: result.value };
+      if (result.reason instanceof S3Error && result.reason.code !== 'NoSuchBucket') {
+        return { request, error: result.reason };
+      }
+      throw result.reason;
+    });
+  }
+
+  /** See ObjectCopier. */
+  async copyObject(request: CopyObjectRequest): Promise<CopiedObject> {
+    for (let attempt = 1; ; attempt++) {
+      const source = await this.headObject(request.source);
+      try {
+        return await this.#copier.copy(source, request);
+      } catch (error) {
+        if (!isStoreError(error, 'BlobGone') || attempt === LOOK_UP_LIMIT) throw error;
+      }
+    }
+  }
+}
+
+function deleteMarkerError(marker: ObjectRecord, versionId: string | undefined): S3Error {
+  const headers = { 'x-amz-delete-marker': 'true', 'x-amz-version-id': marker.versionId };
+  if (versionId === undefined) return new S3Error('NoSuchKey', { details: { Key: marker.key }, headers });
+  return new S3Error('MethodNotAllowed', {
+    details: { Method: 'GET', ResourceType: 'DeleteMarker' },
+    headers: { ...headers, allow: 'DELETE' },
+  });
+}

@@ -1,0 +1,102 @@
+import type { ByteRange } from '../data-store/data-store.ts';
+import { S3Error } from '../errors/s3-error.ts';
+import type { BlobUse } from '../metadata-store/metadata-store.ts';
+import type { BlobRecord } from '../model/blob.ts';
+import type { ChecksumAlgorithm, ObjectRecord } from '../model/object-record.ts';
+import { BodyWriter, type StoredContent } from './body-writer.ts';
+import { digestObject } from './digest-object.ts';
+import type { ObjectReader } from './object-reader.ts';
+import { SINGLE_BODY_LIMIT_BYTES } from './object-rules.ts';
+import type { ServiceStores } from './service-stores.ts';
+
+export interface PartCopy<R> {
+  source: ObjectRecord;
+  range: ByteRange;
+  /** The part's checksum; `undefined`: none is kept. */
+  checksum: ChecksumAlgorithm | undefined;
+  describe: (content: StoredContent) => Buffer;
+  commit: (content: StoredContent, blobs: readonly BlobUse[]) => Promise<R>;
+}
+
+const PLAIN_MD5 = /^[0-9a-f]{32}$/;
+
+/**
+ * Makes a part of a range of an object. A range of whole blobs is named again; another one is read and written like an
+ * upload. Either way the part needs an ETag of its own: it is known only when the range is a whole object that was
+ * written by one PutObject, otherwise the bytes are read and hashed.
+ */
+export class PartCopier {
+  readonly #bodies: BodyWriter;
+  readonly #tools: { reader: ObjectReader; digests: ServiceStores['digests'] };
+
+  constructor(stores: ServiceStores, reader: ObjectReader) {
+    this.#bodies = new BodyWriter(stores);
+    this.#tools = { reader, digests: stores.digests };
+  }
+
+  /**
+   * @throws S3Error InvalidRequest (over 5 GiB) and what `commit` throws
+   * @throws StoreError BlobGone: the source was replaced or deleted meanwhile, look it up again
+   */
+  async copy<R>({ source, range, checksum, describe, commit }: PartCopy<R>): Promise<R> {
+    if (range.length > SINGLE_BODY_LIMIT_BYTES) {
+      throw new S3Error('InvalidRequest', {
+        message: `The specified copy source is larger than the maximum allowable size for a copy source: ${SINGLE_BODY_LIMIT_BYTES}`,
+      });
+    }
+    const blobs = wholeBlobs(source.blobs, range);
+    if (blobs) {
+      const content =
+        knownContent(source, range, checksum) ?? (await digestObject(this.#tools, source, range, checksum));
+      return await commit(
+        content,
+        blobs.map(({ blobId }) => ({ existingBlobId: blobId })),
+      );
+    }
+    return await this.#bodies.store({
+      body: { lengthBytes: range.length, expectations: [], [Symbol.asyncIterator]: () => this.#bytes(source, range) },
+      defaultChecksum: checksum,
+      describe,
+      commit: (content, blob) => commit(content, [{ newBlob: blob }]),
+    });
+  }
+
+  /** Copies each piece, because the pool takes its buffer back before the writer has stored it. */
+  async *#bytes(source: ObjectRecord, range: ByteRange): AsyncGenerator<Buffer> {
+    const body = await this.#tools.reader.open(source, range);
+    if (Buffer.isBuffer(body)) return;
+    for await (const piece of body) {
+      const copy = Buffer.from(piece.bytes);
+      piece.release();
+      yield copy;
+    }
+  }
+}
+
+/** The blobs that hold exactly the range; `undefined` when it is empty or begins or ends inside one. */
+function wholeBlobs(blobs: readonly BlobRecord[], range: ByteRange): BlobRecord[] | undefined {
+  const end = range.start + range.length;
+  const chosen: BlobRecord[] = [];
+  let offset = 0;
+  for (const blob of blobs) {
+    const blobEnd = offset + blob.sizeBytes;
+    if (blob.sizeBytes > 0 && blobEnd > range.start && offset < end) {
+      if (offset < range.start || blobEnd > end) return undefined;
+      chosen.push(blob);
+    }
+    offset = blobEnd;
+  }
+  return chosen.length > 0 ? chosen : undefined;
+}
+
+function knownContent(
+  source: ObjectRecord,
+  range: ByteRange,
+  wanted: ChecksumAlgorithm | undefined,
+): StoredContent | undefined {
+  const { etag, sizeBytes, checksum } = source;
+  if (range.length !== sizeBytes || !PLAIN_MD5.test(etag)) return undefined;
+  if (!wanted) return { etag, sizeBytes };
+  if (checksum?.algorithm !== wanted || checksum.type !== 'FULL_OBJECT') return undefined;
+  return { etag, sizeBytes, checksum };
+}
