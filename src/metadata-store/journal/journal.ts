@@ -12,6 +12,8 @@ export interface Journal {
   start(progress: (fraction: number) => void): Promise<void>;
   stop(): Promise<void>;
 
+  /** False: a start met enough disks to read but could not open an epoch, or a batch is undecided. `frames` gives the acknowledged prefix, `append` throws; call `reopen`. */
+  readonly isWritable: boolean;
   readonly epoch: number;
   /** Last acknowledged frame. */
   readonly acknowledged: JournalPosition;
@@ -27,6 +29,8 @@ export interface Journal {
   reopen(): Promise<void>;
   /** Acknowledged frames strictly after `after`, in order. `undefined`: from the oldest kept. */
   frames(after: JournalPosition | undefined): AsyncIterable<JournalFrame>;
+  /** Payload frames after the acknowledged prefix that may or may not be adopted later; only while not writable. Whatever touches their keys must get 503. */
+  pendingFrames(): AsyncIterable<JournalFrame>;
   /** Is this position on the chain and acknowledged, and are all later frames still kept? Then the index may be believed. */
   canReplayFrom(position: JournalPosition): Promise<boolean>;
   /** Bytes of frames kept on one disk since the newest checkpoint. */

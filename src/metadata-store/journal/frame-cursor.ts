@@ -1,0 +1,53 @@
+import { DIRECT_IO_ALIGNMENT_BYTES, type DiskFile } from '../../disk/disk-fs.ts';
+import { claimedFrameBytes, decodeFrame, FRAME_HEADER_BYTES, type Frame } from './frame.ts';
+
+const WINDOW_BYTES = 256 * 1024;
+
+/** Reads frames of one segment file through a window. A frame's bytes are valid until the next call. */
+export class FrameCursor {
+  readonly #file: DiskFile;
+  readonly #sizeBytes: number;
+  readonly #clusterTag: Buffer;
+  #window: Buffer;
+  #windowStart = 0;
+  #windowLength = 0;
+
+  constructor(file: DiskFile, sizeBytes: number, clusterTag: Buffer) {
+    this.#file = file;
+    this.#sizeBytes = sizeBytes;
+    this.#clusterTag = clusterTag;
+    this.#window = Buffer.allocUnsafe(Math.min(WINDOW_BYTES, Math.max(sizeBytes, DIRECT_IO_ALIGNMENT_BYTES)));
+  }
+
+  /** The good frame that begins at `offset`, or `undefined`. */
+  async frameAt(offset: number): Promise<Frame | undefined> {
+    const header = await this.#bytesAt(offset, FRAME_HEADER_BYTES);
+    if (header === undefined) return undefined;
+    const frameBytes = claimedFrameBytes(header, this.#clusterTag);
+    if (frameBytes === undefined) return undefined;
+    const bytes = await this.#bytesAt(offset, frameBytes);
+    return bytes === undefined ? undefined : decodeFrame(bytes, this.#clusterTag);
+  }
+
+  /** The first good frame at or after `offset`: how reading goes on behind a damaged one. */
+  async nextFrame(offset: number): Promise<{ offset: number; frame: Frame } | undefined> {
+    for (let at = offset; at < this.#sizeBytes; at += DIRECT_IO_ALIGNMENT_BYTES) {
+      const frame = await this.frameAt(at);
+      if (frame !== undefined) return { offset: at, frame };
+    }
+    return undefined;
+  }
+
+  async #bytesAt(offset: number, lengthBytes: number): Promise<Buffer | undefined> {
+    if (offset + lengthBytes > this.#sizeBytes) return undefined;
+    const isInside = offset >= this.#windowStart && offset + lengthBytes <= this.#windowStart + this.#windowLength;
+    if (!isInside) {
+      if (lengthBytes > this.#window.length) this.#window = Buffer.allocUnsafe(lengthBytes);
+      this.#windowLength = await this.#file.read(this.#window, offset);
+      this.#windowStart = offset;
+      if (this.#windowLength < lengthBytes) return undefined;
+    }
+    const start = offset - this.#windowStart;
+    return this.#window.subarray(start, start + lengthBytes);
+  }
+}

@@ -1,0 +1,56 @@
+import { hash as hashOnce } from 'node:crypto';
+import { assert } from '../../errors/assert.ts';
+import { HASH_BYTES } from './frame.ts';
+import type { JournalPosition } from './journal.ts';
+
+/** What the chain says of the cluster: the newest configuration on it wins over identity files. */
+export interface JournalConfiguration {
+  k: number;
+  m: number;
+  /** Every disk of the cluster, in the order of the disk list. */
+  diskIds: readonly string[];
+  /** The disks that carry the journal: all of them up to k + m, else J of them. `n` of the protocol is their number. */
+  journalDiskIds: readonly string[];
+}
+
+/** Frames are acknowledged on m + 1 journal disks. */
+export function writeQuorum(configuration: JournalConfiguration): number {
+  return configuration.m + 1;
+}
+
+/** A start needs n − m journal disks with a journal of their own, so that it meets every write quorum. */
+export function readQuorum(configuration: JournalConfiguration): number {
+  return configuration.journalDiskIds.length - configuration.m;
+}
+
+/** J of design §5: all disks up to k + m of them, else 2m + 3 but at least k + m, evenly spread over the list. */
+export function chooseJournalDisks(diskIds: readonly string[], code: { k: number; m: number }): string[] {
+  const wanted = Math.min(diskIds.length, Math.max(code.k + code.m, 2 * code.m + 3));
+  if (diskIds.length <= code.k + code.m || wanted === diskIds.length) return [...diskIds];
+  return Array.from({ length: wanted }, (_, index) => {
+    const diskId = diskIds[Math.floor((index * diskIds.length) / wanted)];
+    assert(diskId !== undefined, 'journal disk index out of range');
+    return diskId;
+  });
+}
+
+/** Where every chain of this cluster begins: epoch 0, sequence 0, and a hash of what it was formatted with. */
+export function genesisPosition(clusterId: string, configuration: JournalConfiguration): JournalPosition {
+  const facts = JSON.stringify([clusterId, configurationToJson(configuration)]);
+  return { epoch: 0, sequence: 0, hash: hashOnce('sha256', facts, 'buffer').subarray(0, HASH_BYTES) };
+}
+
+export function configurationToJson(configuration: JournalConfiguration): JournalConfiguration {
+  const { k, m, diskIds, journalDiskIds } = configuration;
+  return { k, m, diskIds: [...diskIds], journalDiskIds: [...journalDiskIds] };
+}
+
+export function configurationFromJson(value: unknown): JournalConfiguration {
+  const candidate = value as JournalConfiguration;
+  assert(Number.isInteger(candidate.k) && Number.isInteger(candidate.m), 'a configuration needs k and m');
+  assert(
+    Array.isArray(candidate.diskIds) && Array.isArray(candidate.journalDiskIds),
+    'a configuration needs its disks',
+  );
+  return configurationToJson(candidate);
+}

@@ -1,0 +1,144 @@
+import { crc32c } from '@node-rs/crc32';
+import type { DiskFs } from '../../disk/disk-fs.ts';
+import type { JournalPosition } from './journal.ts';
+import { configurationFromJson, configurationToJson, type JournalConfiguration } from './journal-configuration.ts';
+
+/** Everything of the journal lies in this directory of a disk. */
+export const JOURNAL_DIRECTORY = 'journal';
+export const STATE_FILE = `${JOURNAL_DIRECTORY}/state`;
+const STATE_FORMAT = 1;
+
+/**
+ * The root of one disk's journal: which files make it up, the reserved epoch and the checkpoints it holds. Replaced as a
+ * whole by one rename, so that cutting, levelling by new files and reserving are each one synced step. A disk without a
+ * readable state has no journal and does not count at a start.
+ */
+export interface JournalState {
+  clusterId: string;
+  diskId: string;
+  /** Segment files of other generations do not belong to the journal (leftovers of a levelling). */
+  generation: number;
+  /** Number of the oldest segment kept; later ones follow without a gap. */
+  firstSegment: number;
+  /** Segments up to this number existed when the state was written; one of them missing is damage. */
+  lastSegment: number;
+  /** Every segment file has this length; a shorter one is damage. */
+  segmentBytes: number;
+  /** The position before the first kept frame: genesis or the older checkpoint. Acknowledged. */
+  base: JournalPosition;
+  /** In force at `base`. */
+  configuration: JournalConfiguration;
+  /** Highest epoch this disk has reserved; a later start takes a greater one. */
+  reservedEpoch: number;
+  /** Complete checkpoints on this disk, newest first. */
+  checkpoints: readonly StoredCheckpoint[];
+}
+
+export interface StoredCheckpoint {
+  position: JournalPosition;
+  /** In force at `position`. */
+  configuration: JournalConfiguration;
+  /** Name inside the journal directory. */
+  name: string;
+  /** Of the snapshot, without block headers. */
+  sizeBytes: number;
+  createdAtMs: number;
+}
+
+interface PositionJson {
+  epoch: number;
+  sequence: number;
+  hash: string;
+}
+
+/** One line of JSON and its CRC32C in hex: readable by an operator, torn or flipped bytes are seen. */
+export function encodeState(state: JournalState): Buffer {
+  const body = JSON.stringify({
+    format: STATE_FORMAT,
+    clusterId: state.clusterId,
+    diskId: state.diskId,
+    generation: state.generation,
+    firstSegment: state.firstSegment,
+    lastSegment: state.lastSegment,
+    segmentBytes: state.segmentBytes,
+    base: positionToJson(state.base),
+    configuration: configurationToJson(state.configuration),
+    reservedEpoch: state.reservedEpoch,
+    checkpoints: state.checkpoints.map((checkpoint) => ({
+      position: positionToJson(checkpoint.position),
+      configuration: configurationToJson(checkpoint.configuration),
+      name: checkpoint.name,
+      sizeBytes: checkpoint.sizeBytes,
+      createdAtMs: checkpoint.createdAtMs,
+    })),
+  });
+  return Buffer.from(`${body}\n${checksum(body)}\n`);
+}
+
+/** `undefined`: damaged. An unknown format is told apart, because it must be refused, not repaired. */
+export function decodeState(bytes: Buffer): JournalState | 'unknown-format' | undefined {
+  const [body = '', sum = '', rest] = bytes.toString('utf8').split('\n');
+  if (rest !== '' || sum !== checksum(body)) return undefined;
+  const value = JSON.parse(body) as Omit<JournalState, 'base' | 'checkpoints'> & {
+    format: number;
+    base: PositionJson;
+    checkpoints: (Omit<StoredCheckpoint, 'position'> & { position: PositionJson })[];
+  };
+  if (value.format !== STATE_FORMAT) return 'unknown-format';
+  return {
+    clusterId: value.clusterId,
+    diskId: value.diskId,
+    generation: value.generation,
+    firstSegment: value.firstSegment,
+    lastSegment: value.lastSegment,
+    segmentBytes: value.segmentBytes,
+    base: positionFromJson(value.base),
+    configuration: configurationFromJson(value.configuration),
+    reservedEpoch: value.reservedEpoch,
+    checkpoints: value.checkpoints.map((checkpoint) => ({
+      ...checkpoint,
+      position: positionFromJson(checkpoint.position),
+      configuration: configurationFromJson(checkpoint.configuration),
+    })),
+  };
+}
+
+/** Reads the state of a disk. `missing`: no journal was ever completed there. */
+export async function readState(fs: DiskFs): Promise<JournalState | 'missing' | 'damaged' | 'unknown-format'> {
+  const facts = await fs.stat(STATE_FILE);
+  if (facts === undefined) return 'missing';
+  const file = await fs.open(STATE_FILE, 'read');
+  try {
+    const bytes = Buffer.alloc(await file.sizeBytes());
+    const length = await file.read(bytes, 0);
+    return decodeState(bytes.subarray(0, length)) ?? 'damaged';
+  } finally {
+    await file.close();
+  }
+}
+
+/** Replaces the state in one synced step. A crash leaves the old one or the new one. `temporary` must be a name not used before. */
+export async function publishState(fs: DiskFs, state: JournalState, temporary: string): Promise<void> {
+  const path = `${JOURNAL_DIRECTORY}/${temporary}`;
+  await fs.createDurable(path);
+  const file = await fs.open(path, 'write');
+  try {
+    await file.write(encodeState(state), 0);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+  await fs.publish(path, STATE_FILE);
+}
+
+function checksum(body: string): string {
+  return crc32c(Buffer.from(body)).toString(16).padStart(8, '0');
+}
+
+function positionToJson(position: JournalPosition): PositionJson {
+  return { epoch: position.epoch, sequence: position.sequence, hash: position.hash.toString('hex') };
+}
+
+function positionFromJson(value: PositionJson): JournalPosition {
+  return { epoch: value.epoch, sequence: value.sequence, hash: Buffer.from(value.hash, 'hex') };
+}

@@ -1,0 +1,190 @@
+import type { DiskFs } from '../../disk/disk-fs.ts';
+import type { Disk } from '../../disk/disk-set.ts';
+import { StoreError } from '../../errors/store-error.ts';
+import { type ChainSource, readFrameOf } from './chain-reader.ts';
+import { comparePositions, decodeFrame, positionOf, samePosition } from './frame.ts';
+import type { JournalPosition } from './journal.ts';
+import { type JournalConfiguration, readQuorum } from './journal-configuration.ts';
+import { type JournalScan, scanJournal } from './journal-scan.ts';
+import { JOURNAL_DIRECTORY, readState, type StoredCheckpoint } from './journal-state.ts';
+
+const MAX_PATCHED_FRAMES = 4096;
+
+/** What a present disk holds. Without `scan` it has no readable journal: blank, half-formatted or damaged at the root. */
+export interface Inspection {
+  disk: Disk;
+  names: readonly string[];
+  scan: JournalScan | undefined;
+}
+
+/** Reads one disk, writes nothing. `undefined`: the disk cannot be read. @throws StoreError FormatRefused */
+export async function inspectDisk(disk: Disk, clusterId: string, clusterTag: Buffer): Promise<Inspection | undefined> {
+  try {
+    const names = (await disk.fs.stat(JOURNAL_DIRECTORY)) === undefined ? [] : await disk.fs.list(JOURNAL_DIRECTORY);
+    const state = await readState(disk.fs);
+    if (state === 'unknown-format') {
+      throw new StoreError('FormatRefused', `the journal of disk ${disk.id} has a format this version does not know`, {
+        hint: 'Start the version of Holdfast that wrote it, or a newer one.',
+      });
+    }
+    const isOwn = typeof state === 'object' && state.clusterId === clusterId && state.diskId === disk.id;
+    return { disk, names, scan: isOwn ? await scanJournal(disk.fs, state, clusterTag) : undefined };
+  } catch (error) {
+    if (error instanceof StoreError && error.code !== 'FormatRefused') return undefined;
+    throw error;
+  }
+}
+
+export interface PositionedConfiguration {
+  position: JournalPosition;
+  configuration: JournalConfiguration;
+}
+
+/** The newest epoch's chain as the present disks tell it. */
+export interface ChainView {
+  base: JournalPosition;
+  tail: JournalPosition;
+  /** Greatest position known to be acknowledged. */
+  acknowledged: JournalPosition;
+  /** The one at the base first, then those of the chain. */
+  configurations: PositionedConfiguration[];
+  /** Disks with checkpoints. */
+  holders: { diskId: string; fs: DiskFs; checkpoints: readonly StoredCheckpoint[] }[];
+  /** Disks all of whose frames lie on the chain, the best first. */
+  sources: ChainSource[];
+  /** Frames for holes of the best source. */
+  patches: Map<number, Buffer>;
+  /** Disks that only need the frames after their last one. */
+  appendable: Set<string>;
+  /** Disks that count at a start: a readable, unbroken (or completed from others) journal of their own. */
+  countable: Set<string>;
+  /** No epoch up to this one may be used again. */
+  highestEpoch: number;
+}
+
+/**
+ * Takes the union: the chain of the newest epoch that any disk has accepted, which within one epoch is the longest.
+ * @throws StoreError QuorumLost when no disk has a journal | JournalCorrupt when a frame of the chain is on no disk.
+ */
+export async function chooseChain(inspections: readonly Inspection[], clusterTag: Buffer): Promise<ChainView> {
+  const scanned = inspections.filter((inspection): inspection is ScannedDisk => inspection.scan !== undefined);
+  const [best, ...others] = scanned.sort(
+    (a, b) => comparePositions(b.scan.highest, a.scan.highest) || a.scan.holes.length - b.scan.holes.length,
+  );
+  if (best === undefined) throw new StoreError('QuorumLost', 'no disk carries a readable journal', { hint: LOST_HINT });
+  const patches = await fillHoles(best, others, clusterTag);
+  const { base, configuration } = best.scan.state;
+  const view: ChainView = {
+    base,
+    tail: best.scan.highest,
+    acknowledged: scanned.map((one) => one.scan.acknowledged).reduce(laterInSequence),
+    configurations: [{ position: base, configuration }, ...best.scan.configurations],
+    holders: scanned.map(({ disk, scan }) => ({ diskId: disk.id, fs: disk.fs, checkpoints: scan.state.checkpoints })),
+    sources: [],
+    patches,
+    appendable: new Set(),
+    countable: new Set(),
+    highestEpoch: 0,
+  };
+  for (const one of scanned) {
+    const { scan, disk } = one;
+    view.highestEpoch = Math.max(view.highestEpoch, scan.highest.epoch, scan.state.reservedEpoch);
+    const isOnChain = one === best || (await liesOnChain(scan.highest, best, patches, clusterTag));
+    if (isOnChain) view.sources.push(sourceOf(one));
+    const isBroken = scan.holes.length > 0;
+    if (isOnChain && !isBroken && !scan.isShort) view.appendable.add(disk.id);
+    if (!scan.isShort && (!isBroken || isOnChain)) view.countable.add(disk.id);
+  }
+  return view;
+}
+
+export const LOST_HINT =
+  'Bring back the missing disks: a start needs enough of the journal disks to be sure that nothing acknowledged is missed.';
+
+/** Are there enough disks, under every configuration that may be in force? Returns what is missing, for the message. */
+export function missingForReadQuorum(view: ChainView): string | undefined {
+  for (const configuration of configurationsInForce(view.configurations, view.acknowledged)) {
+    const counted = configuration.journalDiskIds.filter((diskId) => view.countable.has(diskId)).length;
+    const needed = readQuorum(configuration);
+    if (counted < needed) {
+      return `${counted} of ${configuration.journalDiskIds.length} journal disks carry a readable journal, ${needed} are needed`;
+    }
+  }
+  return undefined;
+}
+
+/** The newest acknowledged configuration and all later ones: until one is acknowledged both rules must hold. */
+export function configurationsInForce(
+  configurations: readonly PositionedConfiguration[],
+  acknowledged: JournalPosition,
+): JournalConfiguration[] {
+  const newest = configurations.findLastIndex((one) => one.position.sequence <= acknowledged.sequence);
+  return configurations.slice(Math.max(newest, 0)).map((one) => one.configuration);
+}
+
+type ScannedDisk = Inspection & { scan: JournalScan };
+
+/** Acknowledged positions all lie on one chain. */
+function laterInSequence(one: JournalPosition, other: JournalPosition): JournalPosition {
+  return other.sequence > one.sequence ? other : one;
+}
+
+function sourceOf({ disk, scan }: ScannedDisk): ChainSource {
+  return {
+    diskId: disk.id,
+    fs: disk.fs,
+    generation: scan.state.generation,
+    segments: scan.segments,
+    lastSequence: scan.highest.sequence,
+  };
+}
+
+async function liesOnChain(
+  position: JournalPosition,
+  best: ScannedDisk,
+  patches: ReadonlyMap<number, Buffer>,
+  clusterTag: Buffer,
+): Promise<boolean> {
+  if (samePosition(position, best.scan.highest) || samePosition(position, best.scan.state.base)) return true;
+  if (position.sequence > best.scan.highest.sequence) return false;
+  const patch = patches.get(position.sequence);
+  const frame =
+    patch === undefined
+      ? await readFrameOf(sourceOf(best), position.sequence, clusterTag)
+      : decodeFrame(patch, clusterTag);
+  return frame !== undefined && samePosition(positionOf(frame), position);
+}
+
+/** Finds the frames that a damaged disk lacks, backwards along the hashes: no other chain can slip in. */
+async function fillHoles(
+  damaged: ScannedDisk,
+  others: readonly ScannedDisk[],
+  clusterTag: Buffer,
+): Promise<Map<number, Buffer>> {
+  const patches = new Map<number, Buffer>();
+  for (const hole of damaged.scan.holes) {
+    let wanted = hole.upTo;
+    while (wanted.sequence > hole.after.sequence) {
+      const frame = await findFrame(wanted, others, clusterTag);
+      if (frame === undefined || patches.size >= MAX_PATCHED_FRAMES) throw corruptAt(wanted);
+      patches.set(wanted.sequence, frame.bytes);
+      wanted = frame.previous;
+    }
+    if (!samePosition(wanted, hole.after)) throw corruptAt(wanted);
+  }
+  return patches;
+}
+
+function corruptAt(position: JournalPosition): StoreError {
+  return new StoreError('JournalCorrupt', `journal frame ${position.sequence} is readable on no present disk`, {
+    hint: 'Bring back the missing disks: a good copy of this frame may be there.',
+  });
+}
+
+async function findFrame(wanted: JournalPosition, disks: readonly ScannedDisk[], clusterTag: Buffer) {
+  for (const one of disks) {
+    const frame = await readFrameOf(sourceOf(one), wanted.sequence, clusterTag).catch(() => undefined);
+    if (frame !== undefined && samePosition(positionOf(frame), wanted)) return frame;
+  }
+  return undefined;
+}
