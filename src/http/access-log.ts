@@ -1,0 +1,25 @@
+import type { Log } from '../observability/log.ts';
+import type { HttpExchange } from './http-exchange.ts';
+
+/** One line per request, always these fields. */
+export function logAccess(log: Log, exchange: HttpExchange, durationMs: number): void {
+  const { access, response, requestId } = exchange;
+  const isFinished = response.writableFinished;
+  const fields = {
+    requestId,
+    operation: access.operation,
+    bucket: access.bucket,
+    key: access.key,
+    // a client that left before the answer: nginx's number for it
+    status: response.headersSent || isFinished ? response.statusCode : 499,
+    code: access.code,
+    bytesIn: access.body?.receivedBytes ?? access.bytesIn,
+    bytesOut: access.bytesOut,
+    durationMs: Math.round(durationMs * 1000) / 1000,
+    accessKeyId: access.accessKeyId,
+    remoteAddress: exchange.remoteAddress,
+    ...(access.hint === '' ? {} : { hint: access.hint }),
+    ...(isFinished ? {} : { isCut: true }),
+  };
+  log.info(fields, 'request');
+}

@@ -1,0 +1,49 @@
+import type { Duplex } from 'node:stream';
+import type { ServerResponse } from 'node:http';
+import type { S3ErrorCode } from '../errors/s3-errors.ts';
+import type { Log } from '../observability/log.ts';
+import { errorCode } from './error-code.ts';
+import { protocolError, rawAnswer } from './protocol-error.ts';
+
+/**
+ * What node's parser refused: malformed requests, too many header bytes, headers that did not come in time. The answer
+ * is written to the bare socket, unless the head of an answer to this or an earlier request was already sent on it.
+ */
+export function answerClientError(
+  error: Error,
+  socket: Duplex,
+  context: { requestId: string; current: ServerResponse | undefined; log: Log },
+): void {
+  const code = errorCode(error);
+  if (code === 'ECONNRESET' || !socket.writable || context.current?.headersSent === true) {
+    socket.destroy();
+    return;
+  }
+  const { s3Code, message } = classify(code);
+  context.log.info(
+    { requestId: context.requestId, code: s3Code, reason: code },
+    'request refused before it was parsed',
+  );
+  socket.end(rawAnswer(protocolError(s3Code, context.requestId, message), context.requestId));
+  // what the client still sends is dropped; the socket must not outlive its answer by much
+  socket.resume();
+  socket.once('finish', () => socket.destroySoon?.());
+}
+
+declare module 'node:stream' {
+  interface Duplex {
+    /** Of net.Socket. */
+    destroySoon?(): void;
+  }
+}
+
+function classify(code: string): { s3Code: S3ErrorCode; message?: string } {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return { s3Code: 'RequestHeaderSectionTooLarge' };
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return { s3Code: 'RequestTimeout' };
+    default:
+      return { s3Code: 'InvalidRequest', message: 'An error occurred when parsing the HTTP request.' };
+  }
+}

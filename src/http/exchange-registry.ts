@@ -1,0 +1,204 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../model/clock.ts';
+import type { Log } from '../observability/log.ts';
+import { logAccess } from './access-log.ts';
+import type { ExchangeRuntime, HttpExchange } from './http-exchange.ts';
+import { protocolError } from './protocol-error.ts';
+import { sendBuffer } from './send-buffer.ts';
+
+interface Connection {
+  /** Answers not yet finished, the oldest first. */
+  readonly responses: ServerResponse[];
+  /** Requests that came before the answer to the one before them: run in order, one at a time. */
+  readonly waiting: (() => void)[];
+}
+
+export interface NewExchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly requestId: string;
+  readonly runtime: ExchangeRuntime;
+}
+
+/** No S3 client pipelines; one that sends this many requests ahead only wants our memory. */
+const MAXIMUM_PIPELINED = 32;
+
+/**
+ * Knows every connection and what is being answered on it: runs exchanges in order, writes their log line when they are
+ * over, and ends connections when the listener closes.
+ */
+export class ExchangeRegistry {
+  readonly #onExchange: ((exchange: HttpExchange) => Promise<void> | void) | undefined;
+  readonly #maximumHeaderCount: number;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #connections = new Map<Duplex, Connection>();
+  readonly #tlsTransports = new Set<Socket>();
+  #isClosing = false;
+  #activeCount = 0;
+
+  constructor(options: {
+    onExchange?: ((exchange: HttpExchange) => Promise<void> | void) | undefined;
+    limits: { maximumHeaderCount: number };
+    log: Log;
+    clock: Clock;
+  }) {
+    this.#onExchange = options.onExchange;
+    this.#maximumHeaderCount = options.limits.maximumHeaderCount;
+    this.#log = options.log;
+    this.#clock = options.clock;
+  }
+
+  get activeCount(): number {
+    return this.#activeCount;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  addConnection(socket: Socket): void {
+    this.#connections.set(socket, { responses: [], waiting: [] });
+    socket.once('close', () => {
+      const connection = this.#connections.get(socket);
+      this.#connections.delete(socket);
+      if (connection !== undefined) connection.waiting.length = 0;
+    });
+    if (this.#isClosing) socket.destroy();
+  }
+
+  /** The connection below a TLS one: counted through that, but cut with the rest, handshake or not. */
+  addTlsTransport(socket: Socket): void {
+    this.#tlsTransports.add(socket);
+    socket.once('close', () => this.#tlsTransports.delete(socket));
+  }
+
+  /** What is being answered on a socket now. */
+  currentResponse(socket: Duplex): ServerResponse | undefined {
+    return this.#connections.get(socket)?.responses[0];
+  }
+
+  /** Counts an answer that someone else gives. */
+  track(socket: Socket, response: ServerResponse): void {
+    const connection = this.#connections.get(socket);
+    if (connection === undefined) return;
+    connection.responses.push(response);
+    this.#activeCount += 1;
+    if (this.#isClosing) response.shouldKeepAlive = false;
+    response.once('close', () => {
+      this.#activeCount -= 1;
+      connection.responses.splice(connection.responses.indexOf(response), 1);
+      if (connection.responses.length === 0 && this.#isClosing) socket.destroySoon();
+      connection.waiting.shift()?.();
+    });
+  }
+
+  run(parts: NewExchange): void {
+    const { socket } = parts.request;
+    const connection = this.#connections.get(socket);
+    if (connection === undefined || connection.responses.length === 0) {
+      this.#start(parts);
+    } else if (connection.waiting.length < MAXIMUM_PIPELINED) {
+      connection.waiting.push(() => this.#start(parts));
+    } else {
+      socket.destroy();
+    }
+  }
+
+  /** Idle connections go at once; answers under way are the last of theirs. */
+  beginClosing(): void {
+    this.#isClosing = true;
+    for (const [socket, { responses }] of this.#connections) {
+      if (responses.length === 0) socket.destroy();
+      for (const response of responses) if (!response.headersSent) response.shouldKeepAlive = false;
+    }
+  }
+
+  cutAll(): void {
+    for (const socket of this.#connections.keys()) socket.destroy();
+    for (const socket of this.#tlsTransports) socket.destroy();
+  }
+
+  #start({ request, response, requestId, runtime }: NewExchange): void {
+    const startedMs = this.#clock.monotonicMs();
+    const abort = new LazyAbort(response);
+    const socket = request.socket as Socket & { encrypted?: boolean };
+    const exchange: HttpExchange = {
+      request,
+      response,
+      requestId,
+      isSecure: socket.encrypted === true,
+      remoteAddress: socket.remoteAddress ?? '',
+      get signal() {
+        return abort.signal;
+      },
+      access: {
+        operation: '',
+        bucket: '',
+        key: '',
+        code: '',
+        accessKeyId: '',
+        hint: '',
+        bytesIn: 0,
+        body: undefined,
+        bytesOut: 0,
+      },
+      runtime,
+    };
+    this.track(socket, response);
+    response.once('close', () => logAccess(this.#log, exchange, this.#clock.monotonicMs() - startedMs));
+    if (request.rawHeaders.length >= 2 * this.#maximumHeaderCount) {
+      refuse(exchange, 'RequestHeaderSectionTooLarge');
+      return;
+    }
+    try {
+      const work = this.#onExchange?.(exchange);
+      if (work !== undefined) work.catch((error: unknown) => this.#failed(exchange, error));
+    } catch (error) {
+      this.#failed(exchange, error);
+    }
+  }
+
+  /** The handler answers every error it expects itself: what arrives here is a bug or a broken stream. */
+  #failed(exchange: HttpExchange, error: unknown): void {
+    this.#log.error({ err: error, requestId: exchange.requestId }, 'a request failed');
+    if (exchange.response.headersSent) exchange.response.destroy();
+    else refuse(exchange, 'InternalError');
+  }
+}
+
+function refuse(exchange: HttpExchange, code: 'RequestHeaderSectionTooLarge' | 'InternalError'): void {
+  const error = protocolError(code, exchange.requestId);
+  exchange.access.code = code;
+  sendBuffer(exchange, {
+    status: error.status,
+    headers: { 'content-type': 'application/xml' },
+    body: error.document,
+    closesConnection: code === 'RequestHeaderSectionTooLarge',
+  });
+}
+
+/** An AbortSignal costs microseconds: it is made only when someone asks for it. */
+class LazyAbort {
+  readonly #response: ServerResponse;
+  #controller: AbortController | undefined;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const controller = new AbortController();
+      this.#controller = controller;
+      const abortIfCut = (): void => {
+        if (!this.#response.writableFinished) controller.abort();
+      };
+      if (this.#response.destroyed) abortIfCut();
+      else this.#response.once('close', abortIfCut);
+    }
+    return this.#controller.signal;
+  }
+}

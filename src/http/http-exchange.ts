@@ -1,0 +1,47 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { StallWatchdog } from '../streams/stall-watchdog.ts';
+
+/** How much of a refused body is still read, so that the client sees the answer and not a reset. */
+export interface DiscardBounds {
+  readonly discardBytes: number;
+  readonly discardMs: number;
+}
+
+/** One request and its answer. The pipeline fills in what only it knows; the access log reads it when all is over. */
+export interface HttpExchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Sent as x-amz-request-id and found in every log line. */
+  readonly requestId: string;
+  readonly isSecure: boolean;
+  /** The peer of the socket, never a header. */
+  readonly remoteAddress: string;
+  /** Aborted when the client is gone before the answer was finished, or the server cuts it. */
+  readonly signal: AbortSignal;
+  readonly access: AccessEntry;
+  readonly runtime: ExchangeRuntime;
+}
+
+export interface AccessEntry {
+  operation: string;
+  bucket: string;
+  key: string;
+  /** S3's error code; empty for success. */
+  code: string;
+  accessKeyId: string;
+  /** Why it went wrong, for the operator. Never a secret or a signature. */
+  hint: string;
+  /** Bytes of the body as received; the body object may be set instead. */
+  bytesIn: number;
+  body: { readonly receivedBytes: number } | undefined;
+  /** Bytes of the answer's body handed to the socket. */
+  bytesOut: number;
+}
+
+/** What answering needs of the listener. */
+export interface ExchangeRuntime extends DiscardBounds {
+  /** Cuts clients that are too slow, in both directions. */
+  readonly watchdog: StallWatchdog;
+  /** Runs `callback` once after `delayMs`; returns its cancellation. */
+  schedule(delayMs: number, callback: () => void): () => void;
+}

@@ -1,0 +1,135 @@
+import type { ServerResponse } from 'node:http';
+import { assert } from '../errors/assert.ts';
+import type { StallWatchdog, WatchedTransfer } from '../streams/stall-watchdog.ts';
+import type { HttpExchange } from './http-exchange.ts';
+
+/** Bytes on loan: `release` exactly once, after that they are not touched. The data store's DataPiece is one. */
+export interface BodyPiece {
+  readonly bytes: Buffer;
+  release(): void;
+}
+
+export interface StreamedAnswer {
+  readonly status: number;
+  /** Lower-case names; `content-length` is required and must be what `pieces` add up to. */
+  readonly headers: Readonly<Record<string, string | number>>;
+  readonly pieces: AsyncIterable<BodyPiece>;
+}
+
+/**
+ * Streams an answer. Nothing is sent before the first piece is there, so an early failure is thrown and can still become
+ * an S3 error. After that a failure, or pieces that do not add up, destroys the socket: never a clean end of a short
+ * body. A client that goes away, or reads slower than the minimum rate, ends the iteration; every piece is released.
+ */
+export async function sendBody(exchange: HttpExchange, answer: StreamedAnswer): Promise<void> {
+  const { response } = exchange;
+  const iterator = answer.pieces[Symbol.asyncIterator]();
+  const lengthBytes = Number(answer.headers['content-length']);
+  assert(Number.isSafeInteger(lengthBytes), 'a streamed answer has a content-length');
+  let next = await iterator.next();
+  if (response.destroyed) {
+    if (next.done !== true) next.value.release();
+    await iterator.return?.();
+    return;
+  }
+  response.writeHead(answer.status, { 'x-amz-request-id': exchange.requestId, ...answer.headers });
+  const writer = new PieceWriter(response, exchange.runtime.watchdog);
+  try {
+    let sentBytes = 0;
+    while (next.done !== true) {
+      sentBytes += next.value.bytes.length;
+      exchange.access.bytesOut = sentBytes;
+      assert(sentBytes <= lengthBytes, 'a body is not longer than its content-length');
+      if (!writer.write(next.value)) await writer.drained();
+      if (response.destroyed) {
+        await iterator.return?.();
+        return;
+      }
+      next = await iterator.next();
+    }
+    assert(sentBytes === lengthBytes, `a body of ${lengthBytes} bytes ended after ${sentBytes}`);
+    response.end();
+  } catch (error) {
+    response.destroy();
+    throw error;
+  } finally {
+    writer.finish();
+  }
+}
+
+/** Writes pieces to a response and gives each back when the system has taken it, or when the connection is gone. */
+class PieceWriter implements WatchedTransfer {
+  readonly #response: ServerResponse;
+  readonly #watchdog: StallWatchdog;
+  readonly #lent = new Set<BodyPiece>();
+  #wake: (() => void) | undefined;
+  #isWatched = false;
+  movedBytes = 0;
+  unseenBytes = 0;
+
+  constructor(response: ServerResponse, watchdog: StallWatchdog) {
+    this.#response = response;
+    this.#watchdog = watchdog;
+    response.on('drain', this.#onDrain);
+    response.once('close', this.#onClose);
+  }
+
+  get isWaitingForPeer(): boolean {
+    return this.#wake !== undefined || this.#response.writableEnded;
+  }
+
+  onStalled(): void {
+    this.#response.destroy();
+  }
+
+  /** False: wait for `drained` before the next piece. */
+  write(piece: BodyPiece): boolean {
+    this.#lent.add(piece);
+    this.unseenBytes += piece.bytes.length;
+    const hasRoom = this.#response.write(piece.bytes, () => this.#giveBack(piece));
+    if (this.#response.destroyed) this.#onClose();
+    return hasRoom || this.#response.destroyed;
+  }
+
+  async drained(): Promise<void> {
+    if (!this.#response.writableNeedDrain || this.#response.destroyed) return;
+    if (!this.#isWatched) {
+      this.#isWatched = true;
+      this.#watchdog.watch(this);
+    }
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  /** No more pieces. Those still lent are released as they leave; the watch ends with the connection's use. */
+  finish(): void {
+    if (this.#lent.size === 0 || this.#response.destroyed) {
+      this.#watchdog.unwatch(this);
+    } else if (!this.#isWatched) {
+      this.#isWatched = true;
+      this.#watchdog.watch(this);
+    }
+  }
+
+  #giveBack(piece: BodyPiece): void {
+    if (!this.#lent.delete(piece)) return;
+    this.movedBytes += piece.bytes.length;
+    this.unseenBytes -= piece.bytes.length;
+    piece.release();
+    if (this.#lent.size === 0 && this.#response.writableEnded) this.#watchdog.unwatch(this);
+  }
+
+  readonly #onDrain = (): void => {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  };
+
+  readonly #onClose = (): void => {
+    this.#watchdog.unwatch(this);
+    for (const piece of this.#lent) piece.release();
+    this.#lent.clear();
+    this.#onDrain();
+  };
+}
