@@ -9,7 +9,7 @@ import * as sdk from '@aws-sdk/client-s3';
 
 /** The SDK's compact schemas are tuples: [kind, namespace, name, traits, …]. */
 type Schema = readonly unknown[];
-type Traits = Record<string, unknown>;
+type Traits = Record<string, string | number | undefined>;
 
 const STRUCTURE = 3;
 const LIST = 1;

@@ -1,0 +1,187 @@
+import type { Authorizer } from '../access/principal.ts';
+import { S3Error } from '../errors/s3-error.ts';
+import { isStoreError } from '../errors/store-error.ts';
+import type { HttpExchange } from '../http/http-exchange.ts';
+import { sendBody } from '../http/send-body.ts';
+import { sendBuffer } from '../http/send-buffer.ts';
+import type { Clock, Randomness } from '../model/clock.ts';
+import type { Log } from '../observability/log.ts';
+import type { S3Services } from '../service/services.ts';
+import { createRequestBody, type HttpRequestBody } from '../streams/http-request-body.ts';
+import { authorizeRequest } from './authorize-request.ts';
+import { checkExpectedOwners } from './expected-owners.ts';
+import { refuseUnimplementedInputs } from './implemented-inputs.ts';
+import { matchOperation } from './match-operation.ts';
+import type { OperationRow, S3Response } from './operation.ts';
+import { PipelineRequest } from './pipeline-request.ts';
+import { renderError, type RenderedError } from './render-error.ts';
+import type { AuthenticatedRequest } from './sigv4/authenticated-request.ts';
+import { parseRawRequest, type RawRequest } from './sigv4/raw-request.ts';
+import type { RequestAuthenticator } from './sigv4/request-authenticator.ts';
+import { toS3Error } from './store-error-to-s3.ts';
+
+export interface S3RequestHandlerOptions {
+  readonly authenticator: Pick<RequestAuthenticator, 'authenticate'>;
+  readonly authorizer: Authorizer;
+  /** `undefined` until recovery is over: every request is answered 503 meanwhile. */
+  readonly services: () => S3Services | undefined;
+  /** Names whose subdomains are buckets, lower-case, without port. */
+  readonly domains: readonly string[];
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly randomness: Randomness;
+  readonly log: Log;
+}
+
+const NOT_READY_RETRY_SECONDS = '2';
+const SERVER_NAME = 'Holdfast';
+
+/**
+ * The pipeline of every S3 request: parse the target once, match one row, authenticate, authorize, refuse what is not
+ * implemented, check the expected owner, run the handler, answer. Every error leaves through one renderer. The line in
+ * the log is the listener's; the pipeline fills in the exchange's access entry.
+ */
+export class S3RequestHandler {
+  readonly #options: S3RequestHandlerOptions;
+  /** `x-amz-id-2` and HostId: names this process, opaque. */
+  readonly #hostId: string;
+
+  constructor(options: S3RequestHandlerOptions) {
+    this.#options = options;
+    this.#hostId = options.randomness.bytes(36).toString('base64');
+  }
+
+  /** Answers one request. Nothing a client or a store does makes it reject. */
+  async handle(exchange: HttpExchange): Promise<void> {
+    let response: S3Response;
+    try {
+      response = await this.#answer(exchange);
+    } catch (error) {
+      response = this.#renderError(exchange, error);
+    }
+    try {
+      await this.#send(exchange, response);
+    } catch (error) {
+      this.#failWhileSending(exchange, error);
+    }
+  }
+
+  async #answer(exchange: HttpExchange): Promise<S3Response> {
+    const { authenticator, authorizer, clock, log } = this.#options;
+    const services = this.#options.services();
+    if (services === undefined) {
+      throw new S3Error('ServiceUnavailable', { headers: { 'retry-after': NOT_READY_RETRY_SECONDS } });
+    }
+    const { access } = exchange;
+    const raw = this.#parse(exchange);
+    access.bucket = raw.bucket;
+    access.key = raw.key;
+    let operation = matchOperation(raw);
+    access.operation = operation.name;
+    const nowMs = clock.nowMs();
+    const authenticated = authenticator.authenticate(raw, nowMs);
+    if (authenticated.headers !== raw.headers) {
+      // Presigned parameters became headers: a copy source among them makes it another operation.
+      operation = matchOperation({ ...raw, query: authenticated.query, headers: authenticated.headers });
+      access.operation = operation.name;
+    }
+    access.accessKeyId = authenticated.principal.accessKeyId;
+    if (operation.handler === 'not-implemented') {
+      throw new S3Error('NotImplemented', { message: `${operation.name} is not implemented` });
+    }
+    authorizeRequest(operation, authenticated, authorizer);
+    refuseUnimplementedInputs(operation, authenticated.headers, authenticated.query);
+    const body = this.#openBody(exchange, operation, authenticated);
+    access.body = body;
+    if (namesExpectedOwner(authenticated)) await checkExpectedOwners(operation, authenticated, services.buckets);
+    return operation.handler(
+      new PipelineRequest({ exchange, operation, authenticated, body, nowMs, authorizer, log }),
+      services,
+    );
+  }
+
+  #parse({ request, isSecure }: HttpExchange): RawRequest {
+    return parseRawRequest(
+      { method: request.method ?? '', rawTarget: request.url ?? '', rawHeaders: request.rawHeaders, isSecure },
+      this.#options.domains,
+    );
+  }
+
+  #openBody(
+    { request, response, runtime }: HttpExchange,
+    operation: OperationRow,
+    { headers, payload }: AuthenticatedRequest,
+  ): HttpRequestBody {
+    return createRequestBody({
+      readable: request,
+      headers,
+      payload,
+      watchdog: runtime.watchdog,
+      requiresLength: operation.body === 'stream',
+      // There the header is the finished object's checksum, not that of the XML.
+      checksumHeadersDescribeBody: operation.name !== 'CompleteMultipartUpload',
+      sendContinue: () => response.writeContinue(),
+    });
+  }
+
+  async #send(exchange: HttpExchange, { status, headers, body }: S3Response): Promise<void> {
+    const allHeaders = this.#withServerHeaders(headers);
+    if (body === undefined || typeof body === 'string' || Buffer.isBuffer(body)) {
+      sendBuffer(exchange, { status, headers: allHeaders, body });
+      return;
+    }
+    await sendBody(exchange, { status, headers: allHeaders, pieces: body });
+  }
+
+  #withServerHeaders(headers: S3Response['headers']): Record<string, string | number> {
+    return Object.assign({ server: SERVER_NAME, 'x-amz-id-2': this.#hostId }, headers);
+  }
+
+  #renderError(exchange: HttpExchange, error: unknown): RenderedError {
+    const s3Error = toS3Error(error);
+    this.#note(exchange, s3Error);
+    const { request, requestId } = exchange;
+    return renderError(s3Error, {
+      method: request.method ?? '',
+      resource: pathOf(request.url ?? ''),
+      requestId,
+      hostId: this.#hostId,
+    });
+  }
+
+  /** Nothing sent yet: an S3 error still can be. Else only the connection can tell the client, and it is broken off. */
+  #failWhileSending(exchange: HttpExchange, error: unknown): void {
+    const { response } = exchange;
+    if (response.headersSent || response.destroyed) {
+      this.#note(exchange, toS3Error(error));
+      response.destroy();
+      return;
+    }
+    const { status, headers, body } = this.#renderError(exchange, error);
+    sendBuffer(exchange, { status, headers: this.#withServerHeaders(headers), body });
+  }
+
+  #note(exchange: HttpExchange, error: S3Error): void {
+    const { access, requestId } = exchange;
+    access.code = error.code;
+    access.hint = error.hint ?? '';
+    const fields = { requestId, operation: access.operation, code: error.code };
+    if (isStoreError(error.cause)) {
+      this.#options.log.warn(
+        { ...fields, storeCode: error.cause.code, err: error.cause },
+        'the store failed a request',
+      );
+    } else if (error.code === 'InternalError') {
+      this.#options.log.error({ ...fields, err: error.cause ?? error }, 'a request met a bug');
+    }
+  }
+}
+
+function namesExpectedOwner({ headers }: AuthenticatedRequest): boolean {
+  return headers.has('x-amz-expected-bucket-owner') || headers.has('x-amz-source-expected-bucket-owner');
+}
+
+/** The path as sent, for `Resource`; without the query, which may carry a signature. */
+function pathOf(target: string): string {
+  const end = target.indexOf('?');
+  return end === -1 ? target : target.slice(0, end);
+}

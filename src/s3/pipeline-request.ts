@@ -1,0 +1,72 @@
+import type { Authorizer, Principal } from '../access/principal.ts';
+import type { HttpExchange } from '../http/http-exchange.ts';
+import type { Log } from '../observability/log.ts';
+import type { RequestBody } from '../streams/request-body.ts';
+import type { OperationRow, S3Request } from './operation.ts';
+import type { AuthenticatedRequest } from './sigv4/authenticated-request.ts';
+
+export interface PipelineRequestParts {
+  readonly exchange: HttpExchange;
+  readonly operation: OperationRow;
+  readonly authenticated: AuthenticatedRequest;
+  readonly body: RequestBody;
+  readonly nowMs: number;
+  readonly authorizer: Authorizer;
+  readonly log: Log;
+}
+
+/** What a handler sees. Costly members are made when first asked for. */
+export class PipelineRequest implements S3Request {
+  readonly requestId: string;
+  readonly operation: OperationRow;
+  readonly method: string;
+  readonly resource: string;
+  readonly bucket: string;
+  readonly key: string;
+  readonly query: ReadonlyMap<string, string>;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly principal: Principal;
+  readonly isSigned: boolean;
+  readonly isSecure: boolean;
+  readonly host: string;
+  readonly body: RequestBody;
+  readonly nowMs: number;
+  readonly #authorizer: Authorizer;
+  readonly #parentLog: Log;
+  readonly #exchange: HttpExchange;
+  #log: Log | undefined;
+
+  constructor(parts: PipelineRequestParts) {
+    const { authenticated } = parts;
+    const { raw } = authenticated;
+    this.requestId = parts.exchange.requestId;
+    this.operation = parts.operation;
+    this.method = raw.method;
+    this.resource = raw.rawPath;
+    this.bucket = raw.bucket;
+    this.key = raw.key;
+    this.query = authenticated.query;
+    this.headers = authenticated.headers;
+    this.principal = authenticated.principal;
+    this.isSigned = authenticated.isSigned;
+    this.isSecure = raw.isSecure;
+    this.host = raw.host;
+    this.body = parts.body;
+    this.nowMs = parts.nowMs;
+    this.#authorizer = parts.authorizer;
+    this.#parentLog = parts.log;
+    this.#exchange = parts.exchange;
+  }
+
+  get log(): Log {
+    return (this.#log ??= this.#parentLog.child({ requestId: this.requestId }));
+  }
+
+  get signal(): AbortSignal {
+    return this.#exchange.signal;
+  }
+
+  authorize(action: string, { bucket, key }: { bucket: string; key: string }): void {
+    this.#authorizer.authorize({ principal: this.principal, action, bucket, key });
+  }
+}
