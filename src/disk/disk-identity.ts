@@ -55,7 +55,18 @@ export function encodeIdentity(identity: DiskIdentity): Buffer {
   return Buffer.from(`${JSON.stringify({ ...members, checksum: checksumOf(members) }, null, 2)}\n`);
 }
 
-/** @throws StoreError FormatRefused: damaged, or of a newer format version (named). `where` is for messages. */
+/** A disk that only a newer server can read: unlike a damaged one it must not be treated as lost. */
+export class NewerFormatError extends StoreError {
+  constructor(where: string, version: number) {
+    super(
+      'FormatRefused',
+      `${where} has disk format version ${version}; this server knows versions up to ${DISK_FORMAT_VERSION}`,
+      { hint: 'start the newer server that wrote it' },
+    );
+  }
+}
+
+/** @throws StoreError FormatRefused: damaged; NewerFormatError. `where` is for messages. */
 export function decodeIdentity(content: Buffer, where: string): DiskIdentity {
   let parsed: Record<string, unknown>;
   try {
@@ -66,13 +77,7 @@ export function decodeIdentity(content: Buffer, where: string): DiskIdentity {
   if (typeof parsed !== 'object' || parsed === null) throw damaged(where, 'it is not an object');
   const { checksum, ...members } = parsed;
   const version = members['formatVersion'];
-  if (typeof version === 'number' && version > DISK_FORMAT_VERSION) {
-    throw new StoreError(
-      'FormatRefused',
-      `${where} has disk format version ${version}; this server knows versions up to ${DISK_FORMAT_VERSION}`,
-      { hint: 'start the newer server that wrote it' },
-    );
-  }
+  if (typeof version === 'number' && version > DISK_FORMAT_VERSION) throw new NewerFormatError(where, version);
   if (checksum !== checksumOf(members)) throw damaged(where, 'its checksum does not match');
   const { clusterId, diskId, index, k, m, diskIds, createdAt } = members;
   const identity = { clusterId, diskId, index, k, m, diskIds, createdAtMs: Date.parse(String(createdAt)) };
@@ -103,24 +108,6 @@ export function codeProblem({ k, m }: ErasureCode, diskCount: number): string | 
   if (!Number.isInteger(m) || m < 0 || m > 6) return `m must be from 0 to 6, not ${m}`;
   if (k + m > diskCount) return `${k}+${m} needs at least ${k + m} disks, not ${diskCount}`;
   return undefined;
-}
-
-const DEFAULT_CODES: readonly (ErasureCode & { diskCount: number })[] = [
-  { diskCount: 16, k: 12, m: 4 },
-  { diskCount: 12, k: 8, m: 4 },
-  { diskCount: 8, k: 5, m: 3 },
-  { diskCount: 6, k: 4, m: 2 },
-  { diskCount: 4, k: 2, m: 2 },
-  { diskCount: 3, k: 2, m: 1 },
-  { diskCount: 2, k: 1, m: 1 },
-  { diskCount: 1, k: 1, m: 0 },
-];
-
-/** The code for a number of disks when none is configured; numbers between two rows take the lower one. */
-export function defaultCode(diskCount: number): ErasureCode {
-  const row = DEFAULT_CODES.find((candidate) => candidate.diskCount <= diskCount);
-  if (row === undefined) throw new RangeError(`a cluster needs at least one disk, not ${diskCount}`);
-  return { k: row.k, m: row.m };
 }
 
 /**

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { StoreError } from '../errors/store-error.ts';
 import type { Clock, Randomness } from '../model/clock.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
@@ -29,6 +30,8 @@ export interface FormatOptions {
    * hold part of what it writes; its last sync has returned when it resolves.
    */
   initializeDisk: (fs: DiskFs, identity: DiskIdentity) => Promise<void>;
+  /** Make directories that do not exist, with their parents. */
+  createMissing?: boolean;
   makeFs?: (path: string) => DiskFs;
 }
 
@@ -51,6 +54,7 @@ export async function formatDisks(options: FormatOptions): Promise<DiskIdentity[
   const { paths, code, clock, random, initializeDisk } = options;
   const problem = codeProblem(code, paths.length);
   if (problem !== undefined) throw refused(problem, 'choose another code or give more disks');
+  if (options.createMissing === true) for (const path of paths) mkdirSync(path, { recursive: true, mode: 0o700 });
   const makeFs = options.makeFs ?? ((path: string) => new RealDiskFs(path));
   const candidates: Candidate[] = [];
   for (const path of paths) candidates.push(await inspect(path, makeFs(path)));

@@ -1,0 +1,309 @@
+import { assert } from '../errors/assert.ts';
+import { StoreError } from '../errors/store-error.ts';
+import type { Clock, Randomness } from '../model/clock.ts';
+import type { Log } from '../observability/log.ts';
+import { makeErrno, missingDiskError } from './disk-error.ts';
+import type { DiskFs, DiskSpace, FileFacts } from './disk-fs.ts';
+import { classifyFailure, DiskHealth, type HealthLimits } from './disk-health.ts';
+import { IDENTITY_FILE, LOCK_FILE } from './disk-identity.ts';
+import { type DiskLock, isReadOnlyLockFailure } from './disk-lock.ts';
+import type { Disk, DiskState } from './disk-set.ts';
+import { DiskGuard, GuardedDiskFs } from './guarded-disk-fs.ts';
+import { probeDisk } from './probe-disk.ts';
+
+export interface LocalDiskOptions {
+  id: string;
+  index: number;
+  clock: Clock;
+  random: Randomness;
+  log: Log;
+  reserveBytes: number;
+  deadlineMs: number;
+  maxCallsInFlight: number;
+  health: HealthLimits;
+  acquireLock: (path: string) => DiskLock;
+  onChange: (disk: LocalDisk, before: DiskState) => void;
+}
+
+/** A directory that was found to carry this disk. */
+export interface DiskLocation {
+  path: string;
+  /** Bound to that very directory. */
+  fs: DiskFs;
+  /** Of `disk.json`; when the path shows another one, the disk is gone. */
+  identityFacts: FileFacts;
+  space: DiskSpace;
+}
+
+/** After an ENOSPC the disk takes no data for this long, whatever it says of its space (inodes, quotas). */
+const FULL_HOLD_MS = 5000;
+/** Watches and probes have places of their own: they must get through when the stores' calls fill all others. */
+const WATCH_PLACES = 3;
+
+/**
+ * One disk of the set: where it is, what state it is in, and why. States change here only.
+ *
+ * missing → returning (its directory is back) → online (the journal levelled it). online or returning → suspect (a missed
+ * deadline, failed writes, many failed reads) → failed (strikes go on: calls are refused at once). suspect or failed →
+ * returning (a probe succeeded). Any → missing (the path does not show the identity file that was found there).
+ */
+export class LocalDisk implements Disk {
+  readonly id: string;
+  readonly index: number;
+  readonly fs: GuardedDiskFs;
+  readonly #options: LocalDiskOptions;
+  readonly #guard: DiskGuard;
+  readonly #watchFs: GuardedDiskFs;
+  readonly #health: DiskHealth;
+  /** Errors seen already: the guard reports what its caller will report again. */
+  readonly #seen = new WeakSet<object>();
+  #location: DiskLocation | undefined;
+  #lock: DiskLock | undefined;
+  #state: DiskState = 'missing';
+  #stateSinceMs: number;
+  #stateReason: string | undefined = 'no given path carries it';
+  #space: DiskSpace = { totalBytes: 0, freeBytes: 0 };
+  #isAboveReserve = false;
+  #fullUntilMs = -Infinity;
+  #isWatching = false;
+  #isProbing = false;
+  #cancelProbe: (() => void) | undefined;
+  #isClosed = false;
+
+  constructor(options: LocalDiskOptions) {
+    this.#options = options;
+    this.id = options.id;
+    this.index = options.index;
+    this.#stateSinceMs = options.clock.nowMs();
+    this.#health = new DiskHealth(options.health, options.random);
+    const guardOptions = {
+      name: `disk ${options.index}`,
+      clock: options.clock,
+      deadlineMs: options.deadlineMs,
+      onFailure: (operation: string, error: StoreError) => this.noteFailure(operation, error),
+    };
+    this.#guard = new DiskGuard({ ...guardOptions, maxCallsInFlight: options.maxCallsInFlight });
+    const watchGuard = new DiskGuard({ ...guardOptions, maxCallsInFlight: WATCH_PLACES });
+    const inner = (): DiskFs => {
+      assert(this.#location !== undefined, 'a call passed the guard of a disk that is nowhere');
+      return this.#location.fs;
+    };
+    this.fs = new GuardedDiskFs(inner, this.#guard);
+    this.#watchFs = new GuardedDiskFs(inner, watchGuard);
+    this.#shut(missingDiskError(`of disk ${options.index} (${options.id})`, undefined));
+  }
+
+  get path(): string | undefined {
+    return this.#location?.path;
+  }
+
+  get state(): DiskState {
+    return this.#state;
+  }
+
+  get acceptsData(): boolean {
+    return this.#state === 'online' && this.#isAboveReserve;
+  }
+
+  get space(): DiskSpace {
+    return this.#space;
+  }
+
+  get stateSinceMs(): number {
+    return this.#stateSinceMs;
+  }
+
+  get stateReason(): string | undefined {
+    return this.#stateReason;
+  }
+
+  /** Of the file system it lies on, to tell disks that share a device; `undefined` while it is missing. */
+  get device(): number | undefined {
+    return this.#location?.identityFacts.device;
+  }
+
+  /** Calls that the system has not returned from. */
+  get callsInFlight(): number {
+    return this.#guard.inFlightCount;
+  }
+
+  /**
+   * Its directory was found: `state` is `online` at the start and `returning` at run time.
+   * @throws StoreError NotReady: another process holds its lock
+   */
+  bind(location: DiskLocation, state: 'online' | 'returning'): void {
+    assert(this.#location === undefined, 'a disk is in two places');
+    let isReadOnly = false;
+    try {
+      this.#lock = this.#options.acquireLock(location.path);
+    } catch (error) {
+      if (!isReadOnlyLockFailure(error)) throw error;
+      isReadOnly = true;
+    }
+    this.#location = location;
+    this.#noteSpace(location.space);
+    this.#guard.reopen();
+    this.#setState(state, state === 'online' ? undefined : 'its directory is back; the journal is not level yet');
+    if (isReadOnly) this.noteFailure('lock', makeErrno('EROFS', 'lock', location.path));
+  }
+
+  /** Its directory cannot be used now; `foreign` when one is there that must not be. */
+  unbind(state: 'missing' | 'foreign', reason: string): void {
+    this.#cancelProbe?.();
+    this.#cancelProbe = undefined;
+    const where = this.path ?? `of disk ${this.index}`;
+    this.#location = undefined;
+    this.#lock?.release();
+    this.#lock = undefined;
+    this.#shut(missingDiskError(where, undefined));
+    this.#setState(state, reason);
+  }
+
+  markLevel(): void {
+    if (this.#state === 'returning') this.#setState('online', undefined);
+  }
+
+  markBehind(reason: string): void {
+    if (this.#state === 'online') this.#setState('returning', reason);
+  }
+
+  /** What a failed call means for this disk; each error counts once, whoever reports it. */
+  noteFailure(operation: string, error: unknown): void {
+    if (this.#location === undefined || this.#isClosed) return;
+    if (typeof error === 'object' && error !== null) {
+      if (this.#seen.has(error)) return;
+      this.#seen.add(error);
+    }
+    const { clock, log } = this.#options;
+    const kind = classifyFailure(operation, error);
+    if (kind === 'none') return;
+    log.warn({ diskId: this.id, path: this.path, operation, err: error }, 'a disk call failed');
+    const why = `${operation}: ${error instanceof Error ? error.message : String(error)}`;
+    if (kind === 'missing') return this.unbind('missing', why);
+    if (kind === 'full') {
+      this.#fullUntilMs = clock.monotonicMs() + FULL_HOLD_MS;
+      return this.#decideSpace();
+    }
+    const verdict = this.#health.note(kind, clock.monotonicMs());
+    if (verdict === undefined) return;
+    if (verdict === 'failed') {
+      this.#shut(
+        new StoreError('DiskFailed', `disk ${this.index} (${this.path}) was ejected: ${why}`, {
+          hint: 'it is probed and comes back by itself when it works; see the kernel log',
+          cause: error,
+        }),
+      );
+    }
+    if (this.#state !== 'failed') this.#setState(verdict, why);
+    this.#scheduleProbe();
+  }
+
+  /** One look at the directory, unless the last one is still under way. Never rejects. */
+  async watch(): Promise<void> {
+    const location = this.#location;
+    if (location === undefined || this.#isWatching) return;
+    this.#isWatching = true;
+    try {
+      const [identity, space] = await Promise.all([this.#watchFs.stat(IDENTITY_FILE), this.#watchFs.statSpace()]);
+      if (this.#location !== location) return;
+      const { device, inode } = location.identityFacts;
+      if (identity === undefined) this.unbind('missing', `${location.path}/${IDENTITY_FILE} is gone`);
+      else if (identity.device !== device || identity.inode !== inode) {
+        this.unbind('missing', `another directory is at ${location.path}`);
+      } else {
+        this.#noteSpace(space);
+        this.#health.forgetOldStrikes(this.#options.clock.monotonicMs());
+      }
+    } catch (error) {
+      // The watch's guard has told `noteFailure`; a second report of the same error is ignored.
+      if (this.#location === location) this.noteFailure('watch', error);
+    } finally {
+      this.#isWatching = false;
+    }
+  }
+
+  /** Releases the lock and refuses further calls. Calls that hang are left to the system. */
+  close(): void {
+    this.#isClosed = true;
+    this.#cancelProbe?.();
+    this.#guard.shut(new StoreError('NotReady', 'the server is stopping'));
+    this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  /** A watch or a probe that has not come back. */
+  get isBusy(): boolean {
+    return this.#isWatching || this.#isProbing;
+  }
+
+  #scheduleProbe(): void {
+    if (this.#cancelProbe !== undefined || this.#isProbing || this.#isClosed) return;
+    this.#cancelProbe = this.#options.clock.schedule(this.#health.probeDelayMs(), () => {
+      this.#cancelProbe = undefined;
+      void this.#probe();
+    });
+  }
+
+  /** Never rejects. */
+  async #probe(): Promise<void> {
+    const location = this.#location;
+    if (location === undefined || this.#isProbing) return;
+    this.#isProbing = true;
+    let isGood = false;
+    try {
+      await probeDisk(this.#watchFs);
+      if (this.#lock === undefined && (await this.#watchFs.stat(LOCK_FILE)) === undefined) {
+        await this.#watchFs.createDurable(LOCK_FILE);
+      }
+      if (this.#location === location) this.#lock ??= this.#options.acquireLock(location.path);
+      isGood = true;
+    } catch (error) {
+      if (this.#location === location) this.noteFailure('probe', error);
+    } finally {
+      this.#isProbing = false;
+    }
+    if (this.#location !== location || this.#isClosed) return;
+    if (this.#state !== 'suspect' && this.#state !== 'failed') return;
+    if (!isGood) return this.#scheduleProbe();
+    this.#guard.reopen();
+    this.#setState('returning', 'it works again; the journal is not level yet');
+  }
+
+  #noteSpace(space: DiskSpace): void {
+    this.#space = space;
+    this.#decideSpace();
+  }
+
+  /** At most a tenth of the disk is kept back. A little more than the reserve must be free to begin again, so that the line is not crossed with every delete. */
+  #decideSpace(): void {
+    const { clock, onChange } = this.#options;
+    const reserveBytes = Math.min(this.#options.reserveBytes, this.#space.totalBytes / 10);
+    const neededBytes = this.#isAboveReserve ? reserveBytes : reserveBytes + reserveBytes / 16;
+    const isAboveReserve = this.#space.freeBytes >= neededBytes && clock.monotonicMs() >= this.#fullUntilMs;
+    if (isAboveReserve === this.#isAboveReserve) return;
+    this.#isAboveReserve = isAboveReserve;
+    if (this.#state === 'online') onChange(this, 'online');
+  }
+
+  #setState(state: DiskState, reason: string | undefined): void {
+    const before = this.#state;
+    if (state === before) {
+      this.#stateReason = reason;
+      return;
+    }
+    this.#state = state;
+    this.#stateReason = reason;
+    const { clock, log, onChange } = this.#options;
+    this.#stateSinceMs = clock.nowMs();
+    const fields = { diskId: this.id, diskIndex: this.index, path: this.path, before, state, reason };
+    if (state === 'online') log.info(fields, 'disk is online');
+    else log.warn(fields, `disk is ${state}`);
+    onChange(this, before);
+  }
+
+  /** The reason itself says nothing new about the disk when callers report it. */
+  #shut(reason: StoreError): void {
+    this.#seen.add(reason);
+    this.#guard.shut(reason);
+  }
+}
