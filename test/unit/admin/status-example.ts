@@ -1,0 +1,48 @@
+import type { StatusReport } from '../../../src/admin/status-report.ts';
+
+/** A healthy cluster of two disks. */
+export function statusExample(change: Partial<StatusReport> = {}): StatusReport {
+  const disk = {
+    state: 'online',
+    stateSinceMs: 0,
+    stateReason: undefined,
+    totalBytes: 1000,
+    freeBytes: 500,
+    reserveBytes: 10,
+    acceptsData: true,
+    usedBytes: 100,
+    liveBytes: 60,
+    deadBytes: 20,
+    reclaimableBytes: 20,
+    preallocatedBytes: 0,
+    quarantinedBytes: 0,
+    journalBytes: 20,
+    checkpointBytes: 0,
+    isLevel: true,
+  };
+  return {
+    formatVersion: 1,
+    mode: 'online',
+    version: '0.1.0',
+    cluster: { id: 'cluster-1', accountId: '123456789012', region: 'us-east-1' },
+    readiness: { isReady: true, phase: 'ready', percent: 100, timeLeftMs: undefined, detail: undefined },
+    code: { k: 1, m: 1 },
+    writeCode: { k: 1, m: 1 },
+    marginDiskCount: 1,
+    counts: { buckets: 2, objects: 3, uploads: 0 },
+    disks: [
+      { ...disk, index: 0, id: 'disk-a', path: '/a' },
+      { ...disk, index: 1, id: 'disk-b', path: '/b' },
+    ],
+    volumes: { open: 1, sealed: 1, dropping: 0, storedBytes: 80, liveBytes: 60 },
+    journal: { epoch: 1, sequence: 5, lastRecordAtMs: undefined },
+    checkpoints: [],
+    indexBytes: 4096,
+    damagedShardCount: 0,
+    collector: undefined,
+    startedAtMs: 0,
+    endpoints: ['http://127.0.0.1:9000'],
+    warnings: [],
+    ...change,
+  };
+}
