@@ -17,7 +17,7 @@ const PIPELINE_HEADERS: ReadonlySet<string> = new Set([
 const NO = ['false', 'False', 'FALSE'];
 
 /** Values that state what already holds; with any other value the header is answered 501. */
-const HOLDING_VALUES: ReadonlyMap<string, readonly string[]> = new Map([
+export const HOLDING_VALUES: ReadonlyMap<string, readonly string[]> = new Map([
   ['x-amz-acl', ['private', 'bucket-owner-full-control']],
   ['x-amz-bucket-namespace', ['global']],
   ['x-amz-bucket-object-lock-enabled', NO],
