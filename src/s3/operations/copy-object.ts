@@ -22,11 +22,9 @@ import { xmlResponse } from '../xml/xml-response.ts';
 export async function copyObject(request: S3Request, services: S3Services): Promise<S3Response> {
   const { headers } = request;
   const source = parseCopySource(headers.get('x-amz-copy-source') ?? '');
-  request.authorize(source.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion', source);
   const tagging = headers.get('x-amz-tagging');
   const replacesMetadata = readDirective(headers, 'x-amz-metadata-directive') === 'REPLACE';
   const replacesTags = readDirective(headers, 'x-amz-tagging-directive') === 'REPLACE';
-  if (replacesTags) request.authorize('s3:PutObjectTagging', request);
   const copied = await services.objects.copyObject({
     source: { ...source, bucket: await services.buckets.requireBucket(source.bucket) },
     checkSource: (object) => checkCopySourceConditions(headers, object),

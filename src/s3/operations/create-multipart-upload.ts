@@ -16,7 +16,6 @@ import { xmlResponse } from '../xml/xml-response.ts';
 export async function createMultipartUpload(request: S3Request, services: S3Services): Promise<S3Response> {
   const { headers } = request;
   const tagging = headers.get('x-amz-tagging');
-  if (tagging !== undefined) request.authorize('s3:PutObjectTagging', request);
   const upload = await services.multipart.createUpload({
     bucket: await services.buckets.requireBucket(request.bucket),
     key: request.key,

@@ -22,7 +22,6 @@ import type { S3Services } from '../../service/services.ts';
  */
 export async function putObject(request: S3Request, services: S3Services): Promise<S3Response> {
   const tagging = request.headers.get('x-amz-tagging');
-  if (tagging !== undefined) request.authorize('s3:PutObjectTagging', request);
   const written = await services.objects.putObject({
     bucket: await services.buckets.requireBucket(request.bucket),
     key: request.key,

@@ -20,7 +20,6 @@ import { xmlResponse } from '../xml/xml-response.ts';
 export async function uploadPartCopy(request: S3Request, services: S3Services): Promise<S3Response> {
   const { headers } = request;
   const source = parseCopySource(headers.get('x-amz-copy-source') ?? '');
-  request.authorize(source.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion', source);
   const rangeHeader = headers.get('x-amz-copy-source-range');
   const part = await services.multipart.uploadPartCopy({
     bucket: await services.buckets.requireBucket(request.bucket),

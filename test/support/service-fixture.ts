@@ -1,0 +1,249 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { checksumOfHeader } from '../../src/checksums/checksum-algorithms.ts';
+import { DigestPool } from '../../src/checksums/digest-pool.ts';
+import { prepareChecksums } from '../../src/checksums/wasm-hashers.ts';
+import type { DataStore } from '../../src/data-store/data-store.ts';
+import { S3Error } from '../../src/errors/s3-error.ts';
+import type { S3ErrorCode } from '../../src/errors/s3-errors.ts';
+import type { Journal } from '../../src/metadata-store/journal/journal.ts';
+import { SqliteMetadataStore } from '../../src/metadata-store/sqlite/sqlite-metadata-store.ts';
+import type { MetadataStore } from '../../src/metadata-store/metadata-store.ts';
+import type { VolumeLedger } from '../../src/model/blob.ts';
+import type { Clock } from '../../src/model/clock.ts';
+import type { ChecksumAlgorithm } from '../../src/model/object-record.ts';
+import { silentLog } from '../../src/observability/log.ts';
+import { SystemRandomness } from '../../src/observability/system-clock.ts';
+import { OPERATION_TABLE } from '../../src/s3/operation-table.ts';
+import type { S3Request, S3Response } from '../../src/s3/operation.ts';
+import { BucketService } from '../../src/service/buckets.ts';
+import { ListingService } from '../../src/service/listing.ts';
+import { MultipartService } from '../../src/service/multipart-uploads.ts';
+import { ObjectService } from '../../src/service/objects.ts';
+import type { ServiceStores } from '../../src/service/service-stores.ts';
+import type { S3Services } from '../../src/service/services.ts';
+import type { DigestExpectation, RequestBody } from '../../src/streams/request-body.ts';
+import { MemoryDataStore } from './memory-data-store.ts';
+import { MemoryJournal } from './memory-journal.ts';
+import { ALICE } from './metadata-fixtures.ts';
+import { ManualClock } from './simulated-clock.ts';
+
+export const REGION = 'us-east-1';
+
+export interface CallOptions {
+  bucket?: string;
+  key?: string;
+  query?: Record<string, string>;
+  headers?: Record<string, string>;
+  body?: Buffer | string | RequestBody;
+  isSigned?: boolean;
+}
+
+export interface CallResult {
+  status: number;
+  headers: Record<string, string | number>;
+  body: Buffer;
+}
+
+/** Handlers of operations on real services, without HTTP: what the pipeline would hand them is built here. */
+export interface ServiceFixture {
+  readonly services: S3Services;
+  readonly stores: ServiceStores;
+  readonly metadata: MetadataStore;
+  readonly clock: ManualClock;
+  /** Calls an operation's handler and reads its answer to the end. */
+  call(operation: string, options?: CallOptions): Promise<CallResult>;
+  createBucket(name: string): Promise<void>;
+  put(bucket: string, key: string, body: Buffer | string, headers?: Record<string, string>): Promise<CallResult>;
+  get(bucket: string, key: string, headers?: Record<string, string>): Promise<CallResult>;
+  stop(): Promise<void>;
+}
+
+export interface ServiceFixtureOptions {
+  makeDataStore?: (ledger: VolumeLedger) => DataStore;
+  journal?: Journal;
+  defaultChecksum?: ChecksumAlgorithm | undefined;
+}
+
+export interface MemoryFixture extends ServiceFixture {
+  readonly data: MemoryDataStore;
+}
+
+/** SQLite over a journal in memory, and bytes in memory. */
+export async function createMemoryFixture(
+  options: Omit<ServiceFixtureOptions, 'makeDataStore'> & {
+    smallBlobLimitBytes?: number;
+    pieceSizeBytes?: number;
+  } = {},
+): Promise<MemoryFixture> {
+  let data: MemoryDataStore | undefined;
+  const fixture = await createServiceFixture({
+    ...options,
+    makeDataStore: (ledger) => (data = new MemoryDataStore({ ledger, ...options })),
+  });
+  return { ...fixture, data: data! };
+}
+
+export async function createServiceFixture(options: ServiceFixtureOptions): Promise<ServiceFixture> {
+  await prepareChecksums();
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-service-'));
+  const clock = new ManualClock();
+  const metadata = new SqliteMetadataStore({
+    journal: options.journal ?? new MemoryJournal(),
+    indexPath: join(folder, 'index.sqlite'),
+    clock,
+    log: silentLog,
+  });
+  await metadata.start(() => {});
+  const ledger = ledgerOf(metadata);
+  const dataStore = options.makeDataStore?.(ledger) ?? new MemoryDataStore({ ledger });
+  await dataStore.start();
+  const digests = new DigestPool({ workerCount: 1 });
+  const stores: ServiceStores = {
+    metadataStore: metadata,
+    dataStore,
+    digests,
+    clock,
+    randomness: new SystemRandomness(),
+    defaultChecksum: 'defaultChecksum' in options ? options.defaultChecksum : 'CRC64NVME',
+  };
+  const services = createServices(stores, clock);
+  const call = (operation: string, callOptions: CallOptions = {}): Promise<CallResult> =>
+    callOperation(services, clock, operation, callOptions);
+  return {
+    services,
+    stores,
+    metadata,
+    clock,
+    call,
+    createBucket: (name) => services.buckets.createBucket({ name, owner: ALICE, locationConstraint: undefined }),
+    put: (bucket, key, body, headers = {}) => call('PutObject', { bucket, key, body, headers }),
+    get: (bucket, key, headers = {}) => call('GetObject', { bucket, key, headers }),
+    stop: async () => {
+      await dataStore.stop();
+      await digests.stop();
+      await metadata.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export function createServices(stores: ServiceStores, clock: Clock): S3Services {
+  const { metadataStore } = stores;
+  const buckets = new BucketService({ metadataStore, clock, region: REGION });
+  const objects = new ObjectService(stores);
+  return {
+    region: REGION,
+    buckets,
+    listing: new ListingService({ metadataStore, buckets }),
+    objects,
+    multipart: new MultipartService(stores, objects),
+  };
+}
+
+/** How the data store speaks to the journal. */
+export function ledgerOf(metadata: MetadataStore): VolumeLedger {
+  return {
+    epoch: () => metadata.epoch(),
+    nextIdentifier: () => metadata.nextIdentifier(),
+    openVolume: async (volume) => metadata.commit({ type: 'OpenVolume', volume }),
+    sealVolume: async (volumeId, lengthBytes) => metadata.commit({ type: 'SealVolume', volumeId, lengthBytes }),
+    dropVolume: async (volumeId) => metadata.commit({ type: 'DropVolume', volumeId }),
+    confirmDrop: async (volumeId, diskIds) => metadata.commit({ type: 'ConfirmDrop', volumeId, diskIds }),
+    listVolumes: () => metadata.listVolumes(),
+  };
+}
+
+async function callOperation(
+  services: S3Services,
+  clock: Clock,
+  name: string,
+  options: CallOptions,
+): Promise<CallResult> {
+  const operation = OPERATION_TABLE.find((row) => row.name === name);
+  if (!operation || operation.handler === 'not-implemented') throw new Error(`no handler for ${name}`);
+  const { bucket = '', key = '', query = {}, headers = {}, isSigned = true } = options;
+  const headerMap = new Map(Object.entries(headers));
+  const request: S3Request = {
+    requestId: 'TEST',
+    operation,
+    method: operation.method,
+    resource: `/${bucket}/${key}`,
+    bucket,
+    key,
+    query: new Map(Object.entries(query)),
+    headers: headerMap,
+    principal: { type: isSigned ? 'root' : 'anonymous', accessKeyId: isSigned ? 'ALICE' : '', owner: ALICE },
+    isSigned,
+    isSecure: false,
+    host: 'localhost:9000',
+    body: bodyOf(options.body ?? '', name === 'CompleteMultipartUpload' ? new Map() : headerMap),
+    signal: new AbortController().signal,
+    nowMs: clock.nowMs(),
+    authorize: () => {},
+    log: silentLog,
+  };
+  const response = await operation.handler(request, services);
+  return { status: response.status, headers: { ...response.headers }, body: await readResponse(response) };
+}
+
+/** A body in pieces of 10,000 bytes that claims what the headers say. */
+export function bodyOf(content: Buffer | string | RequestBody, headers: ReadonlyMap<string, string>): RequestBody {
+  if (typeof content !== 'string' && !Buffer.isBuffer(content)) return content;
+  const bytes = Buffer.from(content);
+  const expectations: DigestExpectation[] = [];
+  for (const [header, value] of headers) {
+    const checksum = checksumOfHeader(header);
+    if (checksum) expectations.push({ kind: 'checksum', algorithm: checksum.algorithm, value: () => value });
+    if (header === 'content-md5') expectations.push({ kind: 'content-md5', algorithm: 'MD5', value: () => value });
+    if (header === 'x-amz-content-sha256') {
+      expectations.push({ kind: 'payload-sha256', algorithm: 'SHA256', value: () => value });
+    }
+  }
+  return {
+    lengthBytes: bytes.length,
+    expectations,
+    async *[Symbol.asyncIterator]() {
+      for (let offset = 0; offset < bytes.length; offset += 10_000) {
+        await Promise.resolve();
+        yield bytes.subarray(offset, offset + 10_000);
+      }
+    },
+  };
+}
+
+async function readResponse({ body }: S3Response): Promise<Buffer> {
+  if (body === undefined) return Buffer.alloc(0);
+  if (typeof body === 'string' || Buffer.isBuffer(body)) return Buffer.from(body);
+  const pieces: Buffer[] = [];
+  for await (const piece of body) {
+    pieces.push(Buffer.from(piece.bytes));
+    piece.release();
+  }
+  return Buffer.concat(pieces);
+}
+
+/** The code a promise is rejected with, as S3 says it; fails when it is fulfilled. */
+export async function errorOf(promise: Promise<unknown>): Promise<S3Error> {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof S3Error) return error;
+    throw error;
+  }
+  throw new Error('expected an S3Error');
+}
+
+export async function codeOf(promise: Promise<unknown>): Promise<S3ErrorCode> {
+  return (await errorOf(promise)).code;
+}
+
+/** The text of the first element of that name. */
+export function elementOf(xml: Buffer | string, name: string): string | undefined {
+  return new RegExp(`<${name}>([^<]*)</${name}>`).exec(String(xml))?.[1];
+}
+
+export function elementsOf(xml: Buffer | string, name: string): string[] {
+  return [...String(xml).matchAll(new RegExp(`<${name}>([^<]*)</${name}>`, 'g'))].map((match) => match[1]!);
+}
