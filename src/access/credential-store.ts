@@ -80,12 +80,12 @@ export class CredentialStore implements CredentialSource {
 
   /**
    * Replaces the stored root key; the old one is refused from the moment the new one is acknowledged. A configured
-   * root key stays in force.
+   * root key stays in force. Works before `open`, when the old key cannot be opened any more.
    * @throws NoRootKeyError without a master key
    */
   async rotate(store: MetadataStore): Promise<RootKey> {
     const key = await this.#makeStoredRootKey(store);
-    if (this.#options.configuredRootKey === undefined) this.#use(key);
+    if (this.#owner !== undefined && this.#options.configuredRootKey === undefined) this.#use(key);
     return key;
   }
 

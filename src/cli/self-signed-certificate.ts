@@ -93,7 +93,8 @@ function alternativeName(host: string): Primitive {
 
 function addressBytes(address: string): Buffer {
   if (isIP(address) === 4) return Buffer.from(address.split('.').map(Number));
-  const [head = '', tail] = address.split('::');
+  // The URL parser turns every way to write an IPv6 address into the shortest one, all groups in hex.
+  const [head = '', tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::');
   const groups = (text: string): number[] => (text === '' ? [] : text.split(':').map((group) => parseInt(group, 16)));
   const before = groups(head);
   const after = tail === undefined ? [] : groups(tail);
