@@ -1,0 +1,68 @@
+import type { DiskFs } from '../../src/disk/disk-fs.ts';
+import { DiskJournal, type DiskJournalOptions } from '../../src/metadata-store/journal/disk-journal.ts';
+import { formatJournal } from '../../src/metadata-store/journal/format-journal.ts';
+import type { Journal, JournalPosition } from '../../src/metadata-store/journal/journal.ts';
+import { silentLog } from '../../src/observability/log.ts';
+import { settle } from './simulated-clock.ts';
+import { SimulatedCluster, type SimulatedClusterOptions } from './simulated-cluster.ts';
+
+/** Small, so that tests cross segment borders often. */
+export const SEGMENT_BYTES = 32 * 1024;
+
+/** Simulated disks with an empty journal each. */
+export async function journalCluster(
+  code: { k: number; m: number },
+  options: Partial<SimulatedClusterOptions> = {},
+): Promise<SimulatedCluster> {
+  const cluster = new SimulatedCluster({ diskCount: code.k + code.m, ...options });
+  const { clusterId } = cluster.diskSet;
+  for (const disk of cluster.diskSet.disks) {
+    await formatDisk(disk.fs, { clusterId, diskId: disk.id, diskIds: cluster.diskIds, code });
+  }
+  return cluster;
+}
+
+export function formatDisk(
+  fs: DiskFs,
+  facts: { clusterId: string; diskId: string; diskIds: readonly string[]; code: { k: number; m: number } },
+): Promise<void> {
+  const { clusterId, diskId, diskIds, code } = facts;
+  return formatJournal(fs, { clusterId, diskId, diskIds, ...code, segmentBytes: SEGMENT_BYTES });
+}
+
+export function journalOf(cluster: SimulatedCluster, options: Partial<DiskJournalOptions> = {}): DiskJournal {
+  const { diskSet: disks, clock } = cluster;
+  return new DiskJournal({ disks, clock, log: silentLog, segmentBytes: SEGMENT_BYTES, reserveSegments: 1, ...options });
+}
+
+export async function startedJournal(
+  cluster: SimulatedCluster,
+  options: Partial<DiskJournalOptions> = {},
+): Promise<DiskJournal> {
+  const journal = journalOf(cluster, options);
+  await journal.start(() => {});
+  return journal;
+}
+
+export async function payloadsOf(journal: Journal, after?: JournalPosition): Promise<string[]> {
+  const found: string[] = [];
+  for await (const frame of journal.frames(after)) found.push(frame.payload.toString());
+  return found;
+}
+
+/** Lets background work go on, timers included, until `isDone`; fails after a bound. */
+export async function until(cluster: SimulatedCluster, isDone: () => boolean, what: string): Promise<void> {
+  for (let i = 0; i < 200; i++) {
+    if (isDone()) return;
+    await settle();
+    if (i % 10 === 9) await cluster.clock.advance(1000);
+  }
+  throw new Error(`never happened: ${what}`);
+}
+
+export function levelDiskIds(journal: Journal): string[] {
+  return journal
+    .status()
+    .filter((one) => one.isLevel)
+    .map((one) => one.diskId);
+}
