@@ -1,0 +1,179 @@
+import type {
+  ChecksumAlgorithm,
+  ChecksumType,
+  ObjectAttributes,
+  ObjectHeaders,
+  ObjectPart,
+} from '../../model/object-record.ts';
+import { ByteReader, corrupt } from './byte-reader.ts';
+import { ByteWriter } from './byte-writer.ts';
+import type { EncodedAttributes } from './journal-record.ts';
+
+/**
+ * The attributes of a version in their stored form, the same bytes in journal and index.
+ *
+ *     checksum  3 × (1 + index in CHECKSUM_ALGORITHMS) + (0 no type, 1 FULL_OBJECT, 2 COMPOSITE); 0: no checksum
+ *     details   flags varint (1 headers, 2 user metadata, 4 checksum value, 8 tags), then each that is there:
+ *               headers, user metadata, tags: list(name string, value string); checksum value: string
+ *     parts     list(partNumber less the one before varint, sizeBytes varint, optional(checksum string))
+ */
+const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = [
+  'CRC32',
+  'CRC32C',
+  'CRC64NVME',
+  'SHA1',
+  'SHA256',
+  'SHA512',
+  'MD5',
+  'XXHASH64',
+  'XXHASH3',
+  'XXHASH128',
+];
+const NOTHING = Buffer.alloc(0);
+const HEADERS = 1;
+const USER_METADATA = 2;
+const CHECKSUM_VALUE = 4;
+const TAGS = 8;
+
+export function encodeChecksumKind(algorithm: ChecksumAlgorithm | undefined, type: ChecksumType | undefined): number {
+  const index = algorithm === undefined ? 0 : CHECKSUM_ALGORITHMS.indexOf(algorithm) + 1;
+  return index * 3 + (type === undefined ? 0 : type === 'FULL_OBJECT' ? 1 : 2);
+}
+
+export function decodeChecksumKind(checksum: number): {
+  algorithm: ChecksumAlgorithm | undefined;
+  type: ChecksumType | undefined;
+} {
+  const index = Math.floor(checksum / 3);
+  if (index > CHECKSUM_ALGORITHMS.length) throw corrupt(`unknown checksum algorithm ${index}`);
+  const type = checksum % 3;
+  return {
+    algorithm: index === 0 ? undefined : CHECKSUM_ALGORITHMS[index - 1],
+    type: type === 0 ? undefined : type === 1 ? 'FULL_OBJECT' : 'COMPOSITE',
+  };
+}
+
+export interface Details {
+  headers: ObjectHeaders;
+  userMetadata: Readonly<Record<string, string>>;
+  checksumValue: string | undefined;
+  tags: readonly { key: string; value: string }[] | undefined;
+}
+
+/** One for all: encoding is synchronous and never re-entered. */
+const scratch = new ByteWriter(1024);
+
+export function encodeDetails(details: Details): Buffer {
+  const headers = Object.entries(details.headers);
+  const userMetadata = Object.entries(details.userMetadata);
+  const { checksumValue, tags } = details;
+  const flags =
+    (headers.length > 0 ? HEADERS : 0) |
+    (userMetadata.length > 0 ? USER_METADATA : 0) |
+    (checksumValue === undefined ? 0 : CHECKSUM_VALUE) |
+    (tags === undefined ? 0 : TAGS);
+  if (flags === 0) return NOTHING;
+  scratch.clear();
+  scratch.varint(flags);
+  if (flags & HEADERS) writePairs(headers);
+  if (flags & USER_METADATA) writePairs(userMetadata);
+  if (checksumValue !== undefined) scratch.string(checksumValue);
+  if (tags !== undefined) writePairs(tags.map((tag) => [tag.key, tag.value]));
+  return scratch.toBuffer();
+}
+
+export function decodeDetails(encoded: Buffer): Details {
+  const details: Details = { headers: {}, userMetadata: {}, checksumValue: undefined, tags: undefined };
+  if (encoded.length === 0) return details;
+  const reader = new ByteReader(encoded);
+  const flags = reader.varint();
+  // fromEntries defines properties: a header named __proto__ is one like any other.
+  if (flags & HEADERS) details.headers = Object.fromEntries(readPairs(reader));
+  if (flags & USER_METADATA) details.userMetadata = Object.fromEntries(readPairs(reader));
+  if (flags & CHECKSUM_VALUE) details.checksumValue = reader.string();
+  if (flags & TAGS) details.tags = readPairs(reader).map(([key, value]) => ({ key, value }));
+  return details;
+}
+
+export function encodeParts(parts: readonly ObjectPart[] | undefined): Buffer {
+  if (parts === undefined) return NOTHING;
+  scratch.clear();
+  scratch.varint(parts.length);
+  let before = 0;
+  for (const part of parts) {
+    scratch.varint(part.partNumber - before);
+    before = part.partNumber;
+    scratch.varint(part.sizeBytes);
+    scratch.byte(part.checksum === undefined ? 0 : 1);
+    if (part.checksum !== undefined) scratch.string(part.checksum);
+  }
+  return scratch.toBuffer();
+}
+
+export function decodeParts(encoded: Buffer): ObjectPart[] | undefined {
+  if (encoded.length === 0) return undefined;
+  const reader = new ByteReader(encoded);
+  let before = 0;
+  return reader.list(() => {
+    const part: ObjectPart = { partNumber: before + reader.varint(), sizeBytes: reader.varint() };
+    before = part.partNumber;
+    if (reader.byte() === 1) part.checksum = reader.string();
+    return part;
+  });
+}
+
+export function encodeStorageClass(storageClass: string): string {
+  return storageClass === 'STANDARD' ? '' : storageClass;
+}
+
+export function decodeStorageClass(storageClass: string): string {
+  return storageClass === '' ? 'STANDARD' : storageClass;
+}
+
+export function encodeAttributes(attributes: ObjectAttributes): EncodedAttributes {
+  const { checksum } = attributes;
+  return {
+    etag: attributes.etag,
+    sizeBytes: attributes.sizeBytes,
+    storageClass: encodeStorageClass(attributes.storageClass),
+    checksum: encodeChecksumKind(checksum?.algorithm, checksum?.type),
+    details: encodeDetails({
+      headers: attributes.headers,
+      userMetadata: attributes.userMetadata,
+      checksumValue: checksum?.value,
+      tags: attributes.tags,
+    }),
+    parts: encodeParts(attributes.parts),
+  };
+}
+
+export function decodeAttributes(encoded: EncodedAttributes): ObjectAttributes {
+  const details = decodeDetails(encoded.details);
+  const kind = decodeChecksumKind(encoded.checksum);
+  const parts = decodeParts(encoded.parts);
+  const attributes: ObjectAttributes = {
+    etag: encoded.etag,
+    sizeBytes: encoded.sizeBytes,
+    headers: details.headers,
+    userMetadata: details.userMetadata,
+    storageClass: decodeStorageClass(encoded.storageClass),
+  };
+  if (kind.algorithm !== undefined && kind.type !== undefined && details.checksumValue !== undefined) {
+    attributes.checksum = { algorithm: kind.algorithm, type: kind.type, value: details.checksumValue };
+  }
+  if (details.tags !== undefined) attributes.tags = details.tags;
+  if (parts !== undefined) attributes.parts = parts;
+  return attributes;
+}
+
+function writePairs(pairs: readonly (readonly [string, string])[]): void {
+  scratch.varint(pairs.length);
+  for (const [name, value] of pairs) {
+    scratch.string(name);
+    scratch.string(value);
+  }
+}
+
+function readPairs(reader: ByteReader): [string, string][] {
+  return reader.list(() => [reader.string(), reader.string()]);
+}

@@ -1,0 +1,136 @@
+import type { BlobFootprint, VolumeRecord } from '../../model/blob.ts';
+import type { Owner } from '../../model/object-record.ts';
+import type { BlobUse, DamageRecord, DocumentAddress } from '../metadata-store.ts';
+
+/**
+ * What the payload of a journal frame says: decided outcomes. Applying the same batches in order to an empty index gives
+ * the same index, without a precondition, a clock or a random number.
+ *
+ * Payload (format version 1):
+ *
+ *     byte     format version, 1
+ *     varint   batch number: 1 for the first payload of a cluster, one more for each; a gap means a lost frame
+ *     varint   count of records
+ *     records  one after the other: a byte for the type, then its fields in the order of the table
+ *
+ * Fields: `varint` is a non-negative integer below 2^53, little end first, seven bits in each byte, the top bit set in
+ * all but the last. `signed` is a varint of 2n, or of -2n - 1 for negative n. `bytes` is a varint length and the bytes;
+ * `string` is `bytes` in UTF-8. `list(x)` is a varint count and the items. `optional(x)` is a byte 0, or 1 and x.
+ *
+ *     1  InternOwner            ownerId varint, accountId string, canonicalId string, displayName string
+ *     2  CreateBucket           bucketId varint, name string, ownerId varint, region string, createdAtMs signed
+ *     3  DeleteBucket           bucketId varint. Uploads in progress and documents of the bucket go with it
+ *     4  PutObject              bucketId varint, key bytes, order varint, ownerId varint, lastModifiedMs signed,
+ *                               attributes, list(blob use). Replaces the current version
+ *     5  DeleteObject           bucketId varint, key bytes
+ *     6  CreateMultipartUpload  order varint, uploadId string, bucketId varint, key bytes, initiatedAtMs signed,
+ *                               ownerId varint, initiatorId varint, storageClass string, checksum varint, details
+ *     7  PutPart                uploadOrder varint, partNumber varint, etag string, sizeBytes varint,
+ *                               lastModifiedMs signed, checksum varint, checksumValue string, list(blob use)
+ *     8  CompleteMultipartUpload uploadOrder varint, order varint, lastModifiedMs signed, decidedAtMs signed,
+ *                               attributes, list(partNumber varint), optional(blob): the manifest.
+ *                               Remembered until decidedAtMs + 24 h; older memories go
+ *     9  AbortMultipartUpload   uploadOrder varint
+ *     10 PutDocument            collection string, id string, body bytes
+ *     11 DeleteDocument         collection string, id string
+ *     12 OpenVolume             volumeId varint, k varint, m varint, list(diskId string), purpose byte (0 small,
+ *                               1 large), shardSizeBytes varint
+ *     13 SealVolume             volumeId varint, lengthBytes varint
+ *     14 DropVolume             volumeId varint
+ *     15 ConfirmDrop            volumeId varint, list(diskId string). The volume is forgotten with its last disk
+ *     16 MoveBlobs              list(blobId varint, layout bytes, footprint)
+ *     17 RecordDamage           list(volumeId varint, diskId string, shardIndex varint, offset varint, kind byte
+ *                               (0 missing, 1 corrupt, 2 unreadable), seenAtMs signed)
+ *     18 ClearDamage            list(volumeId varint, diskId string, offset varint)
+ *
+ *     blob use    byte 0, then a blob; or byte 1, then the blobId varint of a live one
+ *     blob        blobId varint, sizeBytes varint, layout bytes, footprint
+ *     footprint   list(volumeId varint, storedBytes varint)
+ *     attributes  etag string, sizeBytes varint, storageClass string (empty: STANDARD), checksum varint, details, parts
+ *     details, parts, checksum: see `attributes-codec.ts`; as `bytes`, empty when there are none
+ *
+ * A type number is never used again for another meaning or another list of fields. An unknown number is refused: it
+ * comes from a newer version.
+ */
+export type JournalRecord =
+  | { type: 'InternOwner'; ownerId: number; owner: Owner }
+  | { type: 'CreateBucket'; bucketId: number; name: string; ownerId: number; region: string; createdAtMs: number }
+  | { type: 'DeleteBucket'; bucketId: number }
+  | {
+      type: 'PutObject';
+      bucketId: number;
+      key: Buffer;
+      order: number;
+      ownerId: number;
+      lastModifiedMs: number;
+      attributes: EncodedAttributes;
+      blobs: readonly BlobUse[];
+    }
+  | { type: 'DeleteObject'; bucketId: number; key: Buffer }
+  | {
+      type: 'CreateMultipartUpload';
+      order: number;
+      uploadId: string;
+      bucketId: number;
+      key: Buffer;
+      initiatedAtMs: number;
+      ownerId: number;
+      initiatorId: number;
+      storageClass: string;
+      checksum: number;
+      details: Buffer;
+    }
+  | {
+      type: 'PutPart';
+      uploadOrder: number;
+      partNumber: number;
+      etag: string;
+      sizeBytes: number;
+      lastModifiedMs: number;
+      checksum: number;
+      checksumValue: string;
+      blobs: readonly BlobUse[];
+    }
+  | {
+      type: 'CompleteMultipartUpload';
+      uploadOrder: number;
+      order: number;
+      lastModifiedMs: number;
+      decidedAtMs: number;
+      attributes: EncodedAttributes;
+      partNumbers: readonly number[];
+      manifest: Extract<BlobUse, { newBlob: unknown }>['newBlob'] | undefined;
+    }
+  | { type: 'AbortMultipartUpload'; uploadOrder: number }
+  | { type: 'PutDocument'; address: DocumentAddress; body: Buffer }
+  | { type: 'DeleteDocument'; address: DocumentAddress }
+  | {
+      type: 'OpenVolume';
+      volume: Pick<VolumeRecord, 'volumeId' | 'k' | 'm' | 'diskIds' | 'purpose' | 'shardSizeBytes'>;
+    }
+  | { type: 'SealVolume'; volumeId: number; lengthBytes: number }
+  | { type: 'DropVolume'; volumeId: number }
+  | { type: 'ConfirmDrop'; volumeId: number; diskIds: readonly string[] }
+  | {
+      type: 'MoveBlobs';
+      moves: readonly { blobId: number; layout: Buffer; footprint: readonly BlobFootprint[] }[];
+    }
+  | { type: 'RecordDamage'; damage: readonly DamageRecord[] }
+  | { type: 'ClearDamage'; damage: readonly Pick<DamageRecord, 'volumeId' | 'diskId' | 'offset'>[] };
+
+/** `ObjectAttributes` as they are written: what LIST needs in fields of their own, the rest in two opaque pieces. */
+export interface EncodedAttributes {
+  etag: string;
+  sizeBytes: number;
+  /** Empty: STANDARD. */
+  storageClass: string;
+  /** `encodeChecksumKind`. */
+  checksum: number;
+  /** `encodeDetails`; empty: none. */
+  details: Buffer;
+  /** `encodeParts`; empty: none. */
+  parts: Buffer;
+}
+
+/** How long a completed upload answers a retry. */
+export const COMPLETION_MEMORY_MS = 24 * 60 * 60 * 1000;

@@ -1,0 +1,404 @@
+import type { BlobFootprint, BlobRecord } from '../../model/blob.ts';
+import type { BlobUse, DamageRecord } from '../metadata-store.ts';
+import { ByteReader, corrupt } from './byte-reader.ts';
+import { ByteWriter } from './byte-writer.ts';
+import type { EncodedAttributes, JournalRecord } from './journal-record.ts';
+
+const FORMAT_VERSION = 1;
+const DAMAGE_KINDS = ['missing', 'corrupt', 'unreadable'] as const;
+
+/** The numbers of the table in `journal-record.ts`. */
+const TYPE_NUMBERS: { readonly [Type in JournalRecord['type']]: number } = {
+  InternOwner: 1,
+  CreateBucket: 2,
+  DeleteBucket: 3,
+  PutObject: 4,
+  DeleteObject: 5,
+  CreateMultipartUpload: 6,
+  PutPart: 7,
+  CompleteMultipartUpload: 8,
+  AbortMultipartUpload: 9,
+  PutDocument: 10,
+  DeleteDocument: 11,
+  OpenVolume: 12,
+  SealVolume: 13,
+  DropVolume: 14,
+  ConfirmDrop: 15,
+  MoveBlobs: 16,
+  RecordDamage: 17,
+  ClearDamage: 18,
+};
+
+/** Collects the records of one batch. Used again and again; `toBuffer` copies. */
+export class BatchEncoder {
+  readonly #records = new ByteWriter(64 * 1024);
+  readonly #frame = new ByteWriter(64 * 1024);
+  #count = 0;
+
+  get recordCount(): number {
+    return this.#count;
+  }
+
+  get lengthBytes(): number {
+    return this.#records.lengthBytes;
+  }
+
+  clear(): void {
+    this.#records.clear();
+    this.#count = 0;
+  }
+
+  add(record: JournalRecord): void {
+    this.#records.byte(TYPE_NUMBERS[record.type]);
+    writeFields(this.#records, record);
+    this.#count += 1;
+  }
+
+  toBuffer(batchNumber: number): Buffer {
+    this.#frame.clear();
+    this.#frame.byte(FORMAT_VERSION);
+    this.#frame.varint(batchNumber);
+    this.#frame.varint(this.#count);
+    return Buffer.concat([this.#frame.toBuffer(), this.#records.toBuffer()]);
+  }
+}
+
+export interface DecodedBatch {
+  batchNumber: number;
+  records: JournalRecord[];
+}
+
+/** Buffers in the records are views into `payload`. @throws StoreError JournalCorrupt */
+export function decodeBatch(payload: Buffer): DecodedBatch {
+  const reader = new ByteReader(payload);
+  const version = reader.byte();
+  if (version !== FORMAT_VERSION) throw corrupt(`unknown format version ${version} of a journal payload`);
+  const batchNumber = reader.varint();
+  const records = reader.list(() => readRecord(reader));
+  if (!reader.isAtEnd) throw corrupt('a journal payload is longer than its records');
+  return { batchNumber, records };
+}
+
+export function encodeFootprint(footprint: readonly BlobFootprint[]): Buffer {
+  const writer = new ByteWriter(24);
+  writeFootprint(writer, footprint);
+  return writer.toBuffer();
+}
+
+export function decodeFootprint(encoded: Buffer): BlobFootprint[] {
+  return readFootprint(new ByteReader(encoded));
+}
+
+function writeFields(writer: ByteWriter, record: JournalRecord): void {
+  switch (record.type) {
+    case 'InternOwner':
+      writer.varint(record.ownerId);
+      writer.string(record.owner.accountId);
+      writer.string(record.owner.canonicalId);
+      return writer.string(record.owner.displayName);
+    case 'CreateBucket':
+      writer.varint(record.bucketId);
+      writer.string(record.name);
+      writer.varint(record.ownerId);
+      writer.string(record.region);
+      return writer.signedVarint(record.createdAtMs);
+    case 'DeleteBucket':
+      return writer.varint(record.bucketId);
+    case 'PutObject':
+      writer.varint(record.bucketId);
+      writer.bytes(record.key);
+      writer.varint(record.order);
+      writer.varint(record.ownerId);
+      writer.signedVarint(record.lastModifiedMs);
+      writeAttributes(writer, record.attributes);
+      return writeList(writer, record.blobs, writeBlobUse);
+    case 'DeleteObject':
+      writer.varint(record.bucketId);
+      return writer.bytes(record.key);
+    case 'CreateMultipartUpload':
+    case 'PutPart':
+    case 'CompleteMultipartUpload':
+    case 'AbortMultipartUpload':
+      return writeUploadFields(writer, record);
+    case 'PutDocument':
+      writer.string(record.address.collection);
+      writer.string(record.address.id);
+      return writer.bytes(record.body);
+    case 'DeleteDocument':
+      writer.string(record.address.collection);
+      return writer.string(record.address.id);
+    default:
+      return writeVolumeFields(writer, record);
+  }
+}
+
+type UploadRecordType = Extract<
+  JournalRecord,
+  { type: 'CreateMultipartUpload' | 'PutPart' | 'CompleteMultipartUpload' | 'AbortMultipartUpload' }
+>;
+
+function writeUploadFields(writer: ByteWriter, record: UploadRecordType): void {
+  switch (record.type) {
+    case 'CreateMultipartUpload':
+      writer.varint(record.order);
+      writer.string(record.uploadId);
+      writer.varint(record.bucketId);
+      writer.bytes(record.key);
+      writer.signedVarint(record.initiatedAtMs);
+      writer.varint(record.ownerId);
+      writer.varint(record.initiatorId);
+      writer.string(record.storageClass);
+      writer.varint(record.checksum);
+      return writer.bytes(record.details);
+    case 'PutPart':
+      writer.varint(record.uploadOrder);
+      writer.varint(record.partNumber);
+      writer.string(record.etag);
+      writer.varint(record.sizeBytes);
+      writer.signedVarint(record.lastModifiedMs);
+      writer.varint(record.checksum);
+      writer.string(record.checksumValue);
+      return writeList(writer, record.blobs, writeBlobUse);
+    case 'CompleteMultipartUpload':
+      writer.varint(record.uploadOrder);
+      writer.varint(record.order);
+      writer.signedVarint(record.lastModifiedMs);
+      writer.signedVarint(record.decidedAtMs);
+      writeAttributes(writer, record.attributes);
+      writeList(writer, record.partNumbers, (out, partNumber) => out.varint(partNumber));
+      writer.byte(record.manifest === undefined ? 0 : 1);
+      if (record.manifest !== undefined) writeBlob(writer, record.manifest);
+      return;
+    case 'AbortMultipartUpload':
+      return writer.varint(record.uploadOrder);
+  }
+}
+
+type VolumeRecordType = Extract<
+  JournalRecord,
+  { type: 'OpenVolume' | 'SealVolume' | 'DropVolume' | 'ConfirmDrop' | 'MoveBlobs' | 'RecordDamage' | 'ClearDamage' }
+>;
+
+function writeVolumeFields(writer: ByteWriter, record: VolumeRecordType): void {
+  switch (record.type) {
+    case 'OpenVolume':
+      writer.varint(record.volume.volumeId);
+      writer.varint(record.volume.k);
+      writer.varint(record.volume.m);
+      writeList(writer, record.volume.diskIds, writeString);
+      writer.byte(record.volume.purpose === 'small' ? 0 : 1);
+      return writer.varint(record.volume.shardSizeBytes);
+    case 'SealVolume':
+      writer.varint(record.volumeId);
+      return writer.varint(record.lengthBytes);
+    case 'DropVolume':
+      return writer.varint(record.volumeId);
+    case 'ConfirmDrop':
+      writer.varint(record.volumeId);
+      return writeList(writer, record.diskIds, writeString);
+    case 'MoveBlobs':
+      return writeList(writer, record.moves, (out, move) => {
+        out.varint(move.blobId);
+        out.bytes(move.layout);
+        writeFootprint(out, move.footprint);
+      });
+    case 'RecordDamage':
+      return writeList(writer, record.damage, (out, damage) => {
+        out.varint(damage.volumeId);
+        out.string(damage.diskId);
+        out.varint(damage.shardIndex);
+        out.varint(damage.offset);
+        out.byte(DAMAGE_KINDS.indexOf(damage.kind));
+        out.signedVarint(damage.seenAtMs);
+      });
+    case 'ClearDamage':
+      return writeList(writer, record.damage, (out, damage) => {
+        out.varint(damage.volumeId);
+        out.string(damage.diskId);
+        out.varint(damage.offset);
+      });
+  }
+}
+
+function readRecord(reader: ByteReader): JournalRecord {
+  const type = reader.byte();
+  const read = READERS[type];
+  if (read === undefined) throw corrupt(`unknown type ${type} of a journal record`);
+  return read(reader);
+}
+
+/** By type number. Fields are read in the order in which the object literals name them. */
+const READERS: Readonly<Record<number, (reader: ByteReader) => JournalRecord>> = {
+  1: (r) => ({
+    type: 'InternOwner',
+    ownerId: r.varint(),
+    owner: { accountId: r.string(), canonicalId: r.string(), displayName: r.string() },
+  }),
+  2: (r) => ({
+    type: 'CreateBucket',
+    bucketId: r.varint(),
+    name: r.string(),
+    ownerId: r.varint(),
+    region: r.string(),
+    createdAtMs: r.signedVarint(),
+  }),
+  3: (r) => ({ type: 'DeleteBucket', bucketId: r.varint() }),
+  4: (r) => ({
+    type: 'PutObject',
+    bucketId: r.varint(),
+    key: r.bytes(),
+    order: r.varint(),
+    ownerId: r.varint(),
+    lastModifiedMs: r.signedVarint(),
+    attributes: readAttributes(r),
+    blobs: r.list(() => readBlobUse(r)),
+  }),
+  5: (r) => ({ type: 'DeleteObject', bucketId: r.varint(), key: r.bytes() }),
+  6: (r) => ({
+    type: 'CreateMultipartUpload',
+    order: r.varint(),
+    uploadId: r.string(),
+    bucketId: r.varint(),
+    key: r.bytes(),
+    initiatedAtMs: r.signedVarint(),
+    ownerId: r.varint(),
+    initiatorId: r.varint(),
+    storageClass: r.string(),
+    checksum: r.varint(),
+    details: r.bytes(),
+  }),
+  7: (r) => ({
+    type: 'PutPart',
+    uploadOrder: r.varint(),
+    partNumber: r.varint(),
+    etag: r.string(),
+    sizeBytes: r.varint(),
+    lastModifiedMs: r.signedVarint(),
+    checksum: r.varint(),
+    checksumValue: r.string(),
+    blobs: r.list(() => readBlobUse(r)),
+  }),
+  8: (r) => ({
+    type: 'CompleteMultipartUpload',
+    uploadOrder: r.varint(),
+    order: r.varint(),
+    lastModifiedMs: r.signedVarint(),
+    decidedAtMs: r.signedVarint(),
+    attributes: readAttributes(r),
+    partNumbers: r.list(() => r.varint()),
+    manifest: r.byte() === 1 ? readBlob(r) : undefined,
+  }),
+  9: (r) => ({ type: 'AbortMultipartUpload', uploadOrder: r.varint() }),
+  10: (r) => ({ type: 'PutDocument', address: { collection: r.string(), id: r.string() }, body: r.bytes() }),
+  11: (r) => ({ type: 'DeleteDocument', address: { collection: r.string(), id: r.string() } }),
+  12: (r) => ({
+    type: 'OpenVolume',
+    volume: {
+      volumeId: r.varint(),
+      k: r.varint(),
+      m: r.varint(),
+      diskIds: r.list(() => r.string()),
+      purpose: r.byte() === 0 ? 'small' : 'large',
+      shardSizeBytes: r.varint(),
+    },
+  }),
+  13: (r) => ({ type: 'SealVolume', volumeId: r.varint(), lengthBytes: r.varint() }),
+  14: (r) => ({ type: 'DropVolume', volumeId: r.varint() }),
+  15: (r) => ({ type: 'ConfirmDrop', volumeId: r.varint(), diskIds: r.list(() => r.string()) }),
+  16: (r) => ({
+    type: 'MoveBlobs',
+    moves: r.list(() => ({ blobId: r.varint(), layout: r.bytes(), footprint: readFootprint(r) })),
+  }),
+  17: (r) => ({ type: 'RecordDamage', damage: r.list(() => readDamage(r)) }),
+  18: (r) => ({
+    type: 'ClearDamage',
+    damage: r.list(() => ({ volumeId: r.varint(), diskId: r.string(), offset: r.varint() })),
+  }),
+};
+
+function writeList<Item>(
+  writer: ByteWriter,
+  items: readonly Item[],
+  write: (writer: ByteWriter, item: Item) => void,
+): void {
+  writer.varint(items.length);
+  for (const item of items) write(writer, item);
+}
+
+function writeString(writer: ByteWriter, value: string): void {
+  writer.string(value);
+}
+
+function writeBlobUse(writer: ByteWriter, use: BlobUse): void {
+  if ('newBlob' in use) {
+    writer.byte(0);
+    writeBlob(writer, use.newBlob);
+  } else {
+    writer.byte(1);
+    writer.varint(use.existingBlobId);
+  }
+}
+
+function readBlobUse(reader: ByteReader): BlobUse {
+  return reader.byte() === 0 ? { newBlob: readBlob(reader) } : { existingBlobId: reader.varint() };
+}
+
+function writeBlob(writer: ByteWriter, blob: BlobRecord): void {
+  writer.varint(blob.blobId);
+  writer.varint(blob.sizeBytes);
+  writer.bytes(blob.layout);
+  writeFootprint(writer, blob.footprint);
+}
+
+function readBlob(reader: ByteReader): BlobRecord {
+  return {
+    blobId: reader.varint(),
+    sizeBytes: reader.varint(),
+    layout: reader.bytes(),
+    footprint: readFootprint(reader),
+  };
+}
+
+function writeFootprint(writer: ByteWriter, footprint: readonly BlobFootprint[]): void {
+  writer.varint(footprint.length);
+  for (const { volumeId, storedBytes } of footprint) {
+    writer.varint(volumeId);
+    writer.varint(storedBytes);
+  }
+}
+
+function readFootprint(reader: ByteReader): BlobFootprint[] {
+  return reader.list(() => ({ volumeId: reader.varint(), storedBytes: reader.varint() }));
+}
+
+function writeAttributes(writer: ByteWriter, attributes: EncodedAttributes): void {
+  writer.string(attributes.etag);
+  writer.varint(attributes.sizeBytes);
+  writer.string(attributes.storageClass);
+  writer.varint(attributes.checksum);
+  writer.bytes(attributes.details);
+  writer.bytes(attributes.parts);
+}
+
+function readAttributes(reader: ByteReader): EncodedAttributes {
+  return {
+    etag: reader.string(),
+    sizeBytes: reader.varint(),
+    storageClass: reader.string(),
+    checksum: reader.varint(),
+    details: reader.bytes(),
+    parts: reader.bytes(),
+  };
+}
+
+function readDamage(reader: ByteReader): DamageRecord {
+  const damage = {
+    volumeId: reader.varint(),
+    diskId: reader.string(),
+    shardIndex: reader.varint(),
+    offset: reader.varint(),
+  };
+  const kind = DAMAGE_KINDS[reader.byte()];
+  if (kind === undefined) throw corrupt('unknown kind of damage');
+  return { ...damage, kind, seenAtMs: reader.signedVarint() };
+}

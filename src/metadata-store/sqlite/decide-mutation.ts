@@ -1,0 +1,277 @@
+import type { Database } from 'better-sqlite3';
+import { assert } from '../../errors/assert.ts';
+import { S3Error } from '../../errors/s3-error.ts';
+import type { Clock } from '../../model/clock.ts';
+import type { BucketRecord, Owner } from '../../model/object-record.ts';
+import type { Mutation, WrittenVersion } from '../metadata-store.ts';
+import {
+  encodeAttributes,
+  encodeChecksumKind,
+  encodeDetails,
+  encodeStorageClass,
+} from '../records/attributes-codec.ts';
+import type { JournalRecord } from '../records/journal-record.ts';
+import { checkWritePreconditions, type CurrentVersion } from './check-preconditions.ts';
+import { DecideBlobs } from './decide-blobs.ts';
+import { DecideVolumes } from './decide-volumes.ts';
+import type { OwnerTable } from './owner-table.ts';
+
+export interface DeciderOptions {
+  db: Database;
+  owners: OwnerTable;
+  clock: Clock;
+  /** Encodes the record into the batch and applies it to the open transaction. */
+  emit: (record: JournalRecord) => void;
+  nextIdentifier: () => number;
+}
+
+type Of<Type extends Mutation['type']> = Extract<Mutation, { type: Type }>;
+
+/**
+ * Evaluates one mutation against the open transaction: checks everything first, then emits the records of its outcome
+ * and returns its result. It throws S3Error or StoreError before the first record that names the mutation's subject, so
+ * a refused mutation leaves nothing behind (an owner interned on the way is harmless).
+ */
+export class MutationDecider {
+  readonly #emit: (record: JournalRecord) => void;
+  readonly #nextIdentifier: () => number;
+  readonly #owners: OwnerTable;
+  readonly #clock: Clock;
+  readonly #blobs: DecideBlobs;
+  readonly #volumes: DecideVolumes;
+  readonly #sql;
+
+  constructor(options: DeciderOptions) {
+    this.#emit = options.emit;
+    this.#nextIdentifier = options.nextIdentifier;
+    this.#owners = options.owners;
+    this.#clock = options.clock;
+    this.#blobs = new DecideBlobs(options.db);
+    this.#volumes = new DecideVolumes(options.db, this.#blobs, options.emit);
+    this.#sql = prepareStatements(options.db);
+  }
+
+  decide(mutation: Mutation): unknown {
+    switch (mutation.type) {
+      case 'PutObject':
+        return this.#putObject(mutation);
+      case 'DeleteObject':
+        return this.#deleteObject(mutation);
+      case 'PutPart':
+        return this.#putPart(mutation);
+      case 'CreateBucket':
+        return this.#createBucket(mutation);
+      case 'DeleteBucket':
+        return this.#deleteBucket(mutation);
+      case 'CreateMultipartUpload':
+        return this.#createUpload(mutation);
+      case 'CompleteMultipartUpload':
+        return this.#completeUpload(mutation);
+      case 'AbortMultipartUpload':
+        return this.#emit({ type: 'AbortMultipartUpload', uploadOrder: this.#requireUpload(mutation).order });
+      case 'PutDocument':
+        return this.#emit({ type: 'PutDocument', address: mutation.address, body: mutation.body });
+      case 'DeleteDocument':
+        if (this.#sql.hasDocument.get(mutation.address.collection, mutation.address.id) === undefined) return;
+        return this.#emit({ type: 'DeleteDocument', address: mutation.address });
+      default:
+        return this.#volumes.decide(mutation);
+    }
+  }
+
+  #createBucket(mutation: Of<'CreateBucket'>): BucketRecord {
+    const accountId = this.#sql.accountOfBucketName.get(mutation.name);
+    if (accountId !== undefined) {
+      throw new S3Error(accountId === mutation.owner.accountId ? 'BucketAlreadyOwnedByYou' : 'BucketAlreadyExists', {
+        details: { BucketName: mutation.name },
+      });
+    }
+    const { name, owner, region, createdAtMs } = mutation;
+    const bucketId = this.#nextIdentifier();
+    const ownerId = this.#internOwner(owner);
+    this.#emit({ type: 'CreateBucket', bucketId, name, ownerId, region, createdAtMs });
+    return { bucketId, name, owner, region, createdAtMs };
+  }
+
+  /** Uploads in progress do not keep a bucket, as on AWS: they are aborted with it. */
+  #deleteBucket({ bucketId }: Of<'DeleteBucket'>): void {
+    this.#requireBucket(bucketId);
+    const isUsed =
+      this.#sql.hasObjects.get(bucketId) !== undefined || this.#sql.hasVersions.get(bucketId) !== undefined;
+    if (isUsed) throw new S3Error('BucketNotEmpty');
+    this.#emit({ type: 'DeleteBucket', bucketId });
+  }
+
+  #putObject(mutation: Of<'PutObject'>): WrittenVersion {
+    const { bucketId, lastModifiedMs, preconditions, attributes } = mutation;
+    this.#requireBucket(bucketId);
+    const key = Buffer.from(mutation.key);
+    if (preconditions !== undefined) checkWritePreconditions(preconditions, mutation.key, this.#current(bucketId, key));
+    const blobs = this.#blobs.check(mutation.blobs);
+    const ownerId = this.#internOwner(mutation.owner);
+    const order = this.#nextIdentifier();
+    this.#emit({
+      type: 'PutObject',
+      bucketId,
+      key,
+      order,
+      ownerId,
+      lastModifiedMs,
+      attributes: encodeAttributes(attributes),
+      blobs,
+    });
+    return { versionId: 'null', order, etag: attributes.etag, lastModifiedMs };
+  }
+
+  #deleteObject(mutation: Of<'DeleteObject'>): { isDeleteMarker: boolean } {
+    const { bucketId, preconditions } = mutation;
+    this.#requireBucket(bucketId);
+    const key = Buffer.from(mutation.key);
+    const current = this.#current(bucketId, key);
+    if (preconditions !== undefined) checkWritePreconditions(preconditions, mutation.key, current);
+    if (current !== undefined) this.#emit({ type: 'DeleteObject', bucketId, key });
+    return { isDeleteMarker: false };
+  }
+
+  #createUpload({ upload }: Of<'CreateMultipartUpload'>): void {
+    this.#requireBucket(upload.bucketId);
+    const isTaken =
+      this.#sql.uploadById.get(upload.uploadId) !== undefined ||
+      this.#sql.completionById.get(upload.uploadId) !== undefined;
+    assert(!isTaken, 'an upload id is used twice');
+    const ownerId = this.#internOwner(upload.owner);
+    const initiatorId = this.#internOwner(upload.initiator);
+    this.#emit({
+      type: 'CreateMultipartUpload',
+      order: this.#nextIdentifier(),
+      uploadId: upload.uploadId,
+      bucketId: upload.bucketId,
+      key: Buffer.from(upload.key),
+      initiatedAtMs: upload.initiatedAtMs,
+      ownerId,
+      initiatorId,
+      storageClass: encodeStorageClass(upload.storageClass),
+      checksum: encodeChecksumKind(upload.checksumAlgorithm, upload.checksumType),
+      details: encodeDetails({
+        headers: upload.headers,
+        userMetadata: upload.userMetadata,
+        checksumValue: undefined,
+        tags: upload.tags,
+      }),
+    });
+  }
+
+  #putPart(mutation: Of<'PutPart'>): void {
+    const upload = this.#requireUpload(mutation);
+    const { part } = mutation;
+    const blobs = this.#blobs.check(mutation.blobs);
+    this.#emit({
+      type: 'PutPart',
+      uploadOrder: upload.order,
+      partNumber: part.partNumber,
+      etag: part.etag,
+      sizeBytes: part.sizeBytes,
+      lastModifiedMs: part.lastModifiedMs,
+      checksum: encodeChecksumKind(part.checksum?.algorithm, undefined),
+      checksumValue: part.checksum?.value ?? '',
+      blobs,
+    });
+  }
+
+  #completeUpload(mutation: Of<'CompleteMultipartUpload'>): WrittenVersion {
+    const remembered = this.#rememberedCompletion(mutation);
+    if (remembered !== undefined) return remembered;
+    const upload = this.#requireUpload(mutation);
+    const { bucketId, lastModifiedMs, attributes, preconditions } = mutation;
+    if (preconditions !== undefined) {
+      checkWritePreconditions(preconditions, mutation.key, this.#current(bucketId, Buffer.from(mutation.key)));
+    }
+    for (const { partNumber, etag } of mutation.parts) {
+      const found = this.#sql.partEtag.get(upload.order, partNumber);
+      if (found !== etag) {
+        throw new S3Error('InvalidPart', {
+          details: { UploadId: mutation.uploadId, PartNumber: partNumber, ETag: etag },
+        });
+      }
+    }
+    if (mutation.manifest !== undefined) this.#blobs.check([{ newBlob: mutation.manifest }]);
+    const order = this.#nextIdentifier();
+    this.#emit({
+      type: 'CompleteMultipartUpload',
+      uploadOrder: upload.order,
+      order,
+      lastModifiedMs,
+      decidedAtMs: this.#clock.nowMs(),
+      attributes: encodeAttributes(attributes),
+      partNumbers: mutation.parts.map((part) => part.partNumber),
+      manifest: mutation.manifest,
+    });
+    return { versionId: 'null', order, etag: attributes.etag, lastModifiedMs };
+  }
+
+  #rememberedCompletion(mutation: Of<'CompleteMultipartUpload'>): WrittenVersion | undefined {
+    const row = this.#sql.completionById.get(mutation.uploadId);
+    if (row === undefined) return undefined;
+    const [bucketId, key, versionId, order, etag, lastModifiedMs] = row;
+    if (bucketId !== mutation.bucketId || key !== mutation.key) return undefined;
+    this.#requireBucket(bucketId);
+    return { versionId: versionId === '' ? 'null' : versionId, order, etag, lastModifiedMs };
+  }
+
+  #requireBucket(bucketId: number): void {
+    if (this.#sql.hasBucket.get(bucketId) === undefined) throw new S3Error('NoSuchBucket');
+  }
+
+  #requireUpload(named: { bucketId: number; key: string; uploadId: string }): { order: number } {
+    const row = this.#sql.uploadById.get(named.uploadId);
+    if (row === undefined || row[1] !== named.bucketId || row[2] !== named.key) {
+      throw new S3Error('NoSuchUpload', { details: { UploadId: named.uploadId } });
+    }
+    return { order: row[0] };
+  }
+
+  #current(bucketId: number, key: Buffer): CurrentVersion | undefined {
+    const row = this.#sql.currentVersion.get(bucketId, key);
+    if (row === undefined) return undefined;
+    return { etag: row[0], lastModifiedMs: row[1], sizeBytes: row[2] };
+  }
+
+  #internOwner(owner: Owner): number {
+    const known = this.#owners.idOf(owner);
+    if (known !== undefined) return known;
+    const ownerId = this.#owners.nextId();
+    this.#emit({ type: 'InternOwner', ownerId, owner });
+    return ownerId;
+  }
+}
+
+function prepareStatements(db: Database) {
+  return {
+    hasBucket: db.prepare<[number], number>('SELECT 1 FROM buckets WHERE bucket_id = ?').pluck(),
+    accountOfBucketName: db.prepare<[string], string>('SELECT account_id FROM buckets WHERE name = ?').pluck(),
+    hasObjects: db.prepare<[number], number>('SELECT 1 FROM objects WHERE bucket_id = ? LIMIT 1').pluck(),
+    hasVersions: db.prepare<[number], number>('SELECT 1 FROM versions WHERE bucket_id = ? LIMIT 1').pluck(),
+    currentVersion: db
+      .prepare<[number, Buffer], [string, number, number]>(
+        'SELECT etag, modified_ms, size_bytes FROM objects WHERE bucket_id = ? AND key = ?',
+      )
+      .raw(),
+    uploadById: db
+      .prepare<[string], [number, number, string]>(
+        'SELECT ord, bucket_id, CAST(key AS TEXT) FROM uploads WHERE upload_id = ?',
+      )
+      .raw(),
+    completionById: db
+      .prepare<[string], [number, string, string, number, string, number]>(
+        `SELECT bucket_id, CAST(key AS TEXT), version_id, ord, etag, modified_ms FROM completed_uploads
+         WHERE upload_id = ?`,
+      )
+      .raw(),
+    partEtag: db
+      .prepare<[number, number], string>('SELECT etag FROM parts WHERE upload_ord = ? AND part_number = ?')
+      .pluck(),
+    hasDocument: db
+      .prepare<[string, string], number>('SELECT 1 FROM documents WHERE collection = ? AND id = ?')
+      .pluck(),
+  };
+}

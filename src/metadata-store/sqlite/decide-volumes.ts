@@ -1,0 +1,89 @@
+import type { Database } from 'better-sqlite3';
+import { assert } from '../../errors/assert.ts';
+import type { Mutation } from '../metadata-store.ts';
+import type { JournalRecord } from '../records/journal-record.ts';
+import type { DecideBlobs } from './decide-blobs.ts';
+
+type VolumeMutation = Extract<
+  Mutation,
+  { type: 'OpenVolume' | 'SealVolume' | 'DropVolume' | 'ConfirmDrop' | 'MoveBlobs' | 'RecordDamage' | 'ClearDamage' }
+>;
+
+/** The part of `MutationDecider` that serves the data store: all of it may be repeated after an unknown outcome. */
+export class DecideVolumes {
+  readonly #blobs: DecideBlobs;
+  readonly #emit: (record: JournalRecord) => void;
+  readonly #selectVolume;
+  readonly #isNamed;
+
+  constructor(db: Database, blobs: DecideBlobs, emit: (record: JournalRecord) => void) {
+    this.#blobs = blobs;
+    this.#emit = emit;
+    this.#selectVolume = db
+      .prepare<[number], [string, number]>('SELECT state, length_bytes FROM volumes WHERE volume_id = ?')
+      .raw();
+    this.#isNamed = db.prepare<[number], number>('SELECT 1 FROM blob_volumes WHERE volume_id = ? LIMIT 1').pluck();
+  }
+
+  decide(mutation: VolumeMutation): unknown {
+    switch (mutation.type) {
+      case 'OpenVolume': {
+        const { volumeId, k, m, diskIds } = mutation.volume;
+        assert(diskIds.length === k + m, `volume ${volumeId} names ${diskIds.length} disks for ${k}+${m}`);
+        assert(this.#selectVolume.get(volumeId) === undefined, `volume ${volumeId} is opened twice`);
+        return this.#emit({ type: 'OpenVolume', volume: mutation.volume });
+      }
+      case 'SealVolume': {
+        const { volumeId, lengthBytes } = mutation;
+        const volume = this.#requireVolume(volumeId);
+        if (volume.state === 'dropped' || (volume.state === 'sealed' && volume.lengthBytes === lengthBytes)) return;
+        return this.#emit({ type: 'SealVolume', volumeId, lengthBytes });
+      }
+      case 'DropVolume': {
+        const { volumeId } = mutation;
+        if (this.#requireVolume(volumeId).state === 'dropped') return true;
+        if (this.#isNamed.get(volumeId) !== undefined) return false;
+        this.#emit({ type: 'DropVolume', volumeId });
+        return true;
+      }
+      case 'ConfirmDrop': {
+        const volume = this.#selectVolume.get(mutation.volumeId);
+        // Confirmed by all before: it is forgotten already.
+        if (volume === undefined || mutation.diskIds.length === 0) return;
+        assert(volume[0] === 'dropped', `volume ${mutation.volumeId} is confirmed as gone but not dropped`);
+        return this.#emit({ type: 'ConfirmDrop', volumeId: mutation.volumeId, diskIds: mutation.diskIds });
+      }
+      case 'MoveBlobs':
+        return this.#moveBlobs(mutation.moves);
+      case 'RecordDamage':
+        if (mutation.damage.length > 0) this.#emit({ type: 'RecordDamage', damage: mutation.damage });
+        return;
+      case 'ClearDamage':
+        if (mutation.damage.length > 0) this.#emit({ type: 'ClearDamage', damage: mutation.damage });
+        return;
+    }
+  }
+
+  #moveBlobs(moves: Extract<Mutation, { type: 'MoveBlobs' }>['moves']): { movedBlobIds: number[] } {
+    const seen = new Set<number>();
+    const valid = moves.filter((move) => {
+      if (seen.has(move.blobId)) return false;
+      seen.add(move.blobId);
+      this.#blobs.checkFootprint(move.toFootprint);
+      return this.#blobs.layoutOf(move.blobId)?.equals(move.fromLayout) ?? false;
+    });
+    if (valid.length > 0) {
+      this.#emit({
+        type: 'MoveBlobs',
+        moves: valid.map(({ blobId, toLayout, toFootprint }) => ({ blobId, layout: toLayout, footprint: toFootprint })),
+      });
+    }
+    return { movedBlobIds: valid.map((move) => move.blobId) };
+  }
+
+  #requireVolume(volumeId: number): { state: string; lengthBytes: number } {
+    const row = this.#selectVolume.get(volumeId);
+    assert(row !== undefined, `volume ${volumeId} is not in the index`);
+    return { state: row[0], lengthBytes: row[1] };
+  }
+}

@@ -1,0 +1,266 @@
+import { statSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { assert } from '../../errors/assert.ts';
+import { StoreError } from '../../errors/store-error.ts';
+import type { Clock } from '../../model/clock.ts';
+import type { JournalPosition } from '../journal/journal.ts';
+import type { Mutation } from '../metadata-store.ts';
+import type { JournalRecord } from '../records/journal-record.ts';
+import { BatchEncoder } from '../records/record-codec.ts';
+import { RecordApplier } from './apply-record.ts';
+import { MutationDecider } from './decide-mutation.ts';
+import { INDEX_APPLICATION_ID, INDEX_SCHEMA, INDEX_SCHEMA_VERSION } from './index-schema.ts';
+import { IndexQueries } from './index-queries.ts';
+import { ObjectLister } from './list-objects.ts';
+import { OwnerTable } from './owner-table.ts';
+import { UploadQueries } from './upload-queries.ts';
+
+/** Where the index stands: the last batch applied and the frame that carried it. */
+export interface AppliedPosition {
+  /** 0: nothing was ever applied. */
+  batchNumber: number;
+  position: JournalPosition | undefined;
+}
+
+export interface IndexDatabaseOptions {
+  path: string;
+  clock: Clock;
+  nextIdentifier: () => number;
+}
+
+/** A record that was decided but could not be applied: the transaction is worth nothing any more. */
+export class RecordNotApplied extends Error {
+  override name = 'RecordNotApplied';
+}
+
+/** The file is not an index of this format, or contradicts the journal: it is rebuilt. */
+export class IndexUnusable extends Error {
+  override name = 'IndexUnusable';
+}
+
+/** SQLite before 3.51.3 can corrupt a database in WAL mode. */
+const OLDEST_SQLITE = [3, 51, 3] as const;
+
+/**
+ * The open index: a writer, whose transaction spans one batch, and a read-only connection that sees what is committed,
+ * which is what is acknowledged. Everything here is synchronous; one batch at a time is the caller's promise.
+ *
+ * A crash leaves the last committed batches or earlier ones (WAL, `synchronous=NORMAL`): the journal replays the rest.
+ */
+export class IndexDatabase {
+  readonly path: string;
+  readonly queries: IndexQueries;
+  readonly objects: ObjectLister;
+  readonly uploads: UploadQueries;
+  /** The records of the open transaction. */
+  readonly batch = new BatchEncoder();
+  readonly #writer: Database.Database;
+  readonly #reader: Database.Database;
+  readonly #applier: RecordApplier;
+  readonly #decider: MutationDecider;
+  readonly #sql;
+  readonly #files: Map<string, FileIdentity>;
+  #applied: AppliedPosition;
+
+  /** Opens the index, or makes an empty one. @throws IndexUnusable | SqliteError */
+  constructor({ path, clock, nextIdentifier }: IndexDatabaseOptions) {
+    this.path = path;
+    this.#writer = openConnection(path, { readonly: false });
+    try {
+      prepareSchema(this.#writer);
+      this.#applied = readApplied(this.#writer);
+      this.#reader = openConnection(path, { readonly: true });
+    } catch (error) {
+      this.#writer.close();
+      throw error;
+    }
+    const owners = new OwnerTable(this.#writer);
+    this.#applier = new RecordApplier(this.#writer, owners);
+    this.#decider = new MutationDecider({
+      db: this.#writer,
+      owners,
+      clock,
+      nextIdentifier,
+      emit: (record) => this.#emit(record),
+    });
+    this.queries = new IndexQueries(this.#reader, owners);
+    this.objects = new ObjectLister(this.#reader, owners);
+    this.uploads = new UploadQueries(this.#reader, owners, (blobIds) => this.queries.blobs(blobIds));
+    this.#sql = {
+      begin: this.#writer.prepare('BEGIN IMMEDIATE'),
+      commit: this.#writer.prepare('COMMIT'),
+      rollback: this.#writer.prepare('ROLLBACK'),
+      setApplied: this.#writer.prepare<[number, number, number, Buffer]>(
+        'UPDATE applied SET batch_number = ?, epoch = ?, sequence = ?, hash = ? WHERE id = 1',
+      ),
+      walFrames: this.#writer.prepare<[], [number, number, number]>('PRAGMA wal_checkpoint(NOOP)').raw(),
+    };
+    this.#files = new Map([path, `${path}-wal`].map((name) => [name, identify(name)]));
+  }
+
+  get applied(): AppliedPosition {
+    return this.#applied;
+  }
+
+  begin(): void {
+    this.batch.clear();
+    this.#sql.begin.run();
+  }
+
+  /**
+   * Evaluates a mutation and applies its records. @throws S3Error | StoreError BlobGone | AssertionFailure: this
+   * mutation alone is refused; SqliteError | RecordNotApplied: the transaction must be rolled back.
+   */
+  decide(mutation: Mutation): unknown {
+    return this.#decider.decide(mutation);
+  }
+
+  applyDecided(records: readonly JournalRecord[]): void {
+    for (const record of records) this.#applier.apply(record);
+  }
+
+  /** Writes the sums; after it nothing but `commit` or `rollback`. */
+  finishBatch(): void {
+    this.#applier.flush();
+  }
+
+  /** Makes the transaction visible. With `applied`, the position of its batch goes with it. */
+  commit(applied: { batchNumber: number; position: JournalPosition } | undefined): void {
+    if (applied !== undefined) {
+      const { batchNumber, position } = applied;
+      this.#sql.setApplied.run(batchNumber, position.epoch, position.sequence, position.hash);
+    }
+    this.#sql.commit.run();
+    if (applied !== undefined) this.#applied = applied;
+  }
+
+  rollback(): void {
+    if (this.#writer.inTransaction) this.#sql.rollback.run();
+    this.#applier.discard();
+  }
+
+  /** During replay SQLite moves its WAL into the file by itself; at run time the worker does. */
+  setAutomaticCheckpoint(walPages: number): void {
+    this.#writer.pragma(`wal_autocheckpoint = ${walPages}`);
+  }
+
+  /** Pages that the WAL holds now, moved into the file or not. Outside a transaction only. */
+  walPages(): number {
+    return Math.max(0, this.#sql.walFrames.get()?.[1] ?? 0);
+  }
+
+  sizeBytes(): number {
+    return identify(this.path).sizeBytes;
+  }
+
+  /** Why the files under this path are no longer those that were opened; `undefined` while they are. */
+  whyReplaced(): string | undefined {
+    for (const [name, opened] of this.#files) {
+      let now: FileIdentity;
+      try {
+        now = identify(name);
+      } catch (error) {
+        return `${name} is gone: ${String(error)}`;
+      }
+      if (now.device !== opened.device || now.inode !== opened.inode) return `${name} is another file now`;
+      if (name === this.path && now.sizeBytes < opened.sizeBytes) return `${name} was truncated`;
+      opened.sizeBytes = now.sizeBytes;
+    }
+    return undefined;
+  }
+
+  /** The last connection to close moves the WAL into the file. */
+  close(): void {
+    this.#reader.close();
+    this.#writer.close();
+  }
+
+  #emit(record: JournalRecord): void {
+    try {
+      this.batch.add(record);
+      this.#applier.apply(record);
+    } catch (cause) {
+      throw new RecordNotApplied(`a ${record.type} record could not be applied`, { cause });
+    }
+  }
+}
+
+/** What SQLite itself throws. */
+export function isSqliteError(error: unknown): boolean {
+  return error instanceof Database.SqliteError;
+}
+
+/** With the pragmas that every connection needs, each time: SQLite does not store them. */
+export function openConnection(path: string, { readonly }: { readonly: boolean }): Database.Database {
+  const db = new Database(path, { readonly, fileMustExist: readonly, timeout: 1000 });
+  try {
+    checkSqliteVersion(db);
+    db.pragma('mmap_size = 0');
+    if (!readonly) {
+      const mode = db.pragma('journal_mode = WAL', { simple: true });
+      assert(mode === 'wal', `SQLite refuses WAL: ${String(mode)}`);
+      db.pragma('wal_autocheckpoint = 0');
+      db.pragma('journal_size_limit = 134217728');
+    }
+    db.pragma('synchronous = NORMAL');
+    db.pragma(`cache_size = ${readonly ? -16384 : -49152}`);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** The applied position of an index or a snapshot of one. @throws IndexUnusable | SqliteError */
+export function readApplied(db: Database.Database): AppliedPosition {
+  const row = db
+    .prepare<[], [number, number | null, number | null, Buffer | null]>(
+      'SELECT batch_number, epoch, sequence, hash FROM applied WHERE id = 1',
+    )
+    .raw()
+    .get();
+  if (row === undefined) throw new IndexUnusable('the index names no applied position');
+  const [batchNumber, epoch, sequence, hash] = row;
+  const isPlaced = epoch !== null && sequence !== null && hash !== null;
+  return { batchNumber, position: isPlaced ? { epoch, sequence, hash } : undefined };
+}
+
+function prepareSchema(db: Database.Database): void {
+  const tables = db.prepare<[], number>('SELECT count(*) FROM sqlite_schema').pluck().get();
+  if (tables === 0) {
+    db.exec(`BEGIN IMMEDIATE; ${INDEX_SCHEMA} COMMIT;`);
+    return;
+  }
+  const applicationId = db.pragma('application_id', { simple: true });
+  const version = db.pragma('user_version', { simple: true });
+  if (applicationId !== INDEX_APPLICATION_ID || version !== INDEX_SCHEMA_VERSION) {
+    throw new IndexUnusable(
+      `not an index of version ${INDEX_SCHEMA_VERSION}: ${String(applicationId)}/${String(version)}`,
+    );
+  }
+}
+
+function checkSqliteVersion(db: Database.Database): void {
+  const version = db.prepare<[], string>('SELECT sqlite_version()').pluck().get() ?? '';
+  const numbers = version.split('.').map(Number);
+  for (const [index, oldest] of OLDEST_SQLITE.entries()) {
+    const number = numbers[index] ?? 0;
+    if (number > oldest) return;
+    if (number < oldest) {
+      throw new StoreError('IndexFailed', `SQLite ${version} is older than ${OLDEST_SQLITE.join('.')}`, {
+        hint: 'Reinstall better-sqlite3: SQLite before 3.51.3 can corrupt its files.',
+      });
+    }
+  }
+}
+
+interface FileIdentity {
+  device: number;
+  inode: number;
+  sizeBytes: number;
+}
+
+function identify(path: string): FileIdentity {
+  const { dev, ino, size } = statSync(path);
+  return { device: dev, inode: ino, sizeBytes: size };
+}

@@ -1,0 +1,218 @@
+import type { Database } from 'better-sqlite3';
+import { assert } from '../../errors/assert.ts';
+import type { BlobRecord, VolumeRecord } from '../../model/blob.ts';
+import type { BucketRecord, ObjectRecord } from '../../model/object-record.ts';
+import type { DamageRecord, DocumentAddress } from '../metadata-store.ts';
+import { decodeAttributes } from '../records/attributes-codec.ts';
+import { decodeFootprint } from '../records/record-codec.ts';
+import { decodeBlobIds } from './blob-ids.ts';
+import type { OwnerTable } from './owner-table.ts';
+
+const EMPTY = Buffer.alloc(0);
+
+type BucketRow = [bucketId: number, name: string, ownerId: number, region: string, createdAtMs: number];
+
+/** Point reads of the index, on the connection that sees acknowledged state only. Each call is one moment in time. */
+export class IndexQueries {
+  readonly #owners: OwnerTable;
+  readonly #sql;
+
+  constructor(db: Database, owners: OwnerTable) {
+    this.#owners = owners;
+    this.#sql = prepareStatements(db);
+  }
+
+  bucket(name: string): BucketRecord | undefined {
+    const row = this.#sql.bucketByName.get(name);
+    return row === undefined ? undefined : this.#bucket(row);
+  }
+
+  buckets(query: { accountId: string; prefix: string; startAfter: string; limit: number }): BucketRecord[] {
+    const { accountId, prefix, startAfter, limit } = query;
+    // No name contains U+10FFFF.
+    const rows = this.#sql.bucketsOfAccount.all(accountId, startAfter, prefix, `${prefix}\u{10ffff}`, limit);
+    return rows.map((row) => this.#bucket(row));
+  }
+
+  usage(bucketId: number): { objectCount: number; sizeBytes: number } | undefined {
+    const row = this.#sql.usage.get(bucketId);
+    return row === undefined ? undefined : { objectCount: row[0], sizeBytes: row[1] };
+  }
+
+  object(query: { bucketId: number; key: string; versionId?: string }): ObjectRecord | undefined {
+    const { bucketId, key } = query;
+    const row = this.#sql.object.get(bucketId, Buffer.from(key));
+    if (row === undefined) return undefined;
+    const [order, version, sizeBytes, etag, lastModifiedMs, ownerId, storageClass, checksum, hasLarge, ids, details] =
+      row;
+    const versionId = version === '' ? 'null' : version;
+    if (query.versionId !== undefined && query.versionId !== versionId) return undefined;
+    let blobIds = ids;
+    let parts: Buffer = EMPTY;
+    if (hasLarge === 1) {
+      const large = this.#sql.largeLists.get(order);
+      assert(large !== undefined, `the lists of version ${order} are missing`);
+      [blobIds, parts] = large;
+    }
+    const attributes = decodeAttributes({ etag, sizeBytes, storageClass, checksum, details, parts });
+    return {
+      ...attributes,
+      bucketId,
+      key,
+      versionId,
+      order,
+      isDeleteMarker: false,
+      lastModifiedMs,
+      owner: this.#owners.byId(ownerId),
+      blobs: this.blobs(decodeBlobIds(blobIds)),
+    };
+  }
+
+  blobs(blobIds: readonly number[]): BlobRecord[] {
+    return blobIds.map((blobId) => {
+      const row = this.#sql.blob.get(blobId);
+      assert(row !== undefined, `blob ${blobId} is named but not live`);
+      return blobRecord(blobId, row);
+    });
+  }
+
+  blobsInVolume(query: { volumeId: number; afterBlobId: number; limit: number }): BlobRecord[] {
+    const rows = this.#sql.blobsInVolume.all(query.volumeId, query.afterBlobId, query.limit);
+    return rows.map(([blobId, ...row]) => blobRecord(blobId, row));
+  }
+
+  document({ collection, id }: DocumentAddress): Buffer | undefined {
+    return this.#sql.document.get(collection, id);
+  }
+
+  documents(collection: string): { id: string; body: Buffer }[] {
+    return this.#sql.documents.all(collection).map(([id, body]) => ({ id, body }));
+  }
+
+  volumes(): VolumeRecord[] {
+    return this.#sql.volumes.all().map((row) => ({
+      volumeId: row.volume_id,
+      k: row.k,
+      m: row.m,
+      diskIds: JSON.parse(row.disk_ids) as string[],
+      purpose: row.purpose,
+      shardSizeBytes: row.shard_size_bytes,
+      state: row.state,
+      lengthBytes: row.length_bytes,
+      liveBytes: row.live_bytes,
+      storedBytes: row.stored_bytes,
+      undroppedDiskIds: JSON.parse(row.undropped_disk_ids) as string[],
+    }));
+  }
+
+  damage(limit: number): DamageRecord[] {
+    return this.#sql.damage.all(limit).map(([volumeId, diskId, offset, shardIndex, kind, seenAtMs]) => {
+      return { volumeId, diskId, shardIndex, offset, kind, seenAtMs };
+    });
+  }
+
+  counts(): { bucketCount: number; objectCount: number; uploadCount: number; damageCount: number } {
+    const row = this.#sql.counts.get();
+    assert(row !== undefined, 'a sum has a row');
+    return { bucketCount: row[0], objectCount: row[1], uploadCount: row[2], damageCount: row[3] };
+  }
+
+  /** For `UndecidedScope`. */
+  uploadKey(uploadOrder: number): { bucketId: number; key: Buffer } | undefined {
+    const row = this.#sql.uploadKey.get(uploadOrder);
+    return row === undefined ? undefined : { bucketId: row[0], key: row[1] };
+  }
+
+  /** For `UndecidedScope`. */
+  bucketName(bucketId: number): string | undefined {
+    return this.#sql.bucketName.get(bucketId);
+  }
+
+  #bucket([bucketId, name, ownerId, region, createdAtMs]: BucketRow): BucketRecord {
+    return { bucketId, name, owner: this.#owners.byId(ownerId), region, createdAtMs };
+  }
+}
+
+function blobRecord(blobId: number, [sizeBytes, layout, footprint]: [number, Buffer, Buffer]): BlobRecord {
+  return { blobId, sizeBytes, layout, footprint: decodeFootprint(footprint) };
+}
+
+interface VolumeRow {
+  volume_id: number;
+  k: number;
+  m: number;
+  disk_ids: string;
+  purpose: VolumeRecord['purpose'];
+  shard_size_bytes: number;
+  state: VolumeRecord['state'];
+  length_bytes: number;
+  live_bytes: number;
+  stored_bytes: number;
+  undropped_disk_ids: string;
+}
+
+type ObjectRow = [
+  order: number,
+  versionId: string,
+  sizeBytes: number,
+  etag: string,
+  lastModifiedMs: number,
+  ownerId: number,
+  storageClass: string,
+  checksum: number,
+  hasLargeLists: number,
+  blobIds: Buffer,
+  details: Buffer,
+];
+
+function prepareStatements(db: Database) {
+  const bucketColumns = 'bucket_id, name, owner_id, region, created_at_ms';
+  return {
+    bucketByName: db.prepare<[string], BucketRow>(`SELECT ${bucketColumns} FROM buckets WHERE name = ?`).raw(),
+    bucketsOfAccount: db
+      .prepare<[string, string, string, string, number], BucketRow>(
+        `SELECT ${bucketColumns} FROM buckets
+         WHERE account_id = ? AND name > ? AND name >= ? AND name < ? ORDER BY name LIMIT ?`,
+      )
+      .raw(),
+    usage: db
+      .prepare<[number], [number, number]>('SELECT object_count, size_bytes FROM buckets WHERE bucket_id = ?')
+      .raw(),
+    object: db
+      .prepare<[number, Buffer], ObjectRow>(
+        `SELECT ord, version_id, size_bytes, etag, modified_ms, owner_id, storage_class, checksum, has_large_lists,
+         blob_ids, details FROM objects WHERE bucket_id = ? AND key = ?`,
+      )
+      .raw(),
+    largeLists: db.prepare<[number], [Buffer, Buffer]>('SELECT blob_ids, parts FROM large_lists WHERE ord = ?').raw(),
+    blob: db
+      .prepare<[number], [number, Buffer, Buffer]>('SELECT size_bytes, layout, footprint FROM blobs WHERE blob_id = ?')
+      .raw(),
+    blobsInVolume: db
+      .prepare<[number, number, number], [number, number, Buffer, Buffer]>(
+        `SELECT blob_id, size_bytes, layout, footprint FROM blob_volumes JOIN blobs USING (blob_id)
+         WHERE volume_id = ? AND blob_id > ? ORDER BY blob_id LIMIT ?`,
+      )
+      .raw(),
+    document: db
+      .prepare<[string, string], Buffer>('SELECT body FROM documents WHERE collection = ? AND id = ?')
+      .pluck(),
+    documents: db
+      .prepare<[string], [string, Buffer]>('SELECT id, body FROM documents WHERE collection = ? ORDER BY id')
+      .raw(),
+    volumes: db.prepare<[], VolumeRow>('SELECT * FROM volumes ORDER BY volume_id'),
+    damage: db
+      .prepare<[number], [number, string, number, number, DamageRecord['kind'], number]>(
+        'SELECT volume_id, disk_id, shard_offset, shard_index, kind, seen_at_ms FROM damage LIMIT ?',
+      )
+      .raw(),
+    uploadKey: db.prepare<[number], [number, Buffer]>('SELECT bucket_id, key FROM uploads WHERE ord = ?').raw(),
+    bucketName: db.prepare<[number], string>('SELECT name FROM buckets WHERE bucket_id = ?').pluck(),
+    counts: db
+      .prepare<[], [number, number, number, number]>(
+        `SELECT count(*), coalesce(sum(object_count), 0), coalesce(sum(upload_count), 0),
+         (SELECT count(*) FROM damage) FROM buckets`,
+      )
+      .raw(),
+  };
+}

@@ -1,0 +1,305 @@
+import { rmSync } from 'node:fs';
+import { StoreError } from '../../errors/store-error.ts';
+import type { BlobRecord, VolumeRecord } from '../../model/blob.ts';
+import type { Clock } from '../../model/clock.ts';
+import type { BucketRecord, ObjectRecord, PartRecord, UploadRecord } from '../../model/object-record.ts';
+import type { Log } from '../../observability/log.ts';
+import type { Journal } from '../journal/journal.ts';
+import type {
+  DamageRecord,
+  DocumentAddress,
+  ListObjectsPage,
+  ListObjectsQuery,
+  ListUploadsPage,
+  ListUploadsQuery,
+  MetadataStatus,
+  MetadataStore,
+  Mutation,
+  MutationResult,
+  RecoveryProgress,
+} from '../metadata-store.ts';
+import { GroupCommit } from './group-commit.ts';
+import { IdentifierSource } from './identifier-source.ts';
+import { isSqliteError, type IndexDatabase } from './index-database.ts';
+import { IndexMaintenance, snapshotPath } from './index-maintenance.ts';
+import { MaintenanceThread } from './maintenance-thread.ts';
+import { recoverIndex } from './recover-index.ts';
+import type { ReadSubject } from './undecided-scope.ts';
+
+export interface SqliteMetadataStoreOptions {
+  /** Started and stopped by the store. */
+  journal: Journal;
+  /** The index file, in the state directory, which exists. SQLite keeps its WAL beside it, snapshots are made there. */
+  indexPath: string;
+  clock: Clock;
+  log: Log;
+  /** Default 256 MiB. */
+  checkpointMinimumBytes?: number;
+  /** Default 48 MiB. */
+  walLimitBytes?: number;
+  /** Default 256. */
+  maxBatchMutations?: number;
+  /** Default 1 MiB. */
+  maxBatchBytes?: number;
+  /** How long a mutation waits for an undecided batch to be decided. Default 10 s. */
+  undecidedAnswerMs?: number;
+}
+
+type State = 'new' | 'starting' | 'ready' | 'rebuilding' | 'stopping' | 'stopped';
+
+const REBUILD_BACKOFF_MS = { first: 100, longest: 10_000 };
+
+/**
+ * The embedded engine: SQLite as an index over the journal, which is the truth (design §5). Reads come from a
+ * connection that sees acknowledged state only; mutations go through `GroupCommit`.
+ *
+ * When SQLite fails, fills up or its files vanish at run time, every call gets StoreError IndexFailed while the index
+ * is rebuilt from checkpoint and journal in the background. A crash at any point leaves an index that the next start
+ * judges by its position and rolls forward or rebuilds.
+ */
+export class SqliteMetadataStore implements MetadataStore {
+  readonly #options: SqliteMetadataStoreOptions;
+  readonly #identifiers: IdentifierSource;
+  readonly #commits: GroupCommit;
+  #state: State = 'new';
+  #index: IndexDatabase | undefined;
+  #thread: MaintenanceThread | undefined;
+  #maintenance: IndexMaintenance | undefined;
+  #rebuild: Promise<void> | undefined;
+  #wakeRebuild: () => void = () => {};
+
+  constructor(options: SqliteMetadataStoreOptions) {
+    this.#options = options;
+    const { journal, clock, log } = options;
+    this.#identifiers = new IdentifierSource(journal);
+    this.#commits = new GroupCommit({
+      journal,
+      clock,
+      log,
+      maxBatchMutations: options.maxBatchMutations ?? 256,
+      maxBatchBytes: options.maxBatchBytes ?? 1024 * 1024,
+      undecidedAnswerMs: options.undecidedAnswerMs ?? 10_000,
+      onIndexFailure: (error) => this.#indexFailed(error, false),
+      onCommitted: () => this.#maintenance?.onCommitted(),
+    });
+  }
+
+  async start(progress: (progress: RecoveryProgress) => void): Promise<void> {
+    this.#state = 'starting';
+    const { journal } = this.#options;
+    progress({ phase: 'reading-journals', fraction: 0 });
+    await journal.start((fraction) => progress({ phase: 'reading-journals', fraction }));
+    await this.#openIndex(true, progress);
+    this.#state = 'ready';
+    progress({ phase: 'ready', fraction: 1 });
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state === 'stopped') return;
+    this.#state = 'stopping';
+    this.#wakeRebuild();
+    await this.#commits.close(new StoreError('NotReady', 'the metadata store is stopping'));
+    await this.#rebuild;
+    await this.#closeIndex();
+    await this.#options.journal.stop();
+    this.#state = 'stopped';
+  }
+
+  commit<M extends Mutation>(mutation: M): Promise<MutationResult<M>> {
+    return this.#commits.commit(mutation) as Promise<MutationResult<M>>;
+  }
+
+  getBucket(name: string): Promise<BucketRecord | undefined> {
+    return this.#read({ kind: 'bucket', name }, (index) => index.queries.bucket(name));
+  }
+
+  listBuckets(query: {
+    accountId: string;
+    prefix: string;
+    startAfter: string;
+    limit: number;
+  }): Promise<BucketRecord[]> {
+    return this.#read({ kind: 'buckets' }, (index) => index.queries.buckets(query));
+  }
+
+  /** Zeros for a bucket that is not there. */
+  bucketUsage(bucketId: number): Promise<{ objectCount: number; sizeBytes: number }> {
+    return this.#read({ kind: 'bucket-listing', bucketId }, (index) => {
+      return index.queries.usage(bucketId) ?? { objectCount: 0, sizeBytes: 0 };
+    });
+  }
+
+  getObject(query: { bucketId: number; key: string; versionId?: string }): Promise<ObjectRecord | undefined> {
+    const { bucketId, key } = query;
+    return this.#read({ kind: 'object', bucketId, key }, (index) => index.queries.object(query));
+  }
+
+  listObjects(query: ListObjectsQuery): Promise<ListObjectsPage> {
+    return this.#read({ kind: 'bucket-listing', bucketId: query.bucketId }, (index) => index.objects.list(query));
+  }
+
+  getUpload(query: { bucketId: number; key: string; uploadId: string }): Promise<UploadRecord | undefined> {
+    return this.#read({ kind: 'uploads' }, (index) => index.uploads.get(query));
+  }
+
+  listUploads(query: ListUploadsQuery): Promise<ListUploadsPage> {
+    return this.#read({ kind: 'uploads' }, (index) => index.uploads.list(query));
+  }
+
+  listParts(query: { uploadId: string; afterPartNumber: number; limit: number }): Promise<PartRecord[]> {
+    return this.#read({ kind: 'uploads' }, (index) => index.uploads.listParts(query));
+  }
+
+  getDocument(address: DocumentAddress): Promise<Buffer | undefined> {
+    return this.#read({ kind: 'documents' }, (index) => index.queries.document(address));
+  }
+
+  listDocuments(collection: string): Promise<{ id: string; body: Buffer }[]> {
+    return this.#read({ kind: 'documents' }, (index) => index.queries.documents(collection));
+  }
+
+  epoch(): number {
+    return this.#options.journal.epoch;
+  }
+
+  nextIdentifier(): number {
+    return this.#identifiers.next();
+  }
+
+  listVolumes(): Promise<VolumeRecord[]> {
+    return this.#read({ kind: 'volumes' }, (index) => index.queries.volumes());
+  }
+
+  listBlobsInVolume(query: { volumeId: number; afterBlobId: number; limit: number }): Promise<BlobRecord[]> {
+    return this.#read({ kind: 'volumes' }, (index) => index.queries.blobsInVolume(query));
+  }
+
+  listDamage(limit: number): Promise<DamageRecord[]> {
+    return this.#read({ kind: 'volumes' }, (index) => index.queries.damage(limit));
+  }
+
+  /** Answers also while something is undecided. */
+  status(): Promise<MetadataStatus> {
+    const { journal } = this.#options;
+    return this.#read(undefined, (index) => ({
+      epoch: journal.epoch,
+      sequence: journal.acknowledged.sequence,
+      disks: journal.status(),
+      checkpoints: journal.checkpoints().map(({ position, holderDiskIds, sizeBytes, createdAtMs }) => ({
+        epoch: position.epoch,
+        sequence: position.sequence,
+        holders: [...holderDiskIds],
+        sizeBytes,
+        createdAtMs,
+      })),
+      indexBytes: index.sizeBytes(),
+      ...index.queries.counts(),
+    }));
+  }
+
+  async #read<Result>(subject: ReadSubject | undefined, read: (index: IndexDatabase) => Result): Promise<Result> {
+    if (subject !== undefined && this.#commits.isUndecided) await this.#commits.whenDecided(subject);
+    const index = this.#index;
+    if (index === undefined) throw this.#whyNotReady();
+    try {
+      return read(index);
+    } catch (error) {
+      if (!isSqliteError(error)) throw error;
+      this.#indexFailed(error, false);
+      throw new StoreError('IndexFailed', 'the index failed; it is rebuilt', { cause: error });
+    }
+  }
+
+  #whyNotReady(): StoreError {
+    if (this.#state === 'rebuilding') return new StoreError('IndexFailed', 'the index failed; it is rebuilt');
+    return new StoreError('NotReady', `the metadata store is ${this.#state}`);
+  }
+
+  async #openIndex(trustExisting: boolean, progress: (progress: RecoveryProgress) => void): Promise<void> {
+    const { journal, indexPath, clock, log } = this.#options;
+    rmSync(snapshotPath(indexPath), { force: true });
+    const thread = new MaintenanceThread();
+    this.#thread = thread;
+    const index = await recoverIndex({
+      journal,
+      path: indexPath,
+      clock,
+      log,
+      nextIdentifier: () => this.#identifiers.next(),
+      progress,
+      checkFile: (path) => thread.check(path),
+      trustExisting,
+    });
+    try {
+      await thread.open(indexPath);
+    } catch (error) {
+      index.close();
+      throw error;
+    }
+    this.#index = index;
+    this.#maintenance = new IndexMaintenance({
+      journal,
+      clock,
+      log,
+      thread,
+      index,
+      checkpointMinimumBytes: this.#options.checkpointMinimumBytes ?? 256 * 1024 * 1024,
+      walLimitBytes: this.#options.walLimitBytes ?? 48 * 1024 * 1024,
+      holdCommits: () => this.#commits.hold(),
+      onReplaced: (reason) => this.#indexFailed(new Error(reason), true),
+    });
+    if (journal.isWritable) this.#commits.resume(index);
+    else await this.#commits.beginUndecided(index);
+  }
+
+  async #closeIndex(): Promise<void> {
+    const index = this.#index;
+    this.#index = undefined;
+    // The thread first: nothing may still hold the files when the last connection closes.
+    await this.#thread?.stop();
+    await this.#maintenance?.stop();
+    this.#thread = undefined;
+    this.#maintenance = undefined;
+    index?.close();
+  }
+
+  /** `isFileGone`: what lies under the path now is not what was open, and may be anything. */
+  #indexFailed(error: unknown, isFileGone: boolean): void {
+    if (this.#state !== 'ready') return;
+    this.#state = 'rebuilding';
+    this.#options.log.error({ error }, 'the index failed; it is rebuilt from checkpoint and journal');
+    const trustExisting = !isFileGone && !isCorruption(error);
+    this.#rebuild = this.#rebuildIndex(trustExisting).finally(() => {
+      this.#rebuild = undefined;
+    });
+  }
+
+  async #rebuildIndex(trustExisting: boolean): Promise<void> {
+    const { log, clock } = this.#options;
+    await this.#commits.abandon(new StoreError('IndexFailed', 'the index failed; it is rebuilt'));
+    let waitMs = REBUILD_BACKOFF_MS.first;
+    while (this.#state === 'rebuilding') {
+      try {
+        await this.#closeIndex();
+        await this.#openIndex(trustExisting, (step) => log.debug(step, 'rebuilding the index'));
+        if (this.#state === 'rebuilding') this.#state = 'ready';
+        return;
+      } catch (error) {
+        log.error({ error, waitMs }, 'the index could not be rebuilt; it is tried again');
+      }
+      await new Promise<void>((resolve) => {
+        const cancel = clock.schedule(waitMs, resolve);
+        this.#wakeRebuild = () => {
+          cancel();
+          resolve();
+        };
+      });
+      waitMs = Math.min(waitMs * 2, REBUILD_BACKOFF_MS.longest);
+    }
+  }
+}
+
+function isCorruption(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB';
+}
