@@ -87,7 +87,7 @@ describe('formatDisks', () => {
       if (!isComplete) await formatDisks(optionsFor(disks));
       const after = await Promise.all(disks.map((disk) => readIdentity(disk, 'd')));
       expect(new Set(after.map((identity) => identity?.clusterId)).size).toBe(1);
-      expect(after.map((identity) => identity?.index).sort()).toEqual([0, 1, 2]);
+      expect(after.map((identity) => identity!.index).sort((a, b) => a - b)).toEqual([0, 1, 2]);
       for (const [index, disk] of disks.entries()) {
         if (begun[index] !== undefined) expect(after[index]).toEqual(begun[index]);
         expect(disk.peek('journal/first').toString()).toBe('first');

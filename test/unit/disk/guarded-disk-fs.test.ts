@@ -84,11 +84,11 @@ describe('DiskGuard', () => {
 
   test('a late failure is still told to the set, though its caller has gone', async () => {
     const { clock, failures, guard } = await makeGuarded();
-    let fail = (_: unknown): void => {};
+    let fail: ((error: unknown) => void) | undefined;
     const hung = outcomeOf(guard.run('write', 'a', () => new Promise((_, reject) => (fail = reject))));
     await clock.advance(9500);
     expect(isStoreError(hung.error, 'DiskTimeout')).toBe(true);
-    fail(makeErrno('EIO', 'write', 'a'));
+    fail?.(makeErrno('EIO', 'write', 'a'));
     await settle();
     expect(failures).toEqual(['write DiskTimeout', 'write DiskFailed']);
   });
