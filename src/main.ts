@@ -27,7 +27,11 @@ const context: CliContext = {
     return () => process.off(signal, callback);
   },
   // `process.exit` would wait for file calls that never return.
-  killSelf: () => process.kill(process.pid, 'SIGKILL'),
+  killSelf: () => {
+    process.kill(process.pid, 'SIGKILL');
+    // Only process 1 of a container gets here: the kernel ignores its signals to itself, but not a crash.
+    process.abort();
+  },
 };
 
 const exitCode = await runCli(process.argv.slice(2), context);
