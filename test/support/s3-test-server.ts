@@ -1,0 +1,172 @@
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import aws4 from 'aws4';
+import type { AuthorizationRequest, Authorizer } from '../../src/access/principal.ts';
+import { RootAuthorizer } from '../../src/access/root-authorizer.ts';
+import type { HttpExchange } from '../../src/http/http-exchange.ts';
+import { createListener, type Listener } from '../../src/http/listener.ts';
+import type { Log } from '../../src/observability/log.ts';
+import { SystemClock, SystemRandomness } from '../../src/observability/system-clock.ts';
+import { S3RequestHandler, type S3RequestHandlerOptions } from '../../src/s3/handle-request.ts';
+import { RequestAuthenticator } from '../../src/s3/sigv4/request-authenticator.ts';
+import { BucketService } from '../../src/service/buckets.ts';
+import { ListingService } from '../../src/service/listing.ts';
+import type { MultipartService } from '../../src/service/multipart-uploads.ts';
+import type { ObjectService } from '../../src/service/objects.ts';
+import type { S3Services } from '../../src/service/services.ts';
+import { StallWatchdog } from '../../src/streams/stall-watchdog.ts';
+import { MemoryMetadata } from './memory-metadata.ts';
+import { ALICE } from './metadata-fixtures.ts';
+
+export const ACCESS_KEY = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY' };
+
+export interface TestAnswer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  body: string;
+}
+
+export interface TestRequest {
+  headers?: Record<string, string>;
+  body?: string | Buffer;
+  isSigned?: boolean;
+}
+
+export interface LoggedLine {
+  level: string;
+  fields: Record<string, unknown>;
+  message: string;
+}
+
+/** A service whose every method throws: what a test says is not reached, is not. */
+function unreachable<T>(name: string): T {
+  return new Proxy(
+    {},
+    {
+      get: (_target, property) => () => {
+        throw new Error(`${name}.${String(property)} was reached`);
+      },
+    },
+  ) as T;
+}
+
+/** The real listener, authenticator and pipeline over buckets in memory. */
+export class S3TestServer {
+  readonly metadata = new MemoryMetadata();
+  readonly lines: LoggedLine[] = [];
+  readonly authorizations: AuthorizationRequest[] = [];
+  services: S3Services | undefined;
+  #listener: Listener | undefined;
+
+  constructor(options: { region?: string; objects?: ObjectService; multipart?: MultipartService } = {}) {
+    const region = options.region ?? 'us-east-1';
+    const buckets = new BucketService({ metadataStore: this.metadata, clock: new SystemClock(), region });
+    this.services = {
+      region,
+      buckets,
+      listing: new ListingService({ metadataStore: this.metadata, buckets }),
+      objects: options.objects ?? unreachable<ObjectService>('objects'),
+      multipart: options.multipart ?? unreachable<MultipartService>('multipart'),
+    };
+  }
+
+  async start(overrides: Partial<S3RequestHandlerOptions> = {}): Promise<this> {
+    const clock = new SystemClock();
+    const randomness = new SystemRandomness();
+    const handler = new S3RequestHandler({
+      authenticator: new RequestAuthenticator({
+        credentials: {
+          find: (accessKeyId) =>
+            accessKeyId === ACCESS_KEY.accessKeyId
+              ? { ...ACCESS_KEY, principal: { type: 'root', accessKeyId, owner: ALICE } }
+              : undefined,
+        },
+        region: this.services!.region,
+        allowSignatureV2: true,
+        allowUnsignedPayloadOverHttp: true,
+      }),
+      authorizer: this.#recordingAuthorizer(),
+      services: () => this.services,
+      domains: [],
+      clock,
+      randomness,
+      log: this.#log(),
+      ...overrides,
+    });
+    this.#listener = await createListener({
+      addresses: [{ host: '127.0.0.1', port: 0 }],
+      limits: { maximumConnections: 100, maximumHeaderBytes: 16 * 1024, maximumHeaderCount: 200 },
+      timeouts: { headersMs: 10_000, keepAliveMs: 1_000 },
+      discard: { discardBytes: 1024 * 1024, discardMs: 1_000 },
+      watchdog: new StallWatchdog({ clock, minimumBytesPerSecond: 1024, stallTimeoutMs: 10_000 }),
+      onExchange: (exchange: HttpExchange) => handler.handle(exchange),
+      log: this.#log(),
+      clock,
+      randomness,
+    });
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    await this.#listener?.close({ boundMs: 500 });
+  }
+
+  get port(): number {
+    return this.#listener!.addresses[0]!.port;
+  }
+
+  async createBucket(name: string): Promise<void> {
+    await this.services!.buckets.createBucket({ name, owner: ALICE, locationConstraint: undefined });
+  }
+
+  /** Sends `path` exactly as it stands. */
+  request(
+    method: string,
+    path: string,
+    { headers = {}, body, isSigned = true }: TestRequest = {},
+  ): Promise<TestAnswer> {
+    const options = {
+      host: '127.0.0.1',
+      port: this.port,
+      method,
+      path,
+      headers: { ...headers },
+      agent: false as const,
+    };
+    if (isSigned) {
+      const { services } = this;
+      const unsigned = { ...options, service: 's3', region: services?.region ?? 'us-east-1', body: body ?? '' };
+      const signed = aws4.sign(unsigned as unknown as aws4.Request, ACCESS_KEY);
+      options.headers = signed.headers as Record<string, string>;
+    }
+    return new Promise((resolve, reject) => {
+      const request = httpRequest(options, (response) => {
+        const pieces: Buffer[] = [];
+        response.on('data', (piece: Buffer) => pieces.push(piece));
+        response.on('error', reject);
+        response.on('end', () => {
+          resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(pieces).toString() });
+        });
+      });
+      request.on('error', reject);
+      request.end(body);
+    });
+  }
+
+  #recordingAuthorizer(): Authorizer {
+    const root = new RootAuthorizer();
+    return {
+      authorize: (request) => {
+        this.authorizations.push(request);
+        root.authorize(request);
+      },
+    };
+  }
+
+  #log(): Log {
+    const at = (level: string) => (fields: object, message: string) => {
+      this.lines.push({ level, fields: fields as Record<string, unknown>, message });
+    };
+    const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), child: () => log };
+    return log;
+  }
+}
