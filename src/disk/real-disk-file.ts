@@ -15,6 +15,8 @@ export interface OpenedDescriptor {
   syncsEachWrite: boolean;
   /** A failed write is a failed sync. */
   writesAreSyncs: boolean;
+  /** Its path can be looked up without waiting for a device. */
+  isLocal: boolean;
 }
 
 /**
@@ -33,6 +35,7 @@ export class RealDiskFile implements DiskFile {
   readonly #isDirect: boolean;
   readonly #syncsEachWrite: boolean;
   readonly #writesAreSyncs: boolean;
+  readonly #isLocal: boolean;
   #poison: StoreError | undefined;
   #inFlight = 0;
   #closing: Promise<void> | undefined;
@@ -47,6 +50,7 @@ export class RealDiskFile implements DiskFile {
     this.#isDirect = opened.isDirect;
     this.#syncsEachWrite = opened.syncsEachWrite;
     this.#writesAreSyncs = opened.writesAreSyncs;
+    this.#isLocal = opened.isLocal;
   }
 
   write(buffer: Uint8Array, offset: number): Promise<void> {
@@ -130,7 +134,18 @@ export class RealDiskFile implements DiskFile {
     });
   }
 
-  stillThere(): Promise<boolean> {
+  /** After every sync on the hot path: asked at once where that cannot block, see `LOCAL_FILE_SYSTEMS`. */
+  async stillThere(): Promise<boolean> {
+    if (!this.#isLocal) return this.#isThereSlowly();
+    try {
+      const facts = fs.statSync(this.#absolutePath, { throwIfNoEntry: false });
+      return facts !== undefined && facts.ino === this.inode && facts.dev === this.device;
+    } catch (error) {
+      throw toDiskError(error, 'stat', this.path);
+    }
+  }
+
+  #isThereSlowly(): Promise<boolean> {
     return new Promise((resolve, reject) => {
       fs.stat(this.#absolutePath, (error, facts) => {
         if (error === null) return resolve(facts.ino === this.inode && facts.dev === this.device);

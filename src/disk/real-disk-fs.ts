@@ -28,6 +28,18 @@ export interface RootIdentity {
 }
 
 /**
+ * File systems (magic numbers of statfs(2)) on which the path of an open file is resolved from memory: the entries on
+ * the way to an open file are pinned. There `stillThere` may ask without a thread, for a twentieth of the price.
+ */
+const LOCAL_FILE_SYSTEMS: ReadonlySet<number> = new Set([
+  0xef53, // ext2, ext3, ext4
+  0x58465342, // XFS
+  0x9123683e, // Btrfs
+  0xf2f52010, // F2FS
+  0x01021994, // tmpfs
+]);
+
+/**
  * The directory `root` of the real file system. Never creates `root`. Deadlines and a cap on calls in flight are
  * `GuardedDiskFs`'s business; here a hung device hangs the call.
  *
@@ -39,6 +51,8 @@ export class RealDiskFs implements DiskFs {
   readonly root: string;
   readonly #expectedRoot: RootIdentity | undefined;
   #directIsRefused = O_DIRECT === undefined;
+  /** By device: a directory below may be a mount of another kind. */
+  readonly #isLocalDevice = new Map<number, boolean>();
 
   /**
    * With `expectedRoot`, names are only made in that very directory: after an unmount the path may name an empty
@@ -64,6 +78,7 @@ export class RealDiskFs implements DiskFs {
           isDirect,
           syncsEachWrite: mode === 'direct-sync' && !isDirect,
           writesAreSyncs: mode === 'direct-sync',
+          isLocal: await this.#isLocal(absolutePath, facts.dev),
         });
       } catch (error) {
         await closeDescriptor(descriptor);
@@ -72,6 +87,15 @@ export class RealDiskFs implements DiskFs {
     } catch (error) {
       throw await this.#explain(error, 'open', path);
     }
+  }
+
+  async #isLocal(absolutePath: string, device: number): Promise<boolean> {
+    let isLocal = this.#isLocalDevice.get(device);
+    if (isLocal === undefined) {
+      isLocal = process.platform === 'linux' && LOCAL_FILE_SYSTEMS.has((await statFileSystem(absolutePath)).type);
+      this.#isLocalDevice.set(device, isLocal);
+    }
+    return isLocal;
   }
 
   /** EINVAL on opening means that this file system (tmpfs, some network ones) has no O_DIRECT: buffered from then on. */
