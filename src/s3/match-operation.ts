@@ -61,7 +61,7 @@ export function matchOperation(shape: OperationShape): OperationRow {
   }
   const winner = byTarget[target].get(shape.method)?.find((candidate) => fits(candidate, shape));
   if (shape.query.size > 0) refuseUnusedQuery(shape, target, winner);
-  if (winner === undefined) throw methodNotAllowed(shape, target, [...byTarget[target].keys()]);
+  if (winner === undefined) throw methodNotAllowed(shape, target, methodsOf(target, isPlain));
   refuseUnusedHeaders(shape, winner);
   return winner.row;
 }
@@ -121,9 +121,7 @@ function refuseUnusedQuery(shape: OperationShape, target: Target, winner: Candid
         details: { ArgumentName: missing.name },
       });
     }
-    const methods = [...byTarget[target]]
-      .filter(([, group]) => group.some(({ usedQuery }) => usedQuery.has(name)))
-      .map(([method]) => method);
+    const methods = methodsOf(target, ({ usedQuery }) => usedQuery.has(name));
     if (incomplete === undefined && methods.length > 0) throw methodNotAllowed(shape, target, methods);
     throw invalidArgument(name, value, `The query parameter ${name} does not apply to this request.`);
   }
@@ -135,6 +133,15 @@ function refuseUnusedHeaders({ headers }: OperationShape, { row, selectingHeader
       throw new S3Error('InvalidRequest', { message: `The header ${name} does not apply to ${row.name}.` });
     }
   }
+}
+
+function methodsOf(target: Target, accepts: (candidate: Candidate) => boolean): string[] {
+  return [...byTarget[target]].filter(([, group]) => group.some(accepts)).map(([method]) => method);
+}
+
+/** Chosen by nothing but method and target. */
+function isPlain({ selectors, selectingHeaders }: Candidate): boolean {
+  return selectors.length + selectingHeaders.length === 0;
 }
 
 function methodNotAllowed(shape: OperationShape, target: Target, methods: readonly string[]): S3Error {
