@@ -47,6 +47,7 @@ async function examine(context: CliContext, settings: Settings): Promise<Finding
   if (remembered === undefined || diskPaths.length === 0) return findings;
   const composition = await context.loadComposition();
   const report = await composition.readOfflineStatus({
+    version: context.version,
     config,
     diskPaths,
     stateDirectory,

@@ -27,6 +27,7 @@ export async function formatStorage(
 ): Promise<FormatFacts & { code: ErasureCode }> {
   const code = chooseCode(settings);
   await refuseWhatCannotBeFormatted(settings);
+  const composition = await context.loadComposition();
 
   await makePrivateDirectory(settings.stateDirectory);
   if (settings.config.root.masterKey === '' && settings.config.root.masterKeyFile === '') {
@@ -34,7 +35,6 @@ export async function formatStorage(
   }
   await makeMissingDirectories(settings.diskPaths);
   await writePrivateFile(markerFile(settings), `${JSON.stringify({ diskPaths: settings.diskPaths, code })}\n`);
-  const composition = await context.loadComposition();
   const facts = await composition.formatStorage({
     config: settings.config,
     diskPaths: settings.diskPaths,

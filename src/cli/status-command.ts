@@ -38,6 +38,7 @@ async function readOffline(context: CliContext, settings: Settings): Promise<Sta
   }
   const composition = await context.loadComposition();
   return await composition.readOfflineStatus({
+    version: context.version,
     config: settings.config,
     diskPaths,
     stateDirectory: settings.stateDirectory,

@@ -1,0 +1,114 @@
+import { expect, test } from 'vitest';
+import { collectStatus, type StatusSources } from '../../../src/cli/collect-status.ts';
+import { renderStatus } from '../../../src/cli/render-status.ts';
+import type { VolumeRecord } from '../../../src/model/blob.ts';
+
+const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
+
+function volume(change: Partial<VolumeRecord>): VolumeRecord {
+  return {
+    volumeId: 1,
+    k: 4,
+    m: 2,
+    diskIds: IDS,
+    purpose: 'small',
+    shardSizeBytes: 4096,
+    state: 'sealed',
+    lengthBytes: 1000,
+    liveBytes: 2000,
+    storedBytes: 3000,
+    undroppedDiskIds: [],
+    ...change,
+  };
+}
+
+function sources(change: { lost?: string[]; behind?: string[]; volumes?: VolumeRecord[] } = {}): StatusSources {
+  const { lost = [], behind = [], volumes = [volume({})] } = change;
+  return {
+    mode: 'online',
+    version: '0.1.0',
+    clusterId: 'cluster',
+    accountId: undefined,
+    region: 'us-east-1',
+    readiness: { isReady: true, phase: 'ready', percent: 100, timeLeftMs: undefined, detail: undefined },
+    code: { k: 4, m: 2 },
+    writeCode: { k: 4 - lost.length, m: 2 },
+    disks: IDS.map((id, index) => ({
+      id,
+      index,
+      path: lost.includes(id) ? undefined : `/${id}`,
+      state: lost.includes(id) ? 'missing' : behind.includes(id) ? 'returning' : 'online',
+      acceptsData: !lost.includes(id),
+      space: { totalBytes: 10_000, freeBytes: 5000 },
+      stateSinceMs: 0,
+      stateReason: undefined,
+    })),
+    metadata: {
+      epoch: 1,
+      sequence: 2,
+      disks: IDS.map((diskId) => ({
+        diskId,
+        isLevel: !lost.includes(diskId) && !behind.includes(diskId),
+        journalBytes: 10,
+        checkpointBytes: 5,
+      })),
+      checkpoints: [],
+      indexBytes: 100,
+      bucketCount: 1,
+      objectCount: 2,
+      uploadCount: 0,
+      damageCount: 0,
+    },
+    volumes,
+    diskUsage: new Map(IDS.map((id) => [id, { volumeBytes: 1000, preallocatedBytes: 0, quarantinedBytes: 0 }])),
+    reserveBytes: () => 100,
+    collector: undefined,
+    lastRecordAtMs: undefined,
+    startedAtMs: 0,
+    endpoints: [],
+    findings: [],
+  };
+}
+
+test('a whole cluster of 4+2 may lose two more disks', () => {
+  const report = collectStatus(sources());
+  expect(report.marginDiskCount).toBe(2);
+  expect(report.warnings).toEqual([]);
+});
+
+test.each([
+  [['a'], 1],
+  [['a', 'b'], 0],
+  [['a', 'b', 'c'], -1],
+])('with %j lost the margin of what was written before is %i', (lost, margin) => {
+  expect(collectStatus(sources({ lost })).marginDiskCount).toBe(margin);
+});
+
+test('what was written narrow after a loss keeps its own margin', () => {
+  const narrow = volume({ volumeId: 2, k: 2, m: 2, diskIds: ['c', 'd', 'e', 'f'] });
+  expect(collectStatus(sources({ lost: ['a', 'b'], volumes: [narrow] })).marginDiskCount).toBe(2);
+  expect(collectStatus(sources({ lost: ['c', 'd'], volumes: [narrow] })).marginDiskCount).toBe(0);
+});
+
+test('empty and dropped volumes do not count', () => {
+  const volumes = [volume({ liveBytes: 0 }), volume({ volumeId: 2, state: 'dropped', undroppedDiskIds: ['a'] })];
+  const report = collectStatus(sources({ lost: ['a', 'b'], volumes }));
+  expect(report.marginDiskCount).toBe(2);
+  expect(report.volumes).toMatchObject({ sealed: 1, dropping: 1 });
+});
+
+test('disks that are not level do not count for the journal', () => {
+  expect(collectStatus(sources({ behind: ['a', 'b', 'c', 'd'], volumes: [] })).marginDiskCount).toBe(1);
+});
+
+test('live, dead and reclaimable bytes of a disk add up to its shard files', () => {
+  const [disk] = collectStatus(sources()).disks;
+  expect(disk).toMatchObject({ liveBytes: 500, deadBytes: 500, reclaimableBytes: 500, usedBytes: 1015 });
+});
+
+test('the text names what matters first', () => {
+  const text = renderStatus(collectStatus(sources({ lost: ['a', 'b'] })));
+  expect(text).toContain('NO further disk may be lost');
+  expect(text).toContain('new data 2+2');
+  expect(text).toContain('[disk-missing]');
+});
