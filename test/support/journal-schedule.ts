@@ -397,6 +397,13 @@ class Schedule {
       await settle();
       if (i % 4 === 3) await this.#cluster.clock.advance(1000);
     }
+    // Damage that no start reads is found by a scrub.
+    if (this.#damaged.size > 0 && this.#journal?.isWritable === true) {
+      await this.#journal.scrub().catch((error: unknown) => {
+        if (!isStoreError(error)) throw error;
+      });
+      for (let i = 0; i < 4; i++) await settle();
+    }
     const level = new Set(this.#journal?.isWritable === true ? levelDiskIds(this.#journal) : []);
     for (const index of this.#damaged) if (level.has(this.#cluster.diskIds[index]!)) this.#damaged.delete(index);
   }

@@ -7,6 +7,7 @@ import {
   checkpointIdentity,
   readSnapshotBlocks,
   restoreSnapshot,
+  verifyCheckpointFile,
   withCheckpointFile,
   writeCheckpointFile,
 } from './checkpoint-file.ts';
@@ -96,8 +97,34 @@ export class CheckpointStore {
           this.#copyUntilQuorum(checkpoint, (index) => firstGood(readers, index)),
         );
       }
-      await this.#retire();
     }).catch((error: unknown) => this.#context.log.warn({ error }, 'journal: a checkpoint has too few copies'));
+  }
+
+  /** Reads every checkpoint on every level disk; a damaged one is dropped there and copied anew. Nothing is cut meanwhile. */
+  async scrub(scrubJournals: () => Promise<void>): Promise<void> {
+    await this.#inTurn(async () => {
+      await scrubJournals();
+      for (const disk of this.#host.levelDisks()) {
+        for (const checkpoint of disk.state.checkpoints) await this.#verify(disk, checkpoint);
+      }
+    });
+    this.ensureHolders();
+    await this.settled();
+  }
+
+  async #verify(disk: JournalDisk, checkpoint: StoredCheckpoint): Promise<void> {
+    const path = inJournal(checkpoint.name);
+    const identity = checkpointIdentity(checkpoint, this.#context.clusterTag);
+    try {
+      await verifyCheckpointFile(disk.fs, path, checkpoint, identity);
+    } catch (error) {
+      this.#context.log.error({ error, diskId: disk.diskId, path }, 'journal: a checkpoint is damaged');
+      await disk.publish((state) => ({
+        ...state,
+        checkpoints: state.checkpoints.filter((one) => one.name !== checkpoint.name),
+      }));
+      await disk.fs.unlink(path);
+    }
   }
 
   /** Resolves when nothing is under way. */

@@ -632,6 +632,28 @@ export class DiskJournal implements Journal {
     await this.#checkpoints.restore(checkpoint, targetFile, progress);
   }
 
+  /**
+   * Reads every frame and checkpoint on every level disk, one disk after the other. Damage is repaired from the others
+   * in the background: a disk with a bad frame is levelled anew, a bad checkpoint is copied again.
+   */
+  async scrub(): Promise<void> {
+    await this.#checkpoints.scrub(() => this.#scrubFrames());
+  }
+
+  async #scrubFrames(): Promise<void> {
+    const { clusterTag, log } = this.#context;
+    for (const disk of this.#voters()) {
+      const onBadSource = (diskId: string, error: unknown): void => this.#badSource(diskId, error);
+      const reading = { sources: [disk], clusterTag, after: disk.base.position, upToSequence: disk.lastSequence };
+      try {
+        for await (const { position } of readChain({ ...reading, onBadSource })) void position;
+      } catch (error) {
+        if (!isStoreError(error)) throw error;
+        log.warn({ diskId: disk.diskId, error }, 'journal: the scrub of a disk ended early');
+      }
+    }
+  }
+
   status(): JournalDiskStatus[] {
     return this.#context.disks.disks.map((disk) => {
       const lane = this.#lanes.find((candidate) => candidate.diskId === disk.id);
