@@ -108,8 +108,8 @@ export class MemoryDataStore implements DataStore {
         const failure = this.failReads.shift();
         if (failure) throw failure;
         const end = Math.min(offset + this.#pieceSizeBytes, range.start + range.length);
-        yield this.#lend(Buffer.from(stored.bytes.subarray(offset, end)));
         this.bytesRead += end - offset;
+        yield this.#lend(Buffer.from(stored.bytes.subarray(offset, end)));
         offset = end;
       }
     } finally {
