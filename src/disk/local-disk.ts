@@ -44,8 +44,8 @@ const WATCH_PLACES = 3;
  * One disk of the set: where it is, what state it is in, and why. States change here only.
  *
  * missing → returning (its directory is back) → online (the journal levelled it). online or returning → suspect (a missed
- * deadline, failed writes, many failed reads) → failed (strikes go on: calls are refused at once). suspect or failed →
- * returning (a probe succeeded). Any → missing (the path does not show the identity file that was found there).
+ * deadline, failed writes, many failed reads) → failed (strikes go on: calls are refused at once). A probe that succeeds
+ * makes it returning, or online when the journal missed nothing. Any → missing (the path does not show the identity file that was found there).
  */
 export class LocalDisk implements Disk {
   readonly id: string;
@@ -63,6 +63,8 @@ export class LocalDisk implements Disk {
   #stateSinceMs: number;
   #stateReason: string | undefined = 'no given path carries it';
   #space: DiskSpace = { totalBytes: 0, freeBytes: 0 };
+  /** As the journal said last; decides where a disk that works again returns to. */
+  #isLevel = false;
   #isAboveReserve = false;
   #fullUntilMs = -Infinity;
   #isWatching = false;
@@ -141,6 +143,7 @@ export class LocalDisk implements Disk {
       isReadOnly = true;
     }
     this.#location = location;
+    this.#isLevel = state === 'online';
     this.#noteSpace(location.space);
     this.#guard.reopen();
     this.#setState(state, state === 'online' ? undefined : 'its directory is back; the journal is not level yet');
@@ -153,17 +156,22 @@ export class LocalDisk implements Disk {
     this.#cancelProbe = undefined;
     const where = this.path ?? `of disk ${this.index}`;
     this.#location = undefined;
+    this.#isLevel = false;
     this.#lock?.release();
     this.#lock = undefined;
     this.#shut(missingDiskError(where, undefined));
     this.#setState(state, reason);
   }
 
+  /** A suspect disk stays so until a probe succeeds, and is online then. */
   markLevel(): void {
+    if (this.#location === undefined) return;
+    this.#isLevel = true;
     if (this.#state === 'returning') this.#setState('online', undefined);
   }
 
   markBehind(reason: string): void {
+    this.#isLevel = false;
     if (this.#state === 'online') this.#setState('returning', reason);
   }
 
@@ -187,6 +195,7 @@ export class LocalDisk implements Disk {
     const verdict = this.#health.note(kind, clock.monotonicMs());
     if (verdict === undefined) return;
     if (verdict === 'failed') {
+      this.#isLevel = false;
       this.#shut(
         new StoreError('DiskFailed', `disk ${this.index} (${this.path}) was ejected: ${why}`, {
           hint: 'it is probed and comes back by itself when it works; see the kernel log',
@@ -266,7 +275,8 @@ export class LocalDisk implements Disk {
     if (this.#state !== 'suspect' && this.#state !== 'failed') return;
     if (!isGood) return this.#scheduleProbe();
     this.#guard.reopen();
-    this.#setState('returning', 'it works again; the journal is not level yet');
+    if (this.#isLevel) this.#setState('online', undefined);
+    else this.#setState('returning', 'it works again; the journal is not level yet');
   }
 
   #noteSpace(space: DiskSpace): void {

@@ -17,6 +17,8 @@ export class SimulatedDiskOfSet implements Disk {
   fs: DiskFs;
   state: DiskState;
   isAboveReserve = true;
+  /** As the journal said last; where a suspect disk returns to. */
+  isLevel = true;
   space = { totalBytes: 2 ** 40, freeBytes: 2 ** 39 };
   stateSinceMs: number;
   stateReason: string | undefined;
@@ -70,12 +72,24 @@ export class SimulatedDiskSet implements DiskSet {
   }
 
   markLevel(diskId: string): void {
-    if (this.byId(diskId)?.state === 'returning') this.setState(diskId, 'online', 'level');
+    const disk = this.byId(diskId);
+    if (disk === undefined || disk.state === 'missing') return;
+    disk.isLevel = true;
+    if (disk.state === 'returning') this.setState(diskId, 'online', 'level');
   }
 
   markBehind(diskId: string, reason: string): void {
-    const state = this.byId(diskId)?.state;
-    if (state === 'online' || state === 'suspect') this.setState(diskId, 'returning', reason);
+    const disk = this.byId(diskId);
+    if (disk === undefined) return;
+    disk.isLevel = false;
+    if (disk.state === 'online') this.setState(diskId, 'returning', reason);
+  }
+
+  /** A probe of a suspect or failed disk succeeded: online when the journal missed nothing there, else returning. */
+  recover(diskId: string): void {
+    const disk = this.byId(diskId);
+    if (disk === undefined || (disk.state !== 'suspect' && disk.state !== 'failed')) return;
+    this.setState(diskId, disk.isLevel ? 'online' : 'returning', 'a probe succeeded');
   }
 
   onChange(listener: (disk: Disk, before: DiskState) => void): () => void {
@@ -88,6 +102,7 @@ export class SimulatedDiskSet implements DiskSet {
     if (disk === undefined || disk.state === state) return;
     const before = disk.state;
     disk.state = state;
+    disk.isLevel = state === 'online' || (state === 'suspect' && disk.isLevel);
     disk.stateReason = reason;
     disk.stateSinceMs = this.#clock.nowMs();
     this.#tell(disk, before);
