@@ -59,8 +59,7 @@ export class MaintenanceThread {
     try {
       const answer = await new Promise<MaintenanceAnswer>((resolve, reject) => {
         this.#pending.push({ resolve, reject });
-        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-        this.#worker.postMessage(request);
+        this.#worker.postMessage(request, []);
       });
       if (answer.type === 'failed') {
         throw new StoreError('IndexFailed', `${request.type}: ${answer.message}`, {
