@@ -31,6 +31,11 @@ export interface DataStore {
 
   /** The code of volumes opened now; narrower than configured while disks are lost. `undefined`: writes get 503. */
   writeCode(): ErasureCode | undefined;
+  /**
+   * Writes a live blob once more, with its descriptor and under the same blob id, into volumes that are open now. The
+   * collector then commits the new location (MoveBlobs) and unpins. @throws StoreError as `read` and the writes do
+   */
+  rewriteBlob(blob: BlobRecord): Promise<PinnedBlob>;
   /** Volumes in which nothing may be collected now: open ones, pinned by readers, writers or un-committed blobs. */
   pinnedVolumeIds(): ReadonlySet<number>;
   /** Removes the files of a volume the journal has dropped; returns the disks that confirmed. */

@@ -1,0 +1,187 @@
+import { assert } from '../../errors/assert.ts';
+import { StoreError } from '../../errors/store-error.ts';
+import type { BlobRecord } from '../../model/blob.ts';
+import { bodyCrcOf, decodeBlobLayout, type SmallBlobLayout, volumesOfLayout } from '../blob-layout.ts';
+import type { ByteRange, DataPiece } from '../data-store.ts';
+import type { StoreContext } from '../store-context.ts';
+import { ENTRY_HEADER_BYTES, parseBlobEntry } from '../stripe/blob-entry.ts';
+import { type StripeLocation, stripeHeaderLength } from '../stripe/stripe-header.ts';
+import { releaseWhenSettled } from '../volume/buffer-return.ts';
+import { within } from '../volume/disk-calls.ts';
+import type { KnownVolume } from '../volume/volume-table.ts';
+import { acquireWithin, readLarge } from './large-read.ts';
+import { rebuildStripe, type RebuiltStripe } from './rebuild-stripe.ts';
+import { READ_PREFERENCE, type ShardReader } from './shard-reader.ts';
+
+/** Reads blobs by their layouts, and stripes as a whole for what has to be moved. */
+export class BlobReader {
+  readonly #context: StoreContext;
+  readonly #reader: ShardReader;
+
+  constructor(context: StoreContext, reader: ShardReader) {
+    this.#context = context;
+    this.#reader = reader;
+  }
+
+  /** See `DataStore.read`. */
+  async *read(blob: Pick<BlobRecord, 'blobId' | 'sizeBytes' | 'layout'>, range: ByteRange): AsyncGenerator<DataPiece> {
+    assert(
+      range.start >= 0 && range.length >= 0 && range.start + range.length <= blob.sizeBytes,
+      `range ${range.start}+${range.length} of a blob of ${blob.sizeBytes} bytes`,
+    );
+    if (range.length === 0) return;
+    const layout = decodeBlobLayout(blob.layout);
+    const volumeIds = volumesOfLayout(layout);
+    const { table } = this.#context;
+    for (const volumeId of volumeIds) table.pin(volumeId);
+    try {
+      const volumes = new Map<number, KnownVolume>();
+      for (const volumeId of volumeIds) volumes.set(volumeId, await this.#volume(volumeId));
+      if (layout.kind === 'small') {
+        const body = await this.readSmall(layout, volumes.get(layout.stripe.volumeId)!);
+        yield { bytes: body.subarray(range.start, range.start + range.length), release: () => {} };
+      } else {
+        yield* readLarge(this.#context, this.#reader, { layout, range, volumeOf: (id) => volumes.get(id)! });
+      }
+    } finally {
+      for (const volumeId of volumeIds) table.unpin(volumeId);
+    }
+  }
+
+  async #volume(volumeId: number): Promise<KnownVolume> {
+    const { table } = this.#context;
+    if (table.get(volumeId) === undefined) await table.refresh();
+    const volume = table.get(volumeId);
+    if (volume === undefined || volume.state === 'dropped') {
+      throw new StoreError('BlobGone', `volume ${volumeId} was dropped`);
+    }
+    return volume;
+  }
+
+  /** The whole body of a small blob: one read of its slice on one disk when all is well. */
+  async readSmall(layout: SmallBlobLayout, volume: KnownVolume): Promise<Buffer> {
+    const { stripe, shardIndex, bodyOffset, bodyLengthBytes } = layout;
+    const place = stripe.places[shardIndex];
+    if (place === undefined) throw new StoreError('ShardCorrupt', 'a blob layout names no shard of its stripe');
+    if (this.#reader.preference(volume, place.slot) < READ_PREFERENCE.lastResort) {
+      const body = await this.#readSliceInTime(layout, volume);
+      if (body !== undefined) return body;
+    }
+    return this.#withStripe(volume, { location: stripe, wanted: [shardIndex], stripeCrc: undefined }, (rebuilt) => {
+      const start = bodyOffset - stripeHeaderLength(stripe);
+      const body = Buffer.from(rebuilt.payloadOf(shardIndex).subarray(start, start + bodyLengthBytes));
+      if (bodyCrcOf(body, layout) !== layout.bodyCrc) {
+        throw new StoreError('ShardCorrupt', `a rebuilt blob in volume ${stripe.volumeId} fails its checksum`);
+      }
+      return body;
+    });
+  }
+
+  /** `undefined` when the slice is missing, wrong or slow. */
+  async #readSliceInTime(layout: SmallBlobLayout, volume: KnownVolume): Promise<Buffer | undefined> {
+    const { clock, tunables } = this.#context;
+    try {
+      return await within(
+        this.#readSlice(layout, volume),
+        clock,
+        tunables.hedgeAfterMs,
+        () => new StoreError('DiskTimeout', 'a slice is slow'),
+      );
+    } catch (error) {
+      if (error instanceof StoreError) return undefined;
+      throw error;
+    }
+  }
+
+  async #readSlice(layout: SmallBlobLayout, volume: KnownVolume): Promise<Buffer | undefined> {
+    const { stripe, shardIndex, bodyOffset, bodyLengthBytes, bodyCrc } = layout;
+    const place = stripe.places[shardIndex];
+    if (place === undefined) return undefined;
+    const body = Buffer.allocUnsafe(bodyLengthBytes);
+    for (let attempt = 0; ; attempt++) {
+      const kind = await this.#reader.readSlice(volume, { slot: place.slot, offset: place.offset + bodyOffset }, body);
+      if (kind === undefined && bodyCrcOf(body, layout) === bodyCrc) return body;
+      if (kind === undefined && attempt === 0) {
+        // See ShardReader.readShard: once more through a fresh handle before it counts as damage.
+        this.#reader.discardHandle(volume, place.slot);
+        continue;
+      }
+      this.#reader.recordDamage(volume, stripe, shardIndex, kind ?? 'corrupt');
+      return undefined;
+    }
+  }
+
+  /**
+   * What a move needs of a small blob: the verified body and its descriptor.
+   * @throws StoreError BlobGone | TooFewShards | ShardCorrupt
+   */
+  async readSmallWithDescriptor(layout: SmallBlobLayout): Promise<{ body: Buffer; descriptor: Buffer }> {
+    const { stripe, shardIndex, bodyOffset, bodyLengthBytes, descriptorLengthBytes } = layout;
+    const volume = await this.#volume(stripe.volumeId);
+    const place = stripe.places[shardIndex];
+    if (place === undefined) throw new StoreError('ShardCorrupt', 'a blob layout names no shard of its stripe');
+    const entryStart = bodyOffset - ENTRY_HEADER_BYTES - descriptorLengthBytes;
+    const parse = (bytes: Buffer): { body: Buffer; descriptor: Buffer } | undefined => {
+      const entry = parseBlobEntry(bytes, 0);
+      const body = bytes.subarray(bodyOffset - entryStart);
+      return entry === undefined || bodyCrcOf(body, layout) !== layout.bodyCrc
+        ? undefined
+        : { body, descriptor: entry.descriptor };
+    };
+    const length = bodyOffset - entryStart + bodyLengthBytes;
+    if (this.#reader.preference(volume, place.slot) < READ_PREFERENCE.lastResort) {
+      const bytes = Buffer.allocUnsafe(length);
+      try {
+        const at = { slot: place.slot, offset: place.offset + entryStart };
+        if ((await this.#reader.readSlice(volume, at, bytes)) === undefined) {
+          const parsed = parse(bytes);
+          if (parsed !== undefined) return parsed;
+        }
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error;
+      }
+    }
+    return this.#withStripe(volume, { location: stripe, wanted: [shardIndex], stripeCrc: undefined }, (rebuilt) => {
+      const start = entryStart - stripeHeaderLength(stripe);
+      const parsed = parse(Buffer.from(rebuilt.payloadOf(shardIndex).subarray(start, start + length)));
+      if (parsed !== undefined) return parsed;
+      throw new StoreError('ShardCorrupt', `a rebuilt blob in volume ${stripe.volumeId} fails its checksum`);
+    });
+  }
+
+  /** The first `lengthBytes` of a large stripe's stream: body bytes, then the entry if it has one. A copy. */
+  async readStream(location: StripeLocation, stripeCrc: number, lengthBytes: number): Promise<Buffer> {
+    const volume = await this.#volume(location.volumeId);
+    const wanted = Array.from({ length: location.k }, (_, i) => i);
+    return this.#withStripe(volume, { location, wanted, stripeCrc }, (rebuilt) =>
+      Buffer.concat(
+        wanted.map((index) => rebuilt.payloadOf(index)),
+        lengthBytes,
+      ),
+    );
+  }
+
+  /** Rebuilds into a pooled buffer; what `use` returns must be a copy. */
+  async #withStripe<T>(
+    volume: KnownVolume,
+    {
+      location,
+      wanted,
+      stripeCrc,
+    }: { location: StripeLocation; wanted: readonly number[]; stripeCrc: number | undefined },
+    use: (rebuilt: RebuiltStripe) => T,
+  ): Promise<T> {
+    const { decodeBuffers } = this.#context;
+    const neededBytes = (location.k + location.m) * location.shardLengthBytes;
+    const calls: Promise<unknown>[] = [];
+    const slot =
+      neededBytes > decodeBuffers.slotSizeBytes ? undefined : await acquireWithin(this.#context, decodeBuffers);
+    const buffer = slot?.bytes.subarray(0, neededBytes) ?? Buffer.allocUnsafeSlow(neededBytes);
+    try {
+      const request = { volume, location, wanted, shards: buffer, stripeCrc, calls };
+      return use(await rebuildStripe(this.#context, this.#reader, request));
+    } finally {
+      if (slot !== undefined) releaseWhenSettled(decodeBuffers, slot, calls);
+    }
+  }
+}

@@ -1,0 +1,28 @@
+import type { DiskSet } from '../disk/disk-set.ts';
+import type { BufferPool } from '../memory/buffer-pool.ts';
+import type { VolumeLedger } from '../model/blob.ts';
+import type { Clock, Randomness } from '../model/clock.ts';
+import type { ErasureCode } from '../model/erasure-code.ts';
+import type { Log } from '../observability/log.ts';
+import type { DataStoreTunables } from './tunables.ts';
+import type { VolumeTable } from './volume/volume-table.ts';
+
+/** What the parts of the data store share. */
+export interface StoreContext {
+  readonly disks: DiskSet;
+  readonly ledger: VolumeLedger;
+  readonly code: ErasureCode;
+  readonly clock: Clock;
+  readonly random: Randomness;
+  readonly log: Log;
+  readonly tunables: DataStoreTunables;
+  readonly table: VolumeTable;
+  /** Pieces of bodies that stream in; given from outside because the budget is the server's. */
+  readonly bodyBuffers: BufferPool;
+  /** Whole stripes twice, k + m shards of the longest kind: payloads being encoded, and shards being written. */
+  readonly stripeBuffers: BufferPool;
+  /** Whole stripes being rebuilt; apart, because a slow reader holds one as long as it reads from it. */
+  readonly decodeBuffers: BufferPool;
+  /** Single shards being read. */
+  readonly readBuffers: BufferPool;
+}

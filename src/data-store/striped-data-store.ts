@@ -1,0 +1,264 @@
+import { assert } from '../errors/assert.ts';
+import { isStoreError, StoreError } from '../errors/store-error.ts';
+import type { DiskSet } from '../disk/disk-set.ts';
+import { BufferPool } from '../memory/buffer-pool.ts';
+import type { BlobRecord, VolumeLedger, VolumeRecord } from '../model/blob.ts';
+import type { Clock, Randomness } from '../model/clock.ts';
+import type { ErasureCode } from '../model/erasure-code.ts';
+import type { Log } from '../observability/log.ts';
+import { decodeBlobLayout, type LargeBlobLayout, stripeOfRun } from './blob-layout.ts';
+import type {
+  BlobWriter,
+  BlobWriterOptions,
+  ByteRange,
+  DamagedShard,
+  DataPiece,
+  DataStore,
+  PinnedBlob,
+} from './data-store.ts';
+import { isSupportedCode } from './erasure/erasure-codec.ts';
+import { BlobReader } from './reader/blob-reader.ts';
+import { DamageLog } from './reader/damage-log.ts';
+import { ShardFiles } from './reader/shard-files.ts';
+import { ShardReader } from './reader/shard-reader.ts';
+import type { StoreContext } from './store-context.ts';
+import { ENTRY_HEADER_BYTES, parseBlobEntry } from './stripe/blob-entry.ts';
+import { type DataStoreTunables, DEFAULT_TUNABLES } from './tunables.ts';
+import { LargeVolumes } from './volume/large-volumes.ts';
+import { QUARANTINE_DIRECTORY, VOLUME_DIRECTORY } from './volume/volume-file.ts';
+import { VolumeOpener } from './volume/volume-opener.ts';
+import { listOrNothing, VolumeRecovery } from './volume/volume-recovery.ts';
+import { VolumeTable } from './volume/volume-table.ts';
+import { LargeBlobWriter, type WriterCensus } from './writer/large-blob-writer.ts';
+import { SmallBlobWriter } from './writer/small-blob-writer.ts';
+
+export interface StripedDataStoreOptions {
+  disks: DiskSet;
+  ledger: VolumeLedger;
+  /** The configured code; volumes get a narrower one while disks are lost. */
+  code: ErasureCode;
+  clock: Clock;
+  random: Randomness;
+  log: Log;
+  /** Pieces of bodies that stream in, 256 KiB each or so: the budget that throttles uploads. */
+  bufferPool: BufferPool;
+  tunables?: Partial<DataStoreTunables>;
+}
+
+/**
+ * The data store of design §4 on the disks of one machine: see `DataStore` for the contract, `blob-layout.ts`,
+ * `stripe/` and `volume/volume-file.ts` for the format, and docs/decisions/0004-stripe-layout.md for the reasons.
+ */
+export class StripedDataStore implements DataStore {
+  readonly smallBlobLimitBytes: number;
+  readonly #context: StoreContext;
+  readonly #opener: VolumeOpener;
+  readonly #files: ShardFiles;
+  readonly #damage: DamageLog;
+  readonly #reader: BlobReader;
+  readonly #small: SmallBlobWriter;
+  readonly #largeVolumes: LargeVolumes;
+  readonly #recovery: VolumeRecovery;
+  readonly #census: WriterCensus = { activeCount: 0 };
+  #unsubscribe: (() => void) | undefined;
+  #state: 'new' | 'running' | 'stopped' = 'new';
+
+  constructor(options: StripedDataStoreOptions) {
+    const { disks, ledger, code, clock, random, log, bufferPool } = options;
+    assert(isSupportedCode(code), `unsupported code ${code.k}+${code.m}`);
+    const tunables = { ...DEFAULT_TUNABLES, ...options.tunables };
+    const longestShard = Math.max(tunables.largeShardSizeBytes, tunables.smallShardLimitBytes);
+    const stripeBytes = (code.k + code.m) * longestShard;
+    this.#context = {
+      disks,
+      ledger,
+      code,
+      clock,
+      random,
+      log,
+      tunables,
+      table: new VolumeTable(ledger),
+      bodyBuffers: bufferPool,
+      stripeBuffers: poolOf(2 * stripeBytes, tunables.stripeBufferBudgetBytes),
+      decodeBuffers: poolOf(stripeBytes, tunables.readBufferBudgetBytes / 2),
+      readBuffers: poolOf(longestShard, tunables.readBufferBudgetBytes),
+    };
+    this.smallBlobLimitBytes = tunables.smallBlobLimitBytes;
+    this.#opener = new VolumeOpener(this.#context);
+    this.#files = new ShardFiles({
+      clock,
+      limit: tunables.readHandleLimit,
+      checkAfterMs: tunables.handleCheckAfterMs,
+    });
+    this.#damage = new DamageLog(clock);
+    this.#reader = new BlobReader(this.#context, new ShardReader(this.#context, this.#files, this.#damage));
+    this.#small = new SmallBlobWriter(this.#context, this.#opener);
+    this.#largeVolumes = new LargeVolumes(this.#context, this.#opener);
+    this.#recovery = new VolumeRecovery(this.#context);
+  }
+
+  async start(): Promise<void> {
+    assert(this.#state === 'new', 'a data store is started once');
+    await this.#recovery.start();
+    this.#unsubscribe = this.#context.disks.onChange((disk, before) => {
+      if (disk.state !== 'online' || before === 'online') return;
+      this.#recovery.inspectDisk(disk).catch((error: unknown) => {
+        this.#context.log.warn({ diskId: disk.id, error }, 'the volumes of a disk could not be inspected');
+      });
+    });
+    this.#state = 'running';
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state === 'stopped') return;
+    this.#state = 'stopped';
+    this.#unsubscribe?.();
+    await Promise.all([this.#small.stop(), this.#largeVolumes.stop()]);
+    this.#files.stop();
+  }
+
+  #assertRunning(): void {
+    if (this.#state !== 'running') throw new StoreError('NotReady', `the data store is ${this.#state}`);
+  }
+
+  async writeSmall(body: Buffer, descriptor: Buffer): Promise<PinnedBlob> {
+    this.#assertRunning();
+    return this.#small.write(body, descriptor);
+  }
+
+  async openWriter(options: BlobWriterOptions): Promise<BlobWriter> {
+    return this.#openWriter(options, this.#context.ledger.nextIdentifier());
+  }
+
+  #openWriter(options: BlobWriterOptions, blobId: number): LargeBlobWriter {
+    this.#assertRunning();
+    if (this.#census.activeCount >= this.#context.bodyBuffers.slotLimit) {
+      throw new StoreError('Overloaded', 'too many uploads are under way');
+    }
+    return new LargeBlobWriter({
+      context: this.#context,
+      volumes: this.#largeVolumes,
+      reader: this.#reader,
+      census: this.#census,
+      options,
+      blobId,
+    });
+  }
+
+  read(blob: Pick<BlobRecord, 'blobId' | 'sizeBytes' | 'layout'>, range: ByteRange): AsyncIterable<DataPiece> {
+    this.#assertRunning();
+    return this.#reader.read(blob, range);
+  }
+
+  async rewriteBlob(blob: BlobRecord): Promise<PinnedBlob> {
+    this.#assertRunning();
+    const layout = decodeBlobLayout(blob.layout);
+    if (layout.kind === 'small') {
+      const { body, descriptor } = await this.#reader.readSmallWithDescriptor(layout);
+      return body.length <= this.smallBlobLimitBytes
+        ? this.#small.write(body, descriptor, blob.blobId)
+        : this.#rewriteLarge(blob, descriptor, [body]);
+    }
+    const descriptor = await this.#descriptorOf(layout);
+    return this.#rewriteLarge(blob, descriptor, this.#reader.read(blob, { start: 0, length: blob.sizeBytes }));
+  }
+
+  async #rewriteLarge(
+    blob: BlobRecord,
+    descriptor: Buffer,
+    body: AsyncIterable<DataPiece> | readonly Buffer[],
+  ): Promise<PinnedBlob> {
+    const writer = this.#openWriter({ sizeBytes: blob.sizeBytes }, blob.blobId);
+    try {
+      for await (const piece of body) {
+        if (Buffer.isBuffer(piece)) {
+          await writer.write(piece);
+          continue;
+        }
+        try {
+          await writer.write(piece.bytes);
+        } finally {
+          piece.release();
+        }
+      }
+      return await writer.finish(descriptor);
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
+  }
+
+  /** The entry follows the body in the last stripe. */
+  async #descriptorOf(layout: LargeBlobLayout): Promise<Buffer> {
+    const run = layout.runs.at(-1);
+    assert(run !== undefined, 'a large blob has stripes');
+    const entryBytes = ENTRY_HEADER_BYTES + layout.descriptorLengthBytes;
+    const stripeCrc = run.stripeCrcs.readUInt32LE(4 * (run.count - 1));
+    const stream = await this.#reader.readStream(
+      stripeOfRun(run, run.count - 1),
+      stripeCrc,
+      run.lastDataBytes + entryBytes,
+    );
+    const entry = parseBlobEntry(stream, run.lastDataBytes);
+    if (entry === undefined) throw new StoreError('ShardCorrupt', 'a blob has no whole entry behind its body');
+    return entry.descriptor;
+  }
+
+  writeCode(): ErasureCode | undefined {
+    return this.#opener.writeCode();
+  }
+
+  pinnedVolumeIds(): ReadonlySet<number> {
+    return this.#context.table.pinnedVolumeIds();
+  }
+
+  async removeVolumeFiles(volume: VolumeRecord): Promise<string[]> {
+    this.#assertRunning();
+    const { table, disks } = this.#context;
+    const known = table.get(volume.volumeId) ?? table.add(volume, 'dropped');
+    known.state = 'dropped';
+    for (const diskId of volume.diskIds) {
+      const disk = disks.byId(diskId);
+      if (disk !== undefined) this.#files.discard(disk, volume.volumeId);
+    }
+    return this.#recovery.removeFiles(volume);
+  }
+
+  takeDamage(): DamagedShard[] {
+    return this.#damage.take();
+  }
+
+  async diskUsage(): Promise<
+    Map<string, { volumeBytes: number; preallocatedBytes: number; quarantinedBytes: number }>
+  > {
+    const usage = new Map<string, { volumeBytes: number; preallocatedBytes: number; quarantinedBytes: number }>();
+    const preallocated = (await this.#small.openVolume?.preallocatedBytes()) ?? new Map<string, number>();
+    for (const disk of this.#context.disks.disks) {
+      if (disk.state === 'missing' || disk.state === 'foreign') continue;
+      const sizeOf = async (directory: string): Promise<number> => {
+        let total = 0;
+        for (const name of await listOrNothing(disk, directory)) {
+          total += (await disk.fs.stat(`${directory}/${name}`))?.sizeBytes ?? 0;
+        }
+        return total;
+      };
+      try {
+        const preallocatedBytes = preallocated.get(disk.id) ?? 0;
+        usage.set(disk.id, {
+          volumeBytes: Math.max(0, (await sizeOf(VOLUME_DIRECTORY)) - preallocatedBytes),
+          preallocatedBytes,
+          quarantinedBytes: await sizeOf(QUARANTINE_DIRECTORY),
+        });
+      } catch (error) {
+        // A disk that fails now has no usage to tell; its state says so.
+        if (!isStoreError(error)) throw error;
+        this.#context.disks.reportFailure(disk.id, { operation: 'usage', error });
+      }
+    }
+    return usage;
+  }
+}
+
+function poolOf(slotSizeBytes: number, budgetBytes: number): BufferPool {
+  return new BufferPool({ slotSizeBytes, budgetBytes, growthSlots: 1 });
+}

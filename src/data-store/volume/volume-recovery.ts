@@ -1,0 +1,184 @@
+import { errnoOf } from '../../disk/disk-error.ts';
+import type { Disk } from '../../disk/disk-set.ts';
+import { isStoreError } from '../../errors/store-error.ts';
+import type { VolumeRecord } from '../../model/blob.ts';
+import type { StoreContext } from '../store-context.ts';
+import { parseStripeHeader, SHARD_ALIGNMENT_BYTES } from '../stripe/stripe-header.ts';
+import {
+  QUARANTINE_DIRECTORY,
+  VOLUME_DIRECTORY,
+  VOLUME_HEADER_BYTES,
+  volumeFileName,
+  volumeIdOfFileName,
+  volumePath,
+} from './volume-file.ts';
+
+const SCAN_BYTES = 256 * 1024;
+
+/**
+ * What a start does with the volumes of earlier runs, and with each disk that comes back later:
+ *
+ * - volumes left open are sealed. Of a small volume's files only zeros are cut off that lie behind the last byte that
+ *   is not zero *and* behind the end of the last shard with a whole header: what was written ahead, never anything that
+ *   may have been acknowledged. What a torn, unacknowledged stripe left stays as garbage that nothing names.
+ * - files of dropped volumes are removed and the drop is confirmed,
+ * - files that the journal does not know are moved into `quarantine/` on their disk. Nothing is deleted.
+ */
+export class VolumeRecovery {
+  readonly #context: StoreContext;
+
+  constructor(context: StoreContext) {
+    this.#context = context;
+  }
+
+  async start(): Promise<void> {
+    const { ledger, table, disks, log } = this.#context;
+    const records = await ledger.listVolumes();
+    // Never appended to again, whatever the journal still says.
+    for (const record of records) table.add(record, record.state === 'open' ? 'sealed' : record.state);
+    for (const record of records) if (record.state === 'open') await this.#seal(record);
+    const present = disks.disks.filter((disk) => disk.state === 'online');
+    await Promise.all(
+      present.map((disk) =>
+        this.inspectDisk(disk, records).catch((error: unknown) => {
+          log.warn({ diskId: disk.id, error }, 'the volumes of a disk could not be inspected');
+        }),
+      ),
+    );
+  }
+
+  async #seal(record: VolumeRecord): Promise<void> {
+    const { disks, ledger, log } = this.#context;
+    const lengths = await Promise.all(
+      record.diskIds.map(async (diskId) => {
+        const disk = disks.byId(diskId);
+        if (disk?.state !== 'online') return undefined;
+        try {
+          return await this.#endOfFile(disk, record);
+        } catch (error) {
+          if (!isStoreError(error)) throw error;
+          if (errnoOf(error) === 'ENOENT') return 0;
+          disks.reportFailure(disk.id, { operation: 'seal', error });
+          return undefined;
+        }
+      }),
+    );
+    const known = lengths.filter((length) => length !== undefined);
+    if (known.length === 0) {
+      // Nothing of it is here: its length is unknown, and a later start will know it.
+      log.warn({ volumeId: record.volumeId }, 'a volume stays open in the journal: none of its disks is here');
+      return;
+    }
+    await ledger.sealVolume(record.volumeId, Math.max(...known));
+  }
+
+  /** The file's length after its surplus of zeros, if it is a small volume's, has been cut. */
+  async #endOfFile(disk: Disk, record: VolumeRecord): Promise<number> {
+    const path = volumePath(record.volumeId);
+    const file = await disk.fs.open(path, record.purpose === 'small' ? 'write' : 'read');
+    try {
+      const sizeBytes = await file.sizeBytes();
+      if (record.purpose === 'large' || sizeBytes <= VOLUME_HEADER_BYTES) return sizeBytes;
+      const read = async (from: number, to: number): Promise<Buffer> => {
+        const bytes = Buffer.allocUnsafe(to - from);
+        return bytes.subarray(0, await file.read(bytes, from));
+      };
+      const endOfData = await lastNonZero(read, sizeBytes);
+      const end = Math.max(endOfData, await endOfLastShard(read, record, endOfData));
+      const kept = Math.min(sizeBytes, Math.max(VOLUME_HEADER_BYTES, end));
+      if (kept < sizeBytes) await file.truncate(kept);
+      return kept;
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Finishes drops and quarantines unknown files of one disk. Safe while volumes are being opened. */
+  async inspectDisk(disk: Disk, knownRecords?: readonly VolumeRecord[]): Promise<void> {
+    const { ledger, log } = this.#context;
+    const names = await listOrNothing(disk, VOLUME_DIRECTORY);
+    // After the listing: a file made meanwhile belongs to a volume that was acknowledged before.
+    const records = new Map((knownRecords ?? (await ledger.listVolumes())).map((record) => [record.volumeId, record]));
+    for (const name of names) {
+      const volumeId = volumeIdOfFileName(name);
+      const record = volumeId === undefined ? undefined : records.get(volumeId);
+      if (record?.state === 'dropped') {
+        await disk.fs.unlink(`${VOLUME_DIRECTORY}/${name}`);
+      } else if (record === undefined || !record.diskIds.includes(disk.id)) {
+        log.warn({ diskId: disk.id, file: name }, 'a shard file that the journal does not know was quarantined');
+        await this.#quarantine(disk, name);
+      }
+    }
+    for (const record of records.values()) {
+      if (record.state === 'dropped' && record.undroppedDiskIds.includes(disk.id)) {
+        await ledger.confirmDrop(record.volumeId, [disk.id]);
+      }
+    }
+  }
+
+  async #quarantine(disk: Disk, name: string): Promise<void> {
+    await disk.fs.createDirectoryDurable(QUARANTINE_DIRECTORY);
+    const target = `${QUARANTINE_DIRECTORY}/${name}`;
+    const isTaken = (await disk.fs.stat(target)) !== undefined;
+    const suffix = isTaken ? `.${this.#context.random.bytes(6).toString('hex')}` : '';
+    await disk.fs.publish(`${VOLUME_DIRECTORY}/${name}`, target + suffix);
+  }
+
+  /** Removes the files of a dropped volume where its disks are online; returns the disks that have none any more. */
+  async removeFiles(volume: VolumeRecord): Promise<string[]> {
+    const { disks, log } = this.#context;
+    const confirmed = await Promise.all(
+      volume.diskIds.map(async (diskId) => {
+        const disk = disks.byId(diskId);
+        if (disk?.state !== 'online') return undefined;
+        try {
+          await disk.fs.unlink(volumePath(volume.volumeId));
+          return diskId;
+        } catch (error) {
+          if (!isStoreError(error)) throw error;
+          log.warn({ diskId, file: volumeFileName(volume.volumeId), error }, 'a dropped shard file stays for now');
+          disks.reportFailure(diskId, { operation: 'unlink', error });
+          return undefined;
+        }
+      }),
+    );
+    return confirmed.filter((diskId) => diskId !== undefined);
+  }
+}
+
+export async function listOrNothing(disk: Disk, directory: string): Promise<string[]> {
+  try {
+    return await disk.fs.list(directory);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' && !isStoreError(error, 'DiskMissing')) return [];
+    throw error;
+  }
+}
+
+type ReadRange = (from: number, to: number) => Promise<Buffer>;
+
+/** One past the last byte that is not zero. */
+async function lastNonZero(read: ReadRange, sizeBytes: number): Promise<number> {
+  for (let end = sizeBytes; end > 0; end -= Math.min(end, SCAN_BYTES)) {
+    const start = Math.max(0, end - SCAN_BYTES);
+    const bytes = await read(start, end);
+    for (let i = bytes.length - 1; i >= 0; i--) if (bytes[i] !== 0) return start + i + 1;
+  }
+  return 0;
+}
+
+/** The end of the last shard with a whole header that begins before `endOfData`: its own end may be zeros. */
+async function endOfLastShard(read: ReadRange, record: VolumeRecord, endOfData: number): Promise<number> {
+  const alignedEnd = Math.ceil(endOfData / SHARD_ALIGNMENT_BYTES) * SHARD_ALIGNMENT_BYTES;
+  const start = Math.max(VOLUME_HEADER_BYTES, alignedEnd - record.shardSizeBytes - VOLUME_HEADER_BYTES);
+  if (start >= alignedEnd) return 0;
+  const bytes = await read(start, alignedEnd);
+  let end = 0;
+  for (let at = 0; at + SHARD_ALIGNMENT_BYTES <= bytes.length; at += SHARD_ALIGNMENT_BYTES) {
+    const header = parseStripeHeader(bytes.subarray(at));
+    if (header?.volumeId === record.volumeId && header.places[header.shardIndex]?.offset === start + at) {
+      end = Math.max(end, start + at + header.shardLengthBytes);
+    }
+  }
+  return end;
+}

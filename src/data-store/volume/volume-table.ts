@@ -1,0 +1,71 @@
+import { assert } from '../../errors/assert.ts';
+import type { VolumeLedger, VolumeRecord } from '../../model/blob.ts';
+import type { VolumeShape } from './volume-file.ts';
+
+export interface KnownVolume extends VolumeShape {
+  state: 'open' | 'sealed' | 'dropped';
+}
+
+/**
+ * The volumes this process knows, and how many pins each has. A pin is held by a reader, a writer, or bytes that were
+ * acknowledged to a caller but are not committed yet; a pinned or open volume is not collected.
+ */
+export class VolumeTable {
+  readonly #ledger: VolumeLedger;
+  readonly #volumes = new Map<number, KnownVolume>();
+  readonly #pins = new Map<number, number>();
+  #refreshing: Promise<void> | undefined;
+
+  constructor(ledger: VolumeLedger) {
+    this.#ledger = ledger;
+  }
+
+  add(shape: VolumeShape, state: KnownVolume['state']): KnownVolume {
+    const volume = { ...shape, state };
+    this.#volumes.set(shape.volumeId, volume);
+    return volume;
+  }
+
+  get(volumeId: number): KnownVolume | undefined {
+    return this.#volumes.get(volumeId);
+  }
+
+  forget(volumeId: number): void {
+    this.#volumes.delete(volumeId);
+  }
+
+  /** Takes over what the ledger knows and this table does not; drops are final. One call at a time reaches the ledger. */
+  async refresh(): Promise<void> {
+    this.#refreshing ??= this.#ledger
+      .listVolumes()
+      .then((records) => this.merge(records))
+      .finally(() => (this.#refreshing = undefined));
+    await this.#refreshing;
+  }
+
+  merge(records: readonly VolumeRecord[]): void {
+    for (const record of records) {
+      const known = this.#volumes.get(record.volumeId);
+      if (known === undefined) this.add(record, record.state);
+      else if (record.state === 'dropped') known.state = 'dropped';
+    }
+  }
+
+  pin(volumeId: number): void {
+    this.#pins.set(volumeId, (this.#pins.get(volumeId) ?? 0) + 1);
+  }
+
+  unpin(volumeId: number): void {
+    const count = this.#pins.get(volumeId);
+    assert(count !== undefined, `volume ${volumeId} was unpinned too often`);
+    if (count === 1) this.#pins.delete(volumeId);
+    else this.#pins.set(volumeId, count - 1);
+  }
+
+  /** Open volumes and pinned ones. */
+  pinnedVolumeIds(): ReadonlySet<number> {
+    const pinned = new Set(this.#pins.keys());
+    for (const volume of this.#volumes.values()) if (volume.state === 'open') pinned.add(volume.volumeId);
+    return pinned;
+  }
+}

@@ -1,0 +1,235 @@
+import { assert } from '../../errors/assert.ts';
+import { isStoreError, StoreError } from '../../errors/store-error.ts';
+import { BufferPool, type Slot } from '../../memory/buffer-pool.ts';
+import type { BlobRecord } from '../../model/blob.ts';
+import { bodyCrcOf, encodeBlobLayout, type SmallBlobLayout } from '../blob-layout.ts';
+import type { PinnedBlob } from '../data-store.ts';
+import { encodeParity } from '../erasure/erasure-codec.ts';
+import type { StoreContext } from '../store-context.ts';
+import { DESCRIPTOR_LIMIT_BYTES, ENTRY_HEADER_BYTES, writeBlobEntry } from '../stripe/blob-entry.ts';
+import { packBlobs } from '../stripe/pack-blobs.ts';
+import {
+  makeStripeHeaders,
+  type StripeFacts,
+  stripeHeaderLength,
+  stripePayloadLength,
+} from '../stripe/stripe-header.ts';
+import { releaseWhenSettled } from '../volume/buffer-return.ts';
+import { SmallVolume } from '../volume/small-volume.ts';
+import type { VolumeOpener } from '../volume/volume-opener.ts';
+import { pinBlob } from './pin-blob.ts';
+
+interface WaitingBlob {
+  readonly blobId: number;
+  readonly body: Buffer;
+  readonly descriptor: Buffer;
+  readonly resolve: (blob: PinnedBlob) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** How often one batch is tried on a new volume before its callers are told. */
+const ATTEMPT_LIMIT = 8;
+
+/**
+ * Group commit of small blobs: exactly one stripe is in flight; all that wait when it ends go into the next one. (With
+ * two in flight the batches are smaller and the rate was a third lower.)
+ */
+export class SmallBlobWriter {
+  readonly #context: StoreContext;
+  readonly #opener: VolumeOpener;
+  readonly #shardLimitBytes: number;
+  readonly #buffers: BufferPool;
+  #waiting: WaitingBlob[] = [];
+  #waitingBytes = 0;
+  #open: SmallVolume | undefined;
+  #running: Promise<void> | undefined;
+  #isStopped = false;
+  readonly #sealing = new Set<Promise<void>>();
+
+  constructor(context: StoreContext, opener: VolumeOpener) {
+    this.#context = context;
+    this.#opener = opener;
+    const { code, tunables } = context;
+    const width = code.k + code.m;
+    const needed = 1024 + ENTRY_HEADER_BYTES + DESCRIPTOR_LIMIT_BYTES + tunables.smallBlobLimitBytes;
+    this.#shardLimitBytes = Math.ceil(Math.max(needed, tunables.smallShardLimitBytes) / 4096) * 4096;
+    const slotSizeBytes = width * this.#shardLimitBytes + SmallVolume.imageBytes(width, this.#shardLimitBytes);
+    // One is in use at a time; the others replace those that a hung disk holds.
+    this.#buffers = new BufferPool({ slotSizeBytes, budgetBytes: 8 * slotSizeBytes, growthSlots: 1 });
+  }
+
+  write(body: Buffer, descriptor: Buffer, blobId: number = this.#context.ledger.nextIdentifier()): Promise<PinnedBlob> {
+    const { tunables } = this.#context;
+    assert(body.length <= tunables.smallBlobLimitBytes, `a small blob of ${body.length} bytes`);
+    assert(descriptor.length <= DESCRIPTOR_LIMIT_BYTES, `a descriptor of ${descriptor.length} bytes`);
+    if (this.#isStopped) return Promise.reject(new StoreError('NotReady', 'the data store is stopping'));
+    if (this.#waitingBytes + body.length > tunables.waitingSmallLimitBytes) {
+      return Promise.reject(new StoreError('Overloaded', 'too many small bodies wait to be written'));
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ blobId, body, descriptor, resolve, reject });
+      this.#waitingBytes += body.length + descriptor.length;
+      // After the events of this turn: requests that arrived together share the stripe.
+      this.#running ??= new Promise<void>((next) => setImmediate(next)).then(() => this.#run());
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#running;
+    if (this.#open !== undefined) this.#sealOpen();
+    await Promise.all(this.#sealing);
+  }
+
+  get openVolume(): SmallVolume | undefined {
+    return this.#open;
+  }
+
+  async #run(): Promise<void> {
+    let attempts = 0;
+    while (this.#waiting.length > 0) {
+      try {
+        const isWritten = await this.#writeStripe();
+        attempts = isWritten ? 0 : attempts + 1;
+        if (attempts > ATTEMPT_LIMIT)
+          throw new StoreError('QuorumLost', 'small writes fail on one volume after another');
+      } catch (error) {
+        this.#rejectAll(error);
+      }
+    }
+    this.#running = undefined;
+  }
+
+  #rejectAll(error: unknown): void {
+    const rejected = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    if (!isStoreError(error)) this.#context.log.error({ error }, 'writing small blobs failed');
+    for (const { reject } of rejected) reject(error);
+  }
+
+  /** @returns false when the volume failed: what waits is tried again on a new one. */
+  async #writeStripe(): Promise<boolean> {
+    const open = await this.#usableVolume();
+    const buffer = await this.#buffers.acquire();
+    let calls: Promise<unknown>[] = [];
+    try {
+      const batch = this.#waiting;
+      const { facts, layouts, usedBytes, image, payloads } = this.#fill(open, batch, buffer);
+      await encodeParity({ code: facts, shardSizeBytes: stripePayloadLength(facts), shards: payloads });
+      const { headers } = makeStripeHeaders(payloads, facts, usedBytes);
+      const { places, shardLengthBytes } = facts;
+      const appended = open.append({ payloads, headers, places, shardLengthBytes }, image);
+      calls = appended.calls;
+      const failures = await appended.outcome;
+      if (failures.length > 0) {
+        for (const { slot, error } of failures) this.#report(open, slot, error);
+        this.#sealOpen();
+        return false;
+      }
+      this.#acknowledge(batch.splice(0, layouts.length), layouts);
+      return true;
+    } finally {
+      releaseWhenSettled(this.#buffers, buffer, calls);
+    }
+  }
+
+  #report(open: SmallVolume, slot: number, error: unknown): void {
+    const disk = this.#context.disks.byId(open.volume.diskIds[slot] ?? '');
+    if (disk !== undefined) this.#opener.reportFailure(disk, 'append', error);
+  }
+
+  /** Packs the front of `batch` into one stripe: entries and bodies in place, parity and headers not yet. */
+  #fill(open: SmallVolume, batch: readonly WaitingBlob[], buffer: Slot) {
+    const { volume } = open;
+    const sizes: number[] = [];
+    let total = 0;
+    const roomBytes = volume.k * this.#shardLimitBytes;
+    for (const { body, descriptor } of batch) {
+      const size = ENTRY_HEADER_BYTES + descriptor.length + body.length;
+      if (total + size > roomBytes) break;
+      sizes.push(size);
+      total += size;
+    }
+    const packing = packBlobs(sizes, volume, this.#shardLimitBytes);
+    const { k, shardLengthBytes } = packing;
+    const { m } = volume;
+    const image = buffer.bytes.subarray((volume.k + m) * this.#shardLimitBytes);
+    const facts: StripeFacts = {
+      kind: 'small',
+      volumeId: volume.volumeId,
+      k,
+      m,
+      shardLengthBytes,
+      places: open.placesFor(k + m),
+      stripeNumber: open.nextStripeNumber,
+      blobId: 0,
+      blobOffset: 0,
+      dataBytes: 0,
+    };
+    const headerLength = stripeHeaderLength(facts);
+    const payloadLength = shardLengthBytes - headerLength;
+    const payloads = buffer.bytes.subarray(0, (k + m) * payloadLength);
+    for (let i = 0; i < k; i++) {
+      payloads.fill(0, i * payloadLength + (packing.usedBytes[i] ?? 0), (i + 1) * payloadLength);
+    }
+    const layouts: SmallBlobLayout[] = [];
+    for (const [index, { shardIndex, offset }] of packing.positions.entries()) {
+      const { blobId, body, descriptor } = batch[index]!;
+      const start = shardIndex * payloadLength;
+      const entry = { blobId, kind: 'small' as const, bodyLengthBytes: body.length, descriptor };
+      const bodyStart = writeBlobEntry(payloads, start + offset, entry);
+      body.copy(payloads, bodyStart);
+      const bodyOffset = headerLength + bodyStart - start;
+      const place = { stripe: facts, shardIndex, bodyOffset };
+      layouts.push({
+        kind: 'small',
+        ...place,
+        bodyLengthBytes: body.length,
+        descriptorLengthBytes: descriptor.length,
+        bodyCrc: bodyCrcOf(body, place),
+      });
+    }
+    const usedBytes = Array.from({ length: k + m }, (_, i) => packing.usedBytes[i] ?? 0);
+    return { facts, layouts, usedBytes, image, payloads };
+  }
+
+  #acknowledge(written: readonly WaitingBlob[], layouts: readonly SmallBlobLayout[]): void {
+    for (const [index, { blobId, body, descriptor, resolve }] of written.entries()) {
+      this.#waitingBytes -= body.length + descriptor.length;
+      const layout = layouts[index]!;
+      const blob: BlobRecord = {
+        blobId,
+        sizeBytes: body.length,
+        layout: encodeBlobLayout(layout),
+        footprint: [
+          {
+            volumeId: layout.stripe.volumeId,
+            storedBytes: ENTRY_HEADER_BYTES + descriptor.length + body.length,
+          },
+        ],
+      };
+      resolve(pinBlob(this.#context.table, blob));
+    }
+  }
+
+  async #usableVolume(): Promise<SmallVolume> {
+    const open = this.#open;
+    if (open !== undefined) {
+      if (open.canTake(this.#shardLimitBytes) && !this.#opener.couldBeWider(open.volume.k)) return open;
+      this.#sealOpen();
+    }
+    const opened = await this.#opener.open('small', this.#shardLimitBytes);
+    this.#open = SmallVolume.make(this.#context, this.#opener, opened);
+    return this.#open;
+  }
+
+  /** In the background: the next stripe goes to another volume. */
+  #sealOpen(): void {
+    const open = this.#open;
+    if (open === undefined) return;
+    this.#open = undefined;
+    const sealing = open.seal().finally(() => this.#sealing.delete(sealing));
+    this.#sealing.add(sealing);
+  }
+}

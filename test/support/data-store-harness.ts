@@ -1,0 +1,130 @@
+import { StripedDataStore } from '../../src/data-store/striped-data-store.ts';
+import type { DataStoreTunables } from '../../src/data-store/tunables.ts';
+import { BufferPool } from '../../src/memory/buffer-pool.ts';
+import type { BlobRecord } from '../../src/model/blob.ts';
+import type { ErasureCode } from '../../src/model/erasure-code.ts';
+import { silentLog } from '../../src/observability/log.ts';
+import type { DataStore, PinnedBlob } from '../../src/data-store/data-store.ts';
+import { MemoryVolumeLedger } from './memory-volume-ledger.ts';
+import { SimulatedCluster, type SimulatedClusterOptions } from './simulated-cluster.ts';
+import { settle } from './simulated-clock.ts';
+
+/** Small enough that a test of many stripes and volumes takes little memory and time. */
+export const SMALL_TUNABLES: Partial<DataStoreTunables> = {
+  smallBlobLimitBytes: 16 * 1024,
+  smallShardLimitBytes: 64 * 1024,
+  smallVolumeLimitBytes: 4 * 1024 * 1024,
+  largeShardSizeBytes: 16 * 1024,
+  largeVolumeLimitBytes: 8 * 1024 * 1024,
+  ownVolumeMinimumBytes: 1024 * 1024,
+  unsyncedLimitBytes: 256 * 1024,
+  stripeBufferBudgetBytes: 8 * 1024 * 1024,
+  readBufferBudgetBytes: 4 * 1024 * 1024,
+};
+
+export interface HarnessOptions extends Omit<SimulatedClusterOptions, 'diskCount'> {
+  code: ErasureCode;
+  diskCount?: number;
+  tunables?: Partial<DataStoreTunables>;
+}
+
+/** A data store on simulated disks with a journal that never forgets; `store` is the one of the current process. */
+export class DataStoreHarness {
+  readonly cluster: SimulatedCluster;
+  readonly ledger = new MemoryVolumeLedger();
+  readonly code: ErasureCode;
+  readonly tunables: Partial<DataStoreTunables>;
+  store: StripedDataStore;
+
+  constructor({ code, diskCount = code.k + code.m, tunables = {}, ...cluster }: HarnessOptions) {
+    this.code = code;
+    this.tunables = { ...SMALL_TUNABLES, ...tunables };
+    this.cluster = new SimulatedCluster({ diskCount, ...cluster });
+    this.store = this.#make();
+  }
+
+  static async start(options: HarnessOptions): Promise<DataStoreHarness> {
+    const harness = new DataStoreHarness(options);
+    await harness.store.start();
+    return harness;
+  }
+
+  /** The next process: on what a crash or an orderly stop has left. */
+  async restart(): Promise<void> {
+    this.ledger.nextEpoch();
+    this.store = this.#make();
+    await this.store.start();
+  }
+
+  #make(): StripedDataStore {
+    return new StripedDataStore({
+      disks: this.cluster.diskSet,
+      ledger: this.ledger,
+      code: this.code,
+      clock: this.cluster.clock,
+      random: this.cluster.random,
+      log: silentLog,
+      bufferPool: new BufferPool({ slotSizeBytes: 64 * 1024, budgetBytes: 4 * 1024 * 1024 }),
+      tunables: this.tunables,
+    });
+  }
+
+  /** Writes and commits, as PutObject does. */
+  async put(body: Buffer, descriptor: Buffer = Buffer.from('descriptor')): Promise<BlobRecord> {
+    const pinned =
+      body.length <= this.store.smallBlobLimitBytes
+        ? await this.store.writeSmall(body, descriptor)
+        : await writeLarge(this.store, body, descriptor);
+    await this.ledger.commitBlob(pinned.blob);
+    pinned.unpin();
+    return pinned.blob;
+  }
+
+  get(blob: BlobRecord, range = { start: 0, length: blob.sizeBytes }): Promise<Buffer> {
+    return this.withTime(readAll(this.store, blob, range));
+  }
+
+  /** Lets simulated time pass until `work` is done: deadlines and hedges are timers. */
+  async withTime<T>(work: Promise<T>): Promise<T> {
+    let isDone = false;
+    const ended = work.finally(() => (isDone = true)).catch(() => undefined);
+    for (let round = 0; !isDone; round++) {
+      // Native encoding runs on the thread pool: real time must pass as well.
+      await settle();
+      if (round > 50) await this.cluster.clock.advance(50);
+    }
+    await ended;
+    return work;
+  }
+}
+
+export async function writeLarge(
+  store: DataStore,
+  body: Buffer,
+  descriptor: Buffer,
+  { chunkBytes = 10_000, observe }: { chunkBytes?: number; observe?: (view: Buffer) => Promise<void> | undefined } = {},
+): Promise<PinnedBlob> {
+  const writer = await store.openWriter({ sizeBytes: body.length, ...(observe === undefined ? {} : { observe }) });
+  try {
+    for (let at = 0; at < body.length; at += chunkBytes) await writer.write(body.subarray(at, at + chunkBytes));
+    await writer.settle();
+    return await writer.finish(descriptor);
+  } catch (error) {
+    await writer.abort();
+    throw error;
+  }
+}
+
+/** The bytes, copied, so that pieces can be released. */
+export async function readAll(
+  store: DataStore,
+  blob: BlobRecord,
+  range = { start: 0, length: blob.sizeBytes },
+): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of store.read(blob, range)) {
+    pieces.push(Buffer.from(piece.bytes));
+    piece.release();
+  }
+  return Buffer.concat(pieces);
+}
