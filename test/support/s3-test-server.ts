@@ -38,7 +38,7 @@ export interface LoggedLine {
 }
 
 /** A service whose every method throws: what a test says is not reached, is not. */
-function unreachable<T>(name: string): T {
+function unreachable(name: string): object {
   return new Proxy(
     {},
     {
@@ -46,7 +46,7 @@ function unreachable<T>(name: string): T {
         throw new Error(`${name}.${String(property)} was reached`);
       },
     },
-  ) as T;
+  );
 }
 
 /** The real listener, authenticator and pipeline over buckets in memory. */
@@ -64,8 +64,8 @@ export class S3TestServer {
       region,
       buckets,
       listing: new ListingService({ metadataStore: this.metadata, buckets }),
-      objects: options.objects ?? unreachable<ObjectService>('objects'),
-      multipart: options.multipart ?? unreachable<MultipartService>('multipart'),
+      objects: options.objects ?? (unreachable('objects') as ObjectService),
+      multipart: options.multipart ?? (unreachable('multipart') as MultipartService),
     };
   }
 
@@ -134,8 +134,8 @@ export class S3TestServer {
     };
     if (isSigned) {
       const { services } = this;
-      const unsigned = { ...options, service: 's3', region: services?.region ?? 'us-east-1', body: body ?? '' };
-      const signed = aws4.sign(unsigned as unknown as aws4.Request, ACCESS_KEY);
+      const unsigned: object = { ...options, service: 's3', region: services?.region ?? 'us-east-1', body: body ?? '' };
+      const signed = aws4.sign(unsigned, ACCESS_KEY);
       options.headers = signed.headers as Record<string, string>;
     }
     return new Promise((resolve, reject) => {
