@@ -32,6 +32,8 @@ export interface CheckpointHost {
   levelDisks(): readonly JournalDisk[];
   /** Every present disk with checkpoints, level or not. */
   holders(): readonly CheckpointHolder[];
+  /** The oldest position from which frames are kept. */
+  oldestSequence(): number;
   rules(): readonly JournalConfiguration[];
   configurationAt(position: JournalPosition): JournalConfiguration;
 }
@@ -53,9 +55,11 @@ export class CheckpointStore {
     this.#host = host;
   }
 
-  /** Newest first, with their present holders. */
+  /** Those from which the kept journal goes on, newest first, with their present holders. */
   list(): CheckpointFacts[] {
-    return this.#group().map(({ checkpoint, holders }) => ({
+    const oldestSequence = this.#host.oldestSequence();
+    const useful = this.#group().filter(({ checkpoint }) => checkpoint.position.sequence >= oldestSequence);
+    return useful.map(({ checkpoint, holders }) => ({
       position: checkpoint.position,
       sizeBytes: checkpoint.sizeBytes,
       createdAtMs: checkpoint.createdAtMs,

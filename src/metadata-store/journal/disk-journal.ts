@@ -105,6 +105,7 @@ export class DiskJournal implements Journal {
     this.#checkpoints = new CheckpointStore(this.#context, {
       levelDisks: () => this.#voters(),
       holders: () => this.#checkpointHolders(),
+      oldestSequence: () => this.#oldest()?.sequence ?? Infinity,
       rules: () => this.#rules,
       configurationAt: (position) => this.#configurationAt(position),
     });
@@ -556,18 +557,18 @@ export class DiskJournal implements Journal {
   }
 
   async *frames(after: JournalPosition | undefined): AsyncIterable<JournalFrame> {
-    yield* this.#payloads(after ?? this.#oldest(), this.#acknowledged.sequence);
+    const from = after ?? this.#oldest();
+    if (from === undefined) throw new StoreError('QuorumLost', 'no level journal disk', { hint: LOST_HINT });
+    yield* this.#payloads(from, this.#acknowledged.sequence);
   }
 
   async *pendingFrames(): AsyncIterable<JournalFrame> {
     if (this.#view !== undefined) yield* this.#payloads(this.#acknowledged, this.#view.tail.sequence);
   }
 
-  #oldest(): JournalPosition {
+  #oldest(): JournalPosition | undefined {
     const bases = this.#view === undefined ? this.#voters().map((disk) => disk.base.position) : [this.#view.base];
-    const [oldest] = bases.sort((a, b) => a.sequence - b.sequence);
-    if (oldest === undefined) throw new StoreError('QuorumLost', 'no level journal disk', { hint: LOST_HINT });
-    return oldest;
+    return bases.sort((a, b) => a.sequence - b.sequence)[0];
   }
 
   async *#payloads(after: JournalPosition, upToSequence: number): AsyncGenerator<JournalFrame> {

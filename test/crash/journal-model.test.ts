@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import { exploreJournalModel, type ModelBounds, type PlantedBug } from '../support/journal-model.ts';
+
+/** JOURNAL_MODEL_DEEP=1 adds bounds that take minutes. */
+const isDeep = process.env['JOURNAL_MODEL_DEEP'] === '1';
+
+const BOUNDS: ModelBounds[] = [
+  { n: 2, m: 1, maxEpoch: 4, maxPayloads: 3, maxWipes: 1 },
+  { n: 2, m: 0, maxEpoch: 3, maxPayloads: 2, maxWipes: 0 },
+  { n: 3, m: 1, maxEpoch: 3, maxPayloads: 2, maxWipes: 1 },
+  { n: 4, m: 2, maxEpoch: 2, maxPayloads: 2, maxWipes: 1 },
+];
+const DEEP_BOUNDS: ModelBounds[] = [
+  { n: 2, m: 1, maxEpoch: 5, maxPayloads: 3, maxWipes: 2 },
+  { n: 3, m: 1, maxEpoch: 4, maxPayloads: 2, maxWipes: 1 },
+  { n: 3, m: 1, maxEpoch: 3, maxPayloads: 3, maxWipes: 2 },
+  { n: 4, m: 2, maxEpoch: 3, maxPayloads: 2, maxWipes: 0 },
+  { n: 4, m: 1, maxEpoch: 2, maxPayloads: 2, maxWipes: 1 },
+];
+
+describe('the journal protocol', () => {
+  it.each(isDeep ? [...BOUNDS, ...DEEP_BOUNDS] : BOUNDS)(
+    'loses, flips and reuses nothing with n=$n m=$m, up to $maxEpoch epochs, $maxPayloads frames and $maxWipes wiped disks',
+    (bounds) => {
+      const result = exploreJournalModel(bounds);
+      expect(result.violation).toBeUndefined();
+      expect(result.isComplete).toBe(true);
+      expect(result.states).toBeGreaterThan(1000);
+    },
+    600_000,
+  );
+
+  const small: ModelBounds = { n: 3, m: 1, maxEpoch: 3, maxPayloads: 2, maxWipes: 0 };
+  const planted: [PlantedBug, ModelBounds, RegExp][] = [
+    ['skip-reservation', small, /second time/],
+    ['count-blank-disks', { ...small, maxWipes: 1 }, /second time|lost/],
+    ['vote-before-levelled', small, /on no present disk/],
+    ['no-levelling-after-a-miss', small, /on no present disk/],
+    ['longest-chain-wins', small, /lost/],
+    ['acknowledge-at-m', small, /lost/],
+    ['read-before-acknowledged', small, /lost/],
+    ['serve-before-opened', small, /lost/],
+    ['reopen-forgets', { n: 4, m: 1, maxEpoch: 2, maxPayloads: 2, maxWipes: 0 }, /lost/],
+  ];
+  it.each(planted)('is broken, and the checker says so, by the planted bug %s', (bug, bounds, what) => {
+    const result = exploreJournalModel({ ...bounds, bug });
+    expect(result.violation?.what).toMatch(what);
+    expect(result.violation?.trace.length).toBeGreaterThan(1);
+  });
+});

@@ -1,0 +1,413 @@
+/**
+ * An abstract model of the journal protocol, explored exhaustively up to bounds. Disks hold a chain of frames (named by
+ * its last frame) and the highest epoch they reserved. Every action that touches several disks branches into every
+ * subset that it may have reached when the process dies, and every start is tried on every subset of disks.
+ *
+ * Checked in every state: whatever was acknowledged or read lies on every chain that is acknowledged or read later
+ * (nothing lost, no divergence, no flip-flop), and no epoch in which a frame was written is chosen a second time (no
+ * position is used twice).
+ */
+export type PlantedBug =
+  /** Frames of an epoch are written though its number is reserved on no disk. */
+  | 'skip-reservation'
+  /** Blank disks count at a start. */
+  | 'count-blank-disks'
+  /** A disk takes the opening frame without the frames before it. */
+  | 'vote-before-levelled'
+  /** A disk that missed a frame gets the next ones and votes. */
+  | 'no-levelling-after-a-miss'
+  /** Frames of older epochs beyond the base are not void: the longest chain wins. */
+  | 'longest-chain-wins'
+  | 'acknowledge-at-m'
+  | 'read-before-acknowledged'
+  /** A start reads the union before its epoch is open. */
+  | 'serve-before-opened'
+  /** A running journal that reopens takes a base without looking whether it holds what was acknowledged. */
+  | 'reopen-forgets';
+
+export interface ModelBounds {
+  n: number;
+  m: number;
+  /** Epochs that are opened or tried. */
+  maxEpoch: number;
+  /** Payload frames on a chain. */
+  maxPayloads: number;
+  /** Disks that may be wiped, one after the other. */
+  maxWipes: number;
+  bug?: PlantedBug;
+  /** Give up after so many states; `isComplete` says whether that happened. */
+  maxStates?: number;
+}
+
+export interface ModelResult {
+  states: number;
+  isComplete: boolean;
+  violation: { what: string; trace: string[] } | undefined;
+}
+
+interface ModelFrame {
+  parent: number;
+  epoch: number;
+  length: number;
+  payloads: number;
+  /** Last acknowledged frame when it was written. */
+  acknowledged: number;
+}
+
+/** `tip`: last frame held; -1: blank. `missing`: frames before the tip that it does not hold (only with planted bugs). */
+interface ModelDisk {
+  reserved: number;
+  tip: number;
+  missing: readonly number[];
+  isLevel: boolean;
+}
+
+interface ModelState {
+  disks: readonly ModelDisk[];
+  /** While a process runs with an open epoch: its tip is acknowledged, or undecided. */
+  running: { epoch: number; tip: number; isUndecided: boolean } | undefined;
+  /** Ghosts: the chain that was acknowledged or read; the highest epoch of which a frame was written; disks wiped so far. */
+  seen: number;
+  writtenEpoch: number;
+  wipes: number;
+}
+
+class Violation extends Error {}
+
+export function exploreJournalModel(bounds: ModelBounds): ModelResult {
+  return new Explorer(bounds).run();
+}
+
+class Explorer {
+  readonly #bounds: ModelBounds;
+  readonly #frames: ModelFrame[] = [{ parent: -1, epoch: 0, length: 0, payloads: 0, acknowledged: 0 }];
+  readonly #frameIds = new Map<string, number>();
+  readonly #visited = new Map<string, { before: string | undefined; action: string }>();
+  #queue: { state: ModelState; key: string }[] = [];
+  #current = '';
+
+  constructor(bounds: ModelBounds) {
+    this.#bounds = bounds;
+  }
+
+  run(): ModelResult {
+    const { n, maxStates = Infinity } = this.#bounds;
+    const disk: ModelDisk = { reserved: 0, tip: 0, missing: [], isLevel: false };
+    const first: ModelState = {
+      disks: Array.from({ length: n }, () => disk),
+      running: undefined,
+      seen: 0,
+      writtenEpoch: 0,
+      wipes: 0,
+    };
+    this.#reach(first, 'format', undefined);
+    let head = 0;
+    try {
+      for (; head < this.#queue.length && this.#visited.size < maxStates; head++) {
+        const { state, key } = this.#queue[head]!;
+        this.#current = key;
+        this.#expand(state);
+      }
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+      return {
+        states: this.#visited.size,
+        isComplete: false,
+        violation: { what: error.message, trace: this.#trace() },
+      };
+    }
+    return { states: this.#visited.size, isComplete: head === this.#queue.length, violation: undefined };
+  }
+
+  // ——— actions ———
+
+  #expand(state: ModelState): void {
+    const all = (1 << this.#bounds.n) - 1;
+    if (state.running === undefined) {
+      for (let present = 1; present <= all; present++) this.#start(state, present);
+    } else {
+      this.#reach(this.#crashed(state), 'crash', state);
+      if (state.running.isUndecided) {
+        for (let usable = 1; usable <= all; usable++) this.#reopen(state, usable);
+      } else {
+        this.#append(state);
+        this.#levelOneStep(state);
+        // An epoch may also be opened anew without an undecided frame, over fewer disks.
+      }
+    }
+    if (state.wipes < this.#bounds.maxWipes) this.#wipe(state);
+  }
+
+  #start(state: ModelState, present: number): void {
+    const { n, m, bug } = this.#bounds;
+    const counted = this.#members(present).filter(
+      (i) => bug === 'count-blank-disks' || state.disks[i]!.tip >= 0,
+    ).length;
+    const readable = this.#members(present).filter((i) => state.disks[i]!.tip >= 0);
+    if (counted < n - m || readable.length === 0) return;
+    const base = this.#newestTip(state, readable);
+    this.#requireComplete(state, readable, base);
+    if (counted < m + 1) this.#readOnly(state, base);
+    const known = bug === 'serve-before-opened' ? this.#read(state, base, 'start reads') : state;
+    this.#openEpoch(known, present, base, `start on ${this.#names(present)}`);
+  }
+
+  /** Reads go on from the acknowledged prefix; whatever lies behind it is known to be open. */
+  #readOnly(state: ModelState, base: number): void {
+    const prefix = this.#frame(base).acknowledged;
+    if (!this.#isAncestor(prefix, state.seen)) throw new Violation('read-only start shows what nobody acknowledged');
+    if (!this.#isAncestor(state.seen, base)) throw new Violation('read-only start does not know an acknowledged frame');
+  }
+
+  #reopen(state: ModelState, usable: number): void {
+    const readable = this.#members(usable).filter((i) => state.disks[i]!.tip >= 0);
+    if (readable.length === 0) return;
+    const base = this.#newestTip(state, readable);
+    const holdsAcknowledged = this.#isAncestor(this.#acknowledgedOf(state), base);
+    if (!holdsAcknowledged && this.#bounds.bug !== 'reopen-forgets') return;
+    this.#requireComplete(state, readable, base);
+    this.#openEpoch(state, usable, base, `reopen on ${this.#names(usable)}`);
+  }
+
+  #acknowledgedOf(state: ModelState): number {
+    const { tip, isUndecided } = state.running!;
+    return isUndecided ? this.#frame(tip).parent : tip;
+  }
+
+  /** Reserve, level, write the opening frame: each disk may have got anywhere when it ends. */
+  #openEpoch(state: ModelState, present: number, base: number, action: string): void {
+    const { m, maxEpoch, bug } = this.#bounds;
+    const members = this.#members(present);
+    const withJournal = members.filter((i) => state.disks[i]!.tip >= 0);
+    const spent = state.running?.epoch ?? 0;
+    const epoch =
+      1 +
+      Math.max(
+        spent,
+        ...withJournal.map((i) => Math.max(state.disks[i]!.reserved, this.#frame(state.disks[i]!.tip).epoch)),
+      );
+    if (epoch > maxEpoch) return;
+    if (epoch <= state.writtenEpoch) throw new Violation(`epoch ${epoch} is used a second time`);
+    const acknowledged = Math.max(...withJournal.map((i) => this.#frame(state.disks[i]!.tip).acknowledged));
+    const known = state.running === undefined ? acknowledged : this.#acknowledgedOf(state);
+    const opening = this.#makeFrame({ parent: base, epoch, acknowledged: known, isPayload: false });
+    const dead = this.#crashed(state);
+    for (const reserved of this.#subsets(withJournal)) {
+      const disks = dead.disks.map((disk, i) =>
+        reserved.includes(i) && bug !== 'skip-reservation' ? { ...disk, reserved: epoch } : disk,
+      );
+      const afterReserving: ModelState = { ...dead, disks };
+      if (reserved.length < m + 1 && bug !== 'skip-reservation') {
+        this.#reach(afterReserving, `${action}: epoch ${epoch} reserved on ${reserved.join('')}, crash`, state);
+        continue;
+      }
+      this.#takeOpening(state, afterReserving, members, base, opening, epoch, action);
+    }
+  }
+
+  #takeOpening(
+    state: ModelState,
+    reserved: ModelState,
+    members: readonly number[],
+    base: number,
+    opening: number,
+    epoch: number,
+    action: string,
+  ): void {
+    const outcomes = members.map((i) => this.#levellingOutcomes(reserved.disks[i]!, base, opening, epoch));
+    for (const chosen of product(outcomes)) {
+      const disks = [...reserved.disks];
+      for (const [at, i] of members.entries()) disks[i] = chosen[at]!;
+      const holders = members.filter((i) => disks[i]!.tip === opening);
+      const writtenEpoch = holders.length > 0 ? epoch : reserved.writtenEpoch;
+      const dead: ModelState = { ...reserved, disks, writtenEpoch };
+      const where = `${action}: epoch ${epoch} on ${holders.join('') || '-'}`;
+      this.#reach(dead, `${where}, crash`, state);
+      if (holders.length < this.#quorum()) continue;
+      const opened = this.#read({ ...dead, running: { epoch, tip: opening, isUndecided: false } }, opening, where);
+      this.#reach(
+        { ...opened, disks: disks.map((disk, i) => ({ ...disk, isLevel: holders.includes(i) })) },
+        where,
+        state,
+      );
+    }
+  }
+
+  /** A disk on the chain gets one frame after the other; any other keeps what it has or jumps to a whole new journal. */
+  #levellingOutcomes(disk: ModelDisk, base: number, opening: number, epoch: number): ModelDisk[] {
+    if (disk.tip >= 0 && this.#isAncestor(disk.tip, base)) {
+      const between = this.#pathBetween(disk.tip, base);
+      const outcomes = [disk.tip, ...between, opening].map((tip) => ({ ...disk, tip }));
+      if (this.#bounds.bug === 'vote-before-levelled')
+        outcomes.push({ ...disk, tip: opening, missing: [...disk.missing, ...between] });
+      return outcomes;
+    }
+    return [disk, { ...disk, tip: opening, reserved: Math.max(disk.reserved, epoch), missing: [] }];
+  }
+
+  #append(state: ModelState): void {
+    const { maxPayloads, bug } = this.#bounds;
+    const running = state.running!;
+    if (this.#frame(running.tip).payloads >= maxPayloads) return;
+    const { epoch, tip } = running;
+    const frame = this.#makeFrame({ parent: tip, epoch, acknowledged: tip, isPayload: true });
+    const level = this.#members((1 << this.#bounds.n) - 1).filter((i) => state.disks[i]!.isLevel);
+    if (level.length < this.#quorum()) return;
+    for (const synced of this.#subsets(level)) {
+      const disks = state.disks.map((disk, i) => {
+        if (synced.includes(i)) return { ...disk, tip: frame, missing: this.#missingAfter(disk, frame) };
+        return { ...disk, isLevel: disk.isLevel && bug === 'no-levelling-after-a-miss' };
+      });
+      const where = `append synced on ${synced.join('') || '-'}`;
+      const written: ModelState = { ...state, disks };
+      this.#reach(this.#crashed(written), `${where}, crash`, state);
+      const isAcknowledged = synced.length >= this.#quorum();
+      const after: ModelState = { ...written, running: { epoch, tip: frame, isUndecided: !isAcknowledged } };
+      const isRead = isAcknowledged || bug === 'read-before-acknowledged';
+      this.#reach(isRead ? this.#read(after, frame, where) : after, where, state);
+    }
+  }
+
+  #missingAfter(disk: ModelDisk, frame: number): readonly number[] {
+    const { parent } = this.#frame(frame);
+    return disk.tip === parent ? disk.missing : [...disk.missing, ...this.#pathBetween(disk.tip, parent)];
+  }
+
+  /** At run time a disk that is not level gets the next frame it lacks, or new files; at the end of the chain it is level. */
+  #levelOneStep(state: ModelState): void {
+    const { tip } = state.running!;
+    for (const [i, disk] of state.disks.entries()) {
+      if (disk.isLevel) continue;
+      const isOnChain = disk.tip >= 0 && this.#isAncestor(disk.tip, tip);
+      const next = isOnChain && disk.tip !== tip ? this.#pathBetween(disk.tip, tip)[0]! : tip;
+      const levelled = { ...disk, tip: next, missing: isOnChain ? disk.missing : [], isLevel: next === tip };
+      if (!isOnChain) levelled.reserved = Math.max(disk.reserved, state.running!.epoch);
+      this.#reach({ ...state, disks: state.disks.with(i, levelled) }, `level ${i}`, state);
+    }
+  }
+
+  #wipe(state: ModelState): void {
+    for (const [i, disk] of state.disks.entries()) {
+      if (disk.tip < 0) continue;
+      const blank: ModelDisk = { reserved: 0, tip: -1, missing: [], isLevel: false };
+      const wiped = { ...state, disks: state.disks.with(i, blank), wipes: state.wipes + 1 };
+      // A loss is within the promise while every other disk has a journal of its own that is not behind a loss.
+      if (wiped.disks.filter((one) => one.tip < 0).length <= this.#bounds.m) this.#reach(wiped, `wipe ${i}`, state);
+    }
+  }
+
+  // ——— the chain ———
+
+  #quorum(): number {
+    return this.#bounds.bug === 'acknowledge-at-m' ? Math.max(1, this.#bounds.m) : this.#bounds.m + 1;
+  }
+
+  #newestTip(state: ModelState, readable: readonly number[]): number {
+    const isLongest = this.#bounds.bug === 'longest-chain-wins';
+    let best = state.disks[readable[0]!]!.tip;
+    for (const i of readable) {
+      const { tip } = state.disks[i]!;
+      const [one, other] = [this.#frame(tip), this.#frame(best)];
+      const order = isLongest ? one.length - other.length : one.epoch - other.epoch || one.length - other.length;
+      if (order > 0) best = tip;
+    }
+    return best;
+  }
+
+  /** Every frame of the chain must be on some present disk. */
+  #requireComplete(state: ModelState, readable: readonly number[], tip: number): void {
+    for (const missing of new Set(readable.flatMap((i) => state.disks[i]!.missing))) {
+      if (!this.#isAncestor(missing, tip)) continue;
+      const isHeld = readable.some((i) => {
+        const disk = state.disks[i]!;
+        return this.#isAncestor(missing, disk.tip) && !disk.missing.includes(missing);
+      });
+      if (!isHeld) throw new Violation('a frame of the chain is on no present disk');
+    }
+  }
+
+  /** Something is read or acknowledged: it must extend everything read or acknowledged before. */
+  #read(state: ModelState, tip: number, action: string): ModelState {
+    if (!this.#isAncestor(state.seen, tip))
+      throw new Violation(`${action}: something acknowledged or read before is lost`);
+    return { ...state, seen: tip };
+  }
+
+  #frame(id: number): ModelFrame {
+    return this.#frames[id]!;
+  }
+
+  #makeFrame(frame: { parent: number; epoch: number; acknowledged: number; isPayload: boolean }): number {
+    const { parent, epoch, acknowledged, isPayload } = frame;
+    const key = `${parent}.${epoch}.${acknowledged}.${isPayload}`;
+    const known = this.#frameIds.get(key);
+    if (known !== undefined) return known;
+    const before = this.#frame(parent);
+    const length = before.length + 1;
+    this.#frames.push({ parent, epoch, length, payloads: before.payloads + Number(isPayload), acknowledged });
+    this.#frameIds.set(key, this.#frames.length - 1);
+    return this.#frames.length - 1;
+  }
+
+  #isAncestor(ancestor: number, descendant: number): boolean {
+    let at = descendant;
+    while (at > ancestor) at = this.#frame(at).parent;
+    return at === ancestor;
+  }
+
+  /** Frames after `from` up to `to`, in order. */
+  #pathBetween(from: number, to: number): number[] {
+    const path: number[] = [];
+    for (let at = to; at > from; at = this.#frame(at).parent) path.unshift(at);
+    return path;
+  }
+
+  // ——— bookkeeping ———
+
+  #crashed(state: ModelState): ModelState {
+    return { ...state, running: undefined, disks: state.disks.map((disk) => ({ ...disk, isLevel: false })) };
+  }
+
+  #members(mask: number): number[] {
+    return Array.from({ length: this.#bounds.n }, (_, i) => i).filter((i) => (mask & (1 << i)) !== 0);
+  }
+
+  #names(mask: number): string {
+    return this.#members(mask).join('');
+  }
+
+  *#subsets(members: readonly number[]): Generator<number[]> {
+    for (let mask = 0; mask < 1 << members.length; mask++) yield members.filter((_, at) => (mask & (1 << at)) !== 0);
+  }
+
+  /** Disks are interchangeable: a state is known by its sorted disks. */
+  #reach(state: ModelState, action: string, from: ModelState | undefined): void {
+    const disks = state.disks
+      .map((disk) => `${disk.reserved},${disk.tip},${disk.missing.join('+')},${disk.isLevel ? 1 : 0}`)
+      .sort()
+      .join(' ');
+    const running =
+      state.running === undefined ? '' : `${state.running.epoch},${state.running.tip},${state.running.isUndecided}`;
+    const key = `${disks}|${running}|${state.seen}|${state.writtenEpoch}|${state.wipes}`;
+    if (this.#visited.has(key)) return;
+    this.#visited.set(key, { before: from === undefined ? undefined : this.#current, action });
+    this.#queue.push({ state, key });
+  }
+
+  #trace(): string[] {
+    const trace: string[] = [];
+    let key: string | undefined = this.#current;
+    while (key !== undefined) {
+      const step: { before: string | undefined; action: string } = this.#visited.get(key)!;
+      trace.unshift(step.action);
+      key = step.before;
+    }
+    return trace;
+  }
+}
+
+function* product<T>(choices: readonly (readonly T[])[]): Generator<T[]> {
+  const [first, ...rest] = choices;
+  if (first === undefined) yield [];
+  else for (const tail of product(rest)) for (const head of first) yield [head, ...tail];
+}
