@@ -92,10 +92,9 @@ describe('conditional PutObject', () => {
   it('never shows one body with the ETag of another while writers race', async () => {
     const bodies = Array.from({ length: 20 }, (_, index) => `body-${index}`.padEnd(index % 2 === 0 ? 20 : 300, '.'));
     const etags = new Map<string, string>();
-    let isWriting = true;
+    const writing = { isDone: false };
     const reader = (async () => {
-      let reads = 0;
-      for (; isWriting || reads < 5; reads++) {
+      for (let reads = 0; !writing.isDone || reads < 5; reads++) {
         const got = await s3.get(bucket, 'torn').catch(() => undefined);
         if (got) expect(etags.get(got.body.toString()) ?? got.headers.etag).toBe(got.headers.etag);
         if (got) expect(got.headers['x-amz-meta-body']).toBe(got.body.toString().split('.')[0]);
@@ -108,7 +107,7 @@ describe('conditional PutObject', () => {
         etags.set(body, String(put.headers.etag));
       }),
     );
-    isWriting = false;
+    writing.isDone = true;
     await reader;
   });
 });

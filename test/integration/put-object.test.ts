@@ -202,7 +202,7 @@ describe('PutObject', () => {
       if (writes++ > 0) return pinned;
       // The first time as if into a volume that is dropped before the commit.
       const footprint = [{ volumeId: volume!.volumeId + 1000, storedBytes: 1 }];
-      return { blob: { ...pinned.blob, footprint }, unpin: pinned.unpin };
+      return { blob: { ...pinned.blob, footprint }, unpin: () => pinned.unpin() };
     };
     expect((await s3.call('PutObject', { bucket, key: 'key', body })).status).toBe(200);
     expect(writes).toBe(2);

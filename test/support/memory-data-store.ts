@@ -117,6 +117,12 @@ export class MemoryDataStore implements DataStore {
     }
   }
 
+  async rewriteBlob(blob: BlobRecord): Promise<PinnedBlob> {
+    const stored = this.#blobs.get(blob.layout.toString());
+    if (!stored) throw new StoreError('BlobGone', 'no such blob');
+    return this.#keep(stored.bytes, stored.descriptor, blob.blobId);
+  }
+
   writeCode(): ErasureCode | undefined {
     return { k: 1, m: 0 };
   }
@@ -158,7 +164,7 @@ export class MemoryDataStore implements DataStore {
     return { pins, pieces: this.#openPieces, reads: this.#openReads, writers: this.#openWriters };
   }
 
-  #keep(bytes: Buffer, descriptor: Buffer): PinnedBlob {
+  #keep(bytes: Buffer, descriptor: Buffer, blobId = this.#ledger.nextIdentifier()): PinnedBlob {
     const location = `l${this.#nextLocation++}`;
     const volumeId = this.#volumeId;
     this.#blobs.set(location, { bytes, descriptor: Buffer.from(descriptor), volumeId });
@@ -168,7 +174,7 @@ export class MemoryDataStore implements DataStore {
     let isPinned = true;
     return {
       blob: {
-        blobId: this.#ledger.nextIdentifier(),
+        blobId,
         sizeBytes: bytes.length,
         layout: Buffer.from(location),
         footprint: [{ volumeId, storedBytes: bytes.length + 64 }],
