@@ -55,7 +55,7 @@ ${key.what}
 `);
     }
   }
-  return `${parts.join('\n')}`;
+  return parts.join('\n');
 }
 
 function defaultFile(): string {

@@ -36,7 +36,7 @@ export class AdminServer {
       for (const address of listen) {
         const app = buildAdminApp({ actions, isPrivileged: false, log });
         this.#apps.push(app);
-        await app.listen(address);
+        await app.listen({ ...address });
         endpoints.push(...app.addresses().map(endpointOf));
       }
       await this.#listenOnSocket();

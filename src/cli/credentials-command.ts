@@ -102,6 +102,7 @@ async function changeOffline(
     log: silentLog,
     clock: context.clock,
     randomness: context.randomness,
+    version: context.version,
   });
   try {
     const credentials = new CredentialStore({

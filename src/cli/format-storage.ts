@@ -43,6 +43,7 @@ export async function formatStorage(
     log,
     clock: context.clock,
     randomness: context.randomness,
+    version: context.version,
   });
   await rememberCluster(settings.stateDirectory, { clusterId: facts.clusterId, diskPaths: settings.diskPaths, code });
   await rm(markerFile(settings), { force: true });

@@ -30,6 +30,7 @@ export interface Composition {
 }
 
 export interface StorageOptions {
+  version: string;
   config: Config;
   /** Absolute, expanded, in the order given. May name directories that do not exist (lost disks). */
   diskPaths: readonly string[];
@@ -52,7 +53,6 @@ export interface Secrets {
 }
 
 export interface ServerOptions extends StorageOptions {
-  version: string;
   /** What the brief `doctor` at the start found; `status` shows them with its own. */
   findings: readonly Finding[];
   /** Called on every step of recovery, at most a few times a second. */

@@ -1,7 +1,9 @@
 import type { StatusReport } from '../admin/status-report.ts';
 import { askServer } from './admin-client.ts';
-import { type CliContext, type Command, CommandFailure } from './command.ts';
+import { type CliContext, type Command, CommandFailure, UsageError } from './command.ts';
 import { renderStatus } from './render-status.ts';
+import { REMOTE_STATUS_PATH } from '../admin/remote-status.ts';
+import { signedGet } from './signed-get.ts';
 import { loadSecrets, loadSettings, type Settings } from './settings.ts';
 import { silentLog } from '../observability/log.ts';
 import { readRememberedCluster } from './state-directory.ts';
@@ -9,21 +11,53 @@ import { readRememberedCluster } from './state-directory.ts';
 export const statusCommand: Command = {
   name: 'status',
   summary: 'show the cluster: disks, margin, space, journal, damage, warnings',
-  usage: 'status [--json] [--state DIR]',
+  usage: 'status [--json] [--state DIR | --endpoint URL]',
   details: `Asks the running server through the socket in the state directory. Without one it reads the disks, writes nothing,
-and says offline; the disks are then those given, or those of the last start. Exit code 1 when something needs attention.`,
-  flags: { json: { isSwitch: true, what: 'print the report as JSON; fields are only ever added' } },
+and says offline; the disks are then those given, or those of the last start. With --endpoint it asks that server by a
+request signed with the root key from the configuration, or from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Exit code 1
+when something needs attention.`,
+  flags: {
+    json: { isSwitch: true, what: 'print the report as JSON; fields are only ever added' },
+    endpoint: { isSwitch: false, what: 'ask the server at this S3 endpoint, with a signed request' },
+  },
   arguments: 'disks',
   run: async (context, invocation) => {
     const settings = await loadSettings(context, invocation);
-    const online = await askServer(settings.stateDirectory, { method: 'GET', path: '/status' });
-    const report = online === undefined ? await readOffline(context, settings) : (online as StatusReport);
+    const report = await fetchReport(context, settings, invocation.own['endpoint']);
     context.stdout.write(
       invocation.own['json'] === 'true' ? `${JSON.stringify(report, null, 2)}\n` : renderStatus(report),
     );
     return report.warnings.some(({ severity }) => severity === 'error') ? 1 : 0;
   },
 };
+
+async function fetchReport(
+  context: CliContext,
+  settings: Settings,
+  endpoint: string | undefined,
+): Promise<StatusReport> {
+  if (endpoint !== undefined) return await askEndpoint(context, settings, endpoint);
+  const online = await askServer(settings.stateDirectory, { method: 'GET', path: '/status' });
+  return online === undefined ? await readOffline(context, settings) : (online as StatusReport);
+}
+
+async function askEndpoint(context: CliContext, settings: Settings, endpoint: string): Promise<StatusReport> {
+  if (!/^https?:\/\/[^/?#@]+\/?$/.test(endpoint)) throw new UsageError('--endpoint must be like https://host:9000');
+  const { env } = context;
+  const { rootKey } = await loadSecrets(settings, context.workingDirectory);
+  const accessKeyId = env['AWS_ACCESS_KEY_ID'] ?? '';
+  const secretAccessKey = env['AWS_SECRET_ACCESS_KEY'] ?? '';
+  if (rootKey === undefined && (accessKeyId === '' || secretAccessKey === '')) {
+    throw new UsageError('--endpoint needs the root key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY');
+  }
+  return (await signedGet({
+    endpoint,
+    path: REMOTE_STATUS_PATH,
+    key: rootKey ?? { accessKeyId, secretAccessKey },
+    region: settings.config.s3.region,
+    nowMs: context.clock.nowMs(),
+  })) as StatusReport;
+}
 
 async function readOffline(context: CliContext, settings: Settings): Promise<StatusReport> {
   const remembered = await readRememberedCluster(settings.stateDirectory);
