@@ -25,7 +25,7 @@ export async function openAccount(
 }
 
 /** @throws Error when the document is not an owner: fail closed rather than make another account */
-export async function readAccount(store: MetadataStore): Promise<Owner | undefined> {
+async function readAccount(store: MetadataStore): Promise<Owner | undefined> {
   const body = await store.getDocument(ADDRESS);
   if (body === undefined) return undefined;
   const owner = JSON.parse(body.toString()) as Owner;

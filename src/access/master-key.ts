@@ -6,7 +6,7 @@ import { readFileIfPresent, writePrivateFile } from './private-file.ts';
 /** 256 bits that seal everything secret in the metadata store. Never logged, never stored on the disks. */
 export type MasterKey = Buffer;
 
-export const MASTER_KEY_BYTES = 32;
+const MASTER_KEY_BYTES = 32;
 const FILE_NAME = 'master.key';
 
 export function masterKeyFile(stateDirectory: string): string {

@@ -7,7 +7,7 @@ import type { StatusReport } from './status-report.ts';
 /** On the S3 listener, for `holdfast status --endpoint`. No bucket can be called `-`. */
 export const REMOTE_STATUS_PATH = '/-/admin/status';
 /** What the authorizer is asked for. */
-export const STATUS_ACTION = 'holdfast:GetStatus';
+const STATUS_ACTION = 'holdfast:GetStatus';
 
 export interface RemoteStatusOptions {
   /** The authenticator of S3. @throws S3Error */

@@ -27,7 +27,7 @@ export interface StatusSources {
 }
 
 /** The part of `Disk` (src/disk/disk-set.ts) that status shows. */
-export interface DiskFacts {
+interface DiskFacts {
   readonly id: string;
   readonly index: number;
   readonly path: string | undefined;

@@ -62,7 +62,7 @@ function diskTable(disks: readonly DiskReport[]): string[] {
 }
 
 /** `1.5 GiB`. */
-export function bytes(count: number): string {
+function bytes(count: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
   let value = count;
   let unit = 0;

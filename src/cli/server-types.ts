@@ -93,7 +93,7 @@ export interface ServerFacts {
   warnings: Finding[];
 }
 
-export interface RootKeyFacts {
+interface RootKeyFacts {
   accessKeyId: string;
   secretAccessKey: string;
   accountId: string;
@@ -111,7 +111,7 @@ export interface FormatFacts {
   isResumed: boolean;
 }
 
-export interface OpenedMetadata {
+interface OpenedMetadata {
   clusterId: string;
   store: MetadataStore;
   close(): Promise<void>;

@@ -20,7 +20,7 @@ export interface SignedGetOptions {
 }
 
 /** The headers of a GET without a query, signed with Signature Version 4. */
-export function signGet({ endpoint, path, key, region, nowMs }: SignedGetOptions): Record<string, string> {
+function signGet({ endpoint, path, key, region, nowMs }: SignedGetOptions): Record<string, string> {
   const timestamp = formatBasicTimestamp(nowMs);
   const scope = { date: timestamp.slice(0, 8), region, service: 's3' };
   const headers = new Map([

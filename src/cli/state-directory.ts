@@ -37,7 +37,7 @@ export async function rememberCluster(stateDirectory: string, cluster: Remembere
 }
 
 /** A shared-credentials file that the aws cli and SDKs read through `AWS_SHARED_CREDENTIALS_FILE`. */
-export function awsCredentialsFile(stateDirectory: string): string {
+function awsCredentialsFile(stateDirectory: string): string {
   return path.join(stateDirectory, 'aws-credentials');
 }
 

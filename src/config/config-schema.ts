@@ -341,12 +341,6 @@ type ValueOf<K> = K extends ConfigKey<infer T> ? T : never;
 export type Config = {
   readonly [S in keyof Schema]: { readonly [K in keyof Schema[S]]: ValueOf<Schema[S][K]> };
 };
-export type StorageConfig = Config['storage'];
-export type S3Config = Config['s3'];
-export type LimitsConfig = Config['limits'];
-export type TlsConfig = Config['tls'];
-export type AdminConfig = Config['admin'];
-export type RootConfig = Config['root'];
 export type LogConfig = Config['log'];
 
 export interface SchemaEntry {

@@ -32,7 +32,7 @@ export class ConfigError extends Error {
 }
 
 /** Environment names that are ours but no configuration keys. */
-export const OTHER_ENVIRONMENT_NAMES = ['HOLDFAST_CONFIG'] as const;
+const OTHER_ENVIRONMENT_NAMES = ['HOLDFAST_CONFIG'] as const;
 
 /** A Kubernetes service called `holdfast` puts these into every pod of its namespace. */
 const KUBERNETES_SERVICE_VARIABLE = /^HOLDFAST_(?:SERVICE_(?:HOST|PORT)|PORT)(?:_[A-Z0-9_]+)?$/;
@@ -153,7 +153,7 @@ function checkTogether(config: Config, origins: ReadonlyMap<string, string>, pro
   }
 }
 
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
