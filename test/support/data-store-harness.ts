@@ -86,9 +86,9 @@ export class DataStoreHarness {
 
   /** Lets simulated time pass until `work` is done: deadlines and hedges are timers. */
   async withTime<T>(work: Promise<T>): Promise<T> {
-    let isDone = false;
-    const ended = work.finally(() => (isDone = true)).catch(() => undefined);
-    for (let round = 0; !isDone; round++) {
+    const progress = { isDone: false };
+    const ended = work.finally(() => (progress.isDone = true)).catch(() => undefined);
+    for (let round = 0; !progress.isDone; round++) {
       // Native encoding runs on the thread pool: real time must pass as well.
       await settle();
       if (round > 50) await this.cluster.clock.advance(50);

@@ -104,7 +104,7 @@ function gatherShards(context: StoreContext, reader: ShardReader, request: Rebui
         (error: unknown) => {
           if (!isStoreError(error)) {
             cancelHedge();
-            return reject(error as Error);
+            return reject(error);
           }
           hasStragglers = true;
           settled(index, undefined);

@@ -47,7 +47,7 @@ function storedBytes(packing: Packing, m: number): number {
 function distribute(sizes: readonly number[], k: number, m: number, shardLimitBytes: number): Packing {
   const width = Math.min(k, sizes.length);
   const headerLength = stripeHeaderLength({ kind: 'small', k: width, m });
-  const ends = new Array<number>(width).fill(0);
+  const ends = Array.from({ length: width }, () => 0);
   const payloadLimitBytes = shardLimitBytes - headerLength - COARSE_UNIT_BYTES;
   const positions: { shardIndex: number; offset: number }[] = [];
   for (const size of sizes) {

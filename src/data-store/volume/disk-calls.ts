@@ -56,7 +56,7 @@ export function within<T>(promise: Promise<T>, clock: Clock, deadlineMs: number,
       },
       (cause: unknown) => {
         cancel();
-        reject(cause as Error);
+        reject(cause);
       },
     );
   });

@@ -127,8 +127,9 @@ export class VolumeRecovery {
   /** Removes the files of a dropped volume where its disks are online; returns the disks that have none any more. */
   async removeFiles(volume: VolumeRecord): Promise<string[]> {
     const { disks, log } = this.#context;
+    const awaited = volume.state === 'dropped' ? volume.undroppedDiskIds : volume.diskIds;
     const confirmed = await Promise.all(
-      volume.diskIds.map(async (diskId) => {
+      awaited.map(async (diskId) => {
         const disk = disks.byId(diskId);
         if (disk?.state !== 'online') return undefined;
         try {

@@ -238,7 +238,7 @@ export class LargeBlobWriter implements BlobWriter {
         (error: unknown) => {
           this.#failure ??= error;
           this.#inFlight.delete(tracked);
-          reject(error as Error);
+          reject(error);
         },
       );
       this.#inFlight.add(tracked);

@@ -185,7 +185,7 @@ function takeFront(source: StreamSource, capacityBytes: number): StreamSource {
   assert(entryBytes <= capacityBytes, 'an entry fits a stripe');
   const streamBytes = Math.min(source.dataBytes, capacityBytes);
   if (streamBytes === 0) return source;
-  return { ...source, streamBytes, dataBytes: streamBytes, copyTo: source.copyTo };
+  return { ...source, streamBytes, dataBytes: streamBytes };
 }
 
 function afterFront(source: StreamSource, front: StreamSource): StreamSource {

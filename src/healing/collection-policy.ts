@@ -1,0 +1,55 @@
+import type { VolumeRecord } from '../model/blob.ts';
+
+/** A sealed volume with less live data than this is one of those that are merged when there are many of them. */
+export const TINY_VOLUME_BYTES = 8 * 1024 * 1024;
+/** So many tiny volumes of one purpose are merged: restarts leave one each. */
+export const TINY_VOLUME_COUNT = 8;
+const DEAD_FRACTION = 0.5;
+/** Small volumes with lone objects are sparse by nature: a stripe of 1 + m shards for each. */
+const SMALL_SPARSE_FRACTION = 0.25;
+
+/** Data bytes that the volume's files have room for. */
+function capacityBytes(volume: VolumeRecord): number {
+  return volume.lengthBytes * volume.k;
+}
+
+/** Mostly dead: what was deleted since, or never committed, takes more space than what lives. */
+function isMostlyDead(volume: VolumeRecord): boolean {
+  if (volume.liveBytes < volume.storedBytes * DEAD_FRACTION) return true;
+  const capacity = capacityBytes(volume);
+  if (capacity < TINY_VOLUME_BYTES) return false;
+  const fraction = volume.purpose === 'large' ? DEAD_FRACTION : SMALL_SPARSE_FRACTION;
+  return volume.liveBytes < capacity * fraction;
+}
+
+export interface CollectionPlan {
+  /** Nothing in them lives. */
+  readonly toDrop: readonly VolumeRecord[];
+  /** Their live blobs are to be written elsewhere, in this order: the most space for the least work first. */
+  readonly toRewrite: readonly VolumeRecord[];
+  /** Dropped, but some disks have not confirmed. */
+  readonly toConfirm: readonly VolumeRecord[];
+}
+
+/**
+ * What there is to collect. Pure. A rewritten volume's blobs end in a volume where nothing is dead and, several
+ * written at once, stripes are full: it is no candidate again until more is deleted, so this comes to an end.
+ */
+export function planCollection(volumes: readonly VolumeRecord[], pinned: ReadonlySet<number>): CollectionPlan {
+  const sealed = volumes.filter((volume) => volume.state === 'sealed' && !pinned.has(volume.volumeId));
+  const alive = sealed.filter((volume) => volume.liveBytes > 0);
+  const toRewrite = new Set(alive.filter(isMostlyDead));
+  for (const purpose of ['small', 'large'] as const) {
+    const tiny = alive.filter((volume) => volume.purpose === purpose && capacityBytes(volume) < TINY_VOLUME_BYTES);
+    if (tiny.length >= TINY_VOLUME_COUNT) for (const volume of tiny) toRewrite.add(volume);
+  }
+  return {
+    toDrop: sealed.filter((volume) => volume.liveBytes === 0),
+    toRewrite: [...toRewrite].sort((a, b) => gainOf(b) - gainOf(a)),
+    toConfirm: volumes.filter((volume) => volume.state === 'dropped' && volume.undroppedDiskIds.length > 0),
+  };
+}
+
+function gainOf(volume: VolumeRecord): number {
+  return (capacityBytes(volume) - volume.liveBytes) / (volume.liveBytes + 1);
+}
