@@ -30,11 +30,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Folders that may name anything: the composition root and the commands around it. */
-const UNRESTRICTED = new Set(['main.ts', 'server.ts', 'cli']);
+const UNRESTRICTED = new Set(['main.ts', 'server.ts', 'composition', 'cli']);
 const PURE = [/^src\/data-store\/erasure\//, /^src\/data-store\/placement\.ts$/];
 const PURE_FORBIDDEN = /^node:(fs|net|http|https|child_process|worker_threads|timers)/;
 /** Files of the data path outside src/disk that may touch files of their own: the state directory, certificates, workers. */
-const MAY_USE_FS = [/^src\/(cli|config|access|main\.ts|server\.ts|disk)(\/|$)?/, /^src\/http\/tls-/, /^src\/admin\//];
+const MAY_USE_FS = [/^src\/(cli|composition|config|access|main\.ts|server\.ts|disk)(\/|$)?/, /^src\/http\/tls-/, /^src\/admin\//];
 const STATE_DIRECTORY_FS = [/^src\/metadata-store\/sqlite\//, /^src\/metadata-store\/journal\/.*checkpoint/];
 
 export function importsOf(text: string): string[] {

@@ -1,0 +1,32 @@
+import type { StorageOptions } from '../cli/server-types.ts';
+import type { DataStore } from '../data-store/data-store.ts';
+import { StripedDataStore } from '../data-store/striped-data-store.ts';
+import type { LocalDiskSet } from '../disk/local-disk-set.ts';
+import { BufferPool } from '../memory/buffer-pool.ts';
+import type { VolumeLedger } from '../model/blob.ts';
+
+/** Pieces in which bodies stream in: small enough that hundreds of slow uploads fit into the budget. */
+const BODY_SLOT_BYTES = 256 * 1024;
+
+/**
+ * Striped volumes on these disks; not yet started. One budget of memory: half of it for bodies that arrive, a quarter
+ * for stripes being written, a quarter for reads (a third of that for rebuilding).
+ */
+export function makeDataStore(options: StorageOptions, disks: LocalDiskSet, ledger: VolumeLedger): DataStore {
+  const { clock, config, log, randomness } = options;
+  const { bufferBudget, volumeSize } = config.storage;
+  return new StripedDataStore({
+    disks,
+    ledger,
+    code: disks.cluster.code,
+    clock,
+    random: randomness,
+    log: log.child({ part: 'data' }),
+    bufferPool: new BufferPool({ slotSizeBytes: BODY_SLOT_BYTES, budgetBytes: bufferBudget / 2 }),
+    tunables: {
+      stripeBufferBudgetBytes: bufferBudget / 4,
+      readBufferBudgetBytes: bufferBudget / 6,
+      largeVolumeLimitBytes: volumeSize,
+    },
+  });
+}

@@ -1,0 +1,164 @@
+import { existsSync, statSync } from 'node:fs';
+import path from 'node:path';
+import Database from 'better-sqlite3';
+import type { StatusReport } from '../admin/status-report.ts';
+import { collectStatus } from '../cli/collect-status.ts';
+import type { StorageOptions } from '../cli/server-types.ts';
+import { QUARANTINE_DIRECTORY, VOLUME_DIRECTORY } from '../data-store/volume/volume-file.ts';
+import type { DiskFs } from '../disk/disk-fs.ts';
+import type { LocalDiskSet } from '../disk/local-disk-set.ts';
+import { clusterTagOf } from '../metadata-store/journal/frame.ts';
+import type { JournalPosition } from '../metadata-store/journal/journal.ts';
+import { scanJournal } from '../metadata-store/journal/journal-scan.ts';
+import { JOURNAL_DIRECTORY, type JournalState, readState } from '../metadata-store/journal/journal-state.ts';
+import type { MetadataStatus } from '../metadata-store/metadata-store.ts';
+import { IndexQueries } from '../metadata-store/sqlite/index-queries.ts';
+import { OwnerTable } from '../metadata-store/sqlite/owner-table.ts';
+import type { VolumeRecord } from '../model/blob.ts';
+import { INDEX_FILE, openDisks } from './open-metadata.ts';
+
+/** What lies on one disk, read without changing anything. */
+interface DiskContent {
+  diskId: string;
+  state: JournalState | undefined;
+  last: JournalPosition | undefined;
+  journalBytes: number;
+  volumeBytes: number;
+  quarantinedBytes: number;
+}
+
+/** See `Composition.readOfflineStatus`. Counts come from the index as it was left; what only a recovery can know is not guessed. */
+export async function readOfflineStatus(options: StorageOptions & { version: string }): Promise<StatusReport> {
+  const disks = await openDisks(options, { acquireLock: () => ({ release: () => {} }) });
+  try {
+    return await report(options, disks);
+  } finally {
+    await disks.close();
+  }
+}
+
+async function report(options: StorageOptions & { version: string }, disks: LocalDiskSet): Promise<StatusReport> {
+  const { config, stateDirectory } = options;
+  const contents = await Promise.all(
+    disks.disks.filter(({ state }) => state === 'online').map(({ id, fs }) => inspect(id, fs, disks.clusterId)),
+  );
+  const index = readIndex(path.join(stateDirectory, INDEX_FILE));
+  return collectStatus({
+    mode: 'offline',
+    version: options.version,
+    clusterId: disks.clusterId,
+    accountId: index.accountId,
+    region: config.s3.region,
+    readiness: { isReady: false, phase: 'offline', percent: 0, timeLeftMs: undefined, detail: undefined },
+    code: disks.cluster.code,
+    writeCode: undefined,
+    disks: disks.disks,
+    metadata: { ...metadataStatus(contents), ...index.counts },
+    volumes: index.volumes,
+    diskUsage: new Map(
+      contents.map(({ diskId, volumeBytes, quarantinedBytes }) => [
+        diskId,
+        { volumeBytes, preallocatedBytes: 0, quarantinedBytes },
+      ]),
+    ),
+    reserveBytes: (disk) => Math.min(config.storage.reserve, Math.floor(disk.space.totalBytes / 10)),
+    collector: undefined,
+    lastRecordAtMs: undefined,
+    startedAtMs: undefined,
+    endpoints: [],
+    findings: index.isMissing
+      ? [
+          {
+            code: 'index-missing',
+            severity: 'info',
+            message: 'the index is missing: counts are not known',
+            fix: 'Nothing to do: the next start rebuilds it from the disks.',
+          },
+        ]
+      : [],
+  });
+}
+
+async function inspect(diskId: string, fs: DiskFs, clusterId: string): Promise<DiskContent> {
+  const [read, journalBytes, volumeBytes, quarantinedBytes] = await Promise.all([
+    readState(fs),
+    directoryBytes(fs, JOURNAL_DIRECTORY),
+    directoryBytes(fs, VOLUME_DIRECTORY),
+    directoryBytes(fs, QUARANTINE_DIRECTORY),
+  ]);
+  const state = typeof read === 'object' ? read : undefined;
+  const last = state === undefined ? undefined : (await scanJournal(fs, state, clusterTagOf(clusterId))).last;
+  return { diskId, state, last, journalBytes, volumeBytes, quarantinedBytes };
+}
+
+async function directoryBytes(fs: DiskFs, directory: string): Promise<number> {
+  if ((await fs.stat(directory)) === undefined) return 0;
+  const files = await Promise.all((await fs.list(directory)).map((name) => fs.stat(`${directory}/${name}`)));
+  return files.reduce((sum, facts) => sum + (facts?.sizeBytes ?? 0), 0);
+}
+
+type Counts = Pick<MetadataStatus, 'bucketCount' | 'objectCount' | 'uploadCount' | 'damageCount' | 'indexBytes'>;
+
+/** A disk is called level when no other present one holds later frames; only a start decides what was acknowledged. */
+function metadataStatus(contents: readonly DiskContent[]): Omit<MetadataStatus, keyof Counts> {
+  let newest: JournalPosition | undefined;
+  for (const { last } of contents) if (last !== undefined && isAfter(last, newest)) newest = last;
+  const checkpoints = new Map<string, MetadataStatus['checkpoints'][number]>();
+  for (const { diskId, state } of contents) {
+    for (const { position, sizeBytes, createdAtMs } of state?.checkpoints ?? []) {
+      const name = position.hash.toString('hex');
+      const { epoch, sequence } = position;
+      const facts = checkpoints.get(name) ?? { epoch, sequence, holders: [], sizeBytes, createdAtMs };
+      facts.holders.push(diskId);
+      checkpoints.set(name, facts);
+    }
+  }
+  return {
+    epoch: newest?.epoch ?? 0,
+    sequence: newest?.sequence ?? 0,
+    disks: contents.map(({ diskId, last, journalBytes }) => ({
+      diskId,
+      isLevel: last !== undefined && newest !== undefined && last.hash.equals(newest.hash),
+      journalBytes,
+      checkpointBytes: 0,
+    })),
+    checkpoints: [...checkpoints.values()].sort((a, b) => b.epoch - a.epoch || b.sequence - a.sequence),
+  };
+}
+
+function isAfter(position: JournalPosition, other: JournalPosition | undefined): boolean {
+  if (other === undefined) return true;
+  return position.epoch > other.epoch || (position.epoch === other.epoch && position.sequence > other.sequence);
+}
+
+interface IndexFacts {
+  isMissing: boolean;
+  accountId: string | undefined;
+  counts: Counts;
+  volumes: VolumeRecord[];
+}
+
+function readIndex(file: string): IndexFacts {
+  const indexBytes = existsSync(file) ? statSync(file).size : 0;
+  const nothing: IndexFacts = {
+    isMissing: true,
+    accountId: undefined,
+    counts: { bucketCount: 0, objectCount: 0, uploadCount: 0, damageCount: 0, indexBytes },
+    volumes: [],
+  };
+  if (indexBytes === 0) return nothing;
+  const db = new Database(file, { readonly: true, fileMustExist: true });
+  try {
+    const queries = new IndexQueries(db, new OwnerTable(db));
+    const owner = queries.document({ collection: 'cluster', id: 'owner' });
+    const accountId =
+      owner === undefined ? undefined : (JSON.parse(owner.toString('utf8')) as { accountId: string }).accountId;
+    return { isMissing: false, accountId, counts: { ...queries.counts(), indexBytes }, volumes: queries.volumes() };
+  } catch (error) {
+    // Damaged or of another version: the next start rebuilds it.
+    if (error instanceof Database.SqliteError) return nothing;
+    throw error;
+  } finally {
+    db.close();
+  }
+}

@@ -1,0 +1,40 @@
+import path from 'node:path';
+import type { StorageOptions } from '../cli/server-types.ts';
+import { type LocalDiskSetOptions, LocalDiskSet } from '../disk/local-disk-set.ts';
+import { DiskJournal } from '../metadata-store/journal/disk-journal.ts';
+import type { MetadataStore } from '../metadata-store/metadata-store.ts';
+import { SqliteMetadataStore } from '../metadata-store/sqlite/sqlite-metadata-store.ts';
+
+/** The index in the state directory: can be lost, is rebuilt from the disks. */
+export const INDEX_FILE = 'index.sqlite';
+
+/** Locks and watches the disks of the cluster. @throws StoreError FormatRefused | NotReady (another server has them) */
+export function openDisks(
+  options: StorageOptions,
+  overrides: Partial<Pick<LocalDiskSetOptions, 'acquireLock'>> = {},
+): Promise<LocalDiskSet> {
+  const { config, diskPaths, expectedClusterId, clock, randomness, log } = options;
+  return LocalDiskSet.open({
+    paths: diskPaths,
+    expectedClusterId,
+    clock,
+    log: log.child({ part: 'disk' }),
+    random: randomness,
+    reserveBytes: config.storage.reserve,
+    deadlineMs: config.storage.diskDeadline,
+    ...overrides,
+  });
+}
+
+/** The SQLite index over the journal on these disks; not yet started. */
+export function makeMetadataStore(options: StorageOptions, disks: LocalDiskSet): MetadataStore {
+  const { config, clock, log, stateDirectory } = options;
+  const journal = new DiskJournal({ disks, clock, log: log.child({ part: 'journal' }) });
+  return new SqliteMetadataStore({
+    journal,
+    indexPath: path.join(stateDirectory, INDEX_FILE),
+    clock,
+    log: log.child({ part: 'metadata' }),
+    checkpointMinimumBytes: config.storage.checkpointSize,
+  });
+}

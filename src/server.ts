@@ -1,0 +1,414 @@
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { CredentialStore } from './access/credential-store.ts';
+import { RootAuthorizer } from './access/root-authorizer.ts';
+import { AdminServer } from './admin/admin-server.ts';
+import { answerHealth, Readiness } from './admin/readiness.ts';
+import type { StatusReport } from './admin/status-report.ts';
+import { DigestPool } from './checksums/digest-pool.ts';
+import { prepareChecksums } from './checksums/wasm-hashers.ts';
+import { collectStatus } from './cli/collect-status.ts';
+import type { Composition, Server, ServerFacts, ServerOptions } from './cli/server-types.ts';
+import { formatStorage } from './composition/format-storage.ts';
+import { MetadataVolumeLedger } from './composition/metadata-volume-ledger.ts';
+import { readOfflineStatus } from './composition/offline-status.ts';
+import { makeMetadataStore, openDisks } from './composition/open-metadata.ts';
+import { makeDataStore } from './composition/make-data-store.ts';
+import type { DataStore } from './data-store/data-store.ts';
+import type { LocalDiskSet } from './disk/local-disk-set.ts';
+import { isStoreError, StoreError } from './errors/store-error.ts';
+import { Collector } from './healing/collector.ts';
+import { DamageRecorder } from './healing/damage-recorder.ts';
+import { createListener, type Listener } from './http/listener.ts';
+import { TlsCertificates } from './http/tls-certificates.ts';
+import type { HttpExchange } from './http/http-exchange.ts';
+import type { MetadataStore } from './metadata-store/metadata-store.ts';
+import { RequestMetrics } from './observability/request-metrics.ts';
+import { S3RequestHandler } from './s3/handle-request.ts';
+import { RequestAuthenticator } from './s3/sigv4/request-authenticator.ts';
+import { BucketService } from './service/buckets.ts';
+import { ListingService } from './service/listing.ts';
+import { MultipartService } from './service/multipart-uploads.ts';
+import { ObjectService } from './service/objects.ts';
+import type { ServiceStores } from './service/service-stores.ts';
+import type { S3Services } from './service/services.ts';
+import { StallWatchdog } from './streams/stall-watchdog.ts';
+
+/** Header lines beyond this are refused; Node drops silently beyond its own limit. */
+const MAXIMUM_HEADER_COUNT = 512;
+/** Between two attempts to start on too few disks. */
+const WAIT_FOR_DISKS_MS = 1000;
+
+/** The stores and what works on them; exists once the disks are open. */
+interface Storage {
+  disks: LocalDiskSet;
+  metadataStore: MetadataStore;
+  dataStore: DataStore;
+  collector: Collector;
+  damageRecorder: DamageRecorder;
+}
+
+/**
+ * One running server: the only place that knows concrete classes. `start` opens the listeners first, so that health is
+ * answered during recovery; S3 is answered 503 until `#services` is set. What `start` opened, `stop` closes in the
+ * opposite order, however far the start came.
+ */
+class HoldfastServer implements Server {
+  readonly #options: ServerOptions;
+  readonly #readiness: Readiness;
+  readonly #metrics = new RequestMetrics();
+  readonly #digests = new DigestPool();
+  readonly #watchdog: StallWatchdog;
+  #tls: TlsCertificates | undefined;
+  #listener: Listener | undefined;
+  #admin: AdminServer | undefined;
+  #disks: LocalDiskSet | undefined;
+  #metadataStore: MetadataStore | undefined;
+  #storage: Storage | undefined;
+  #credentials: CredentialStore | undefined;
+  #services: S3Services | undefined;
+  readonly #handler: S3RequestHandler;
+  #startedAtMs: number | undefined;
+  #isStopping = false;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    const { clock, config, onProgress } = options;
+    this.#readiness = new Readiness(clock, onProgress);
+    this.#watchdog = new StallWatchdog({
+      clock,
+      minimumBytesPerSecond: config.limits.minimumRate,
+      stallTimeoutMs: config.limits.stallTimeout,
+    });
+    this.#handler = this.#makeHandler();
+  }
+
+  async start(): Promise<ServerFacts> {
+    await prepareChecksums();
+    await this.#openListener();
+    const disks = await openDisks(this.#options);
+    this.#disks = disks;
+    const adminEndpoints = await this.#openAdmin();
+    const metadataStore = await this.#recoverMetadata(disks);
+    const storage = this.#assemble(disks, metadataStore);
+    this.#storage = storage;
+    const credentials = this.#makeCredentials(disks);
+    const { isCreated } = await credentials.open(metadataStore);
+    this.#credentials = credentials;
+    this.#readiness.enter('opening-volumes', 0);
+    await storage.dataStore.start();
+    storage.collector.start();
+    storage.damageRecorder.start();
+    this.#throwIfStopping();
+    this.#services = this.#makeServices(storage);
+    this.#startedAtMs = this.#options.clock.nowMs();
+    this.#readiness.ready();
+    return this.#facts({ storage, credentials, isCreated, adminEndpoints });
+  }
+
+  /**
+   * Waits for disks while fewer are present than a start needs: they may be mounted one after the other. Nothing is
+   * decided, and every request is answered 503, until then.
+   */
+  async #recoverMetadata(disks: LocalDiskSet): Promise<MetadataStore> {
+    const { clock, log } = this.#options;
+    for (;;) {
+      const metadataStore = makeMetadataStore(this.#options, disks);
+      this.#metadataStore = metadataStore;
+      try {
+        await metadataStore.start(({ phase, fraction, detail }) => {
+          // Ready means that S3 is served: that is said later.
+          if (phase !== 'ready') this.#readiness.enter(phase, fraction, detail);
+        });
+        this.#throwIfStopping();
+        return metadataStore;
+      } catch (error) {
+        if (!isStoreError(error, 'QuorumLost') || this.#isStopping) throw error;
+        log.error({ err: error, hint: error.hint }, 'too few disks are present to start; waiting for more');
+        this.#readiness.enter('waiting-for-disks', 0, error.message);
+        await metadataStore.stop();
+        await new Promise<void>((resolve) => clock.schedule(WAIT_FOR_DISKS_MS, resolve));
+        this.#throwIfStopping();
+      }
+    }
+  }
+
+  #throwIfStopping(): void {
+    if (this.#isStopping) throw new StoreError('NotReady', 'the server was stopped while it started');
+  }
+
+  #assemble(disks: LocalDiskSet, metadataStore: MetadataStore): Storage {
+    const { clock, config, log } = this.#options;
+    const dataStore = makeDataStore(this.#options, disks, new MetadataVolumeLedger(metadataStore));
+    return {
+      disks,
+      metadataStore,
+      dataStore,
+      collector: new Collector({
+        dataStore,
+        metadataStore,
+        clock,
+        log: log.child({ part: 'collector' }),
+        rateBytesPerSecond: config.storage.collectorRate,
+      }),
+      damageRecorder: new DamageRecorder({ dataStore, metadataStore, clock, log: log.child({ part: 'damage' }) }),
+    };
+  }
+
+  async #openListener(): Promise<void> {
+    const { clock, config, log, randomness } = this.#options;
+    const { limits, s3, tls } = config;
+    if (tls.certificates.length > 0) {
+      this.#tls = await TlsCertificates.load({ pairs: tls.certificates, log: log.child({ part: 'tls' }), clock });
+    }
+    this.#listener = await createListener({
+      addresses: s3.listen,
+      tls: this.#tls,
+      limits: {
+        maximumConnections: limits.connections,
+        maximumHeaderBytes: limits.headerSize,
+        maximumHeaderCount: MAXIMUM_HEADER_COUNT,
+      },
+      timeouts: { headersMs: limits.headerTimeout, keepAliveMs: limits.keepAlive },
+      discard: { discardBytes: limits.discardSize, discardMs: limits.discardTime },
+      watchdog: this.#watchdog,
+      onExchange: (exchange) => this.#onExchange(exchange),
+      registerRoutes: (app) => this.#addHealthRoutes(app),
+      log,
+      clock,
+      randomness,
+    });
+  }
+
+  #addHealthRoutes(app: FastifyInstance): void {
+    for (const route of ['/-/live', '/-/ready']) {
+      app.get(route, async (_request, reply) => {
+        const answer = answerHealth(route, this.#readiness);
+        if (answer !== undefined) await reply.code(answer.status).headers(answer.headers).send(answer.body);
+      });
+    }
+  }
+
+  async #openAdmin(): Promise<string[]> {
+    const { config, log, stateDirectory } = this.#options;
+    this.#admin = new AdminServer({
+      actions: {
+        readiness: this.#readiness,
+        requests: this.#metrics,
+        status: () => this.#statusIfOpen(),
+        rootKey: () => this.#openCredentials().root,
+        rotateRootKey: () => this.#openCredentials().rotate(this.#openStorage().metadataStore),
+        reloadTls: () => this.reloadTls(),
+      },
+      listen: config.admin.listen,
+      stateDirectory,
+      log: log.child({ part: 'admin' }),
+    });
+    const { endpoints } = await this.#admin.start();
+    return endpoints;
+  }
+
+  #makeCredentials(disks: LocalDiskSet): CredentialStore {
+    const { clock, randomness, secrets } = this.#options;
+    return new CredentialStore({
+      clusterId: disks.clusterId,
+      masterKey: secrets.masterKey,
+      configuredRootKey: secrets.rootKey,
+      clock,
+      randomness,
+    });
+  }
+
+  #makeServices({ metadataStore, dataStore }: Storage): S3Services {
+    const { clock, config, randomness } = this.#options;
+    const { region } = config.s3;
+    const buckets = new BucketService({ metadataStore, clock, region });
+    const stores: ServiceStores = {
+      metadataStore,
+      dataStore,
+      clock,
+      randomness,
+      digests: this.#digests,
+      defaultChecksum: 'CRC64NVME',
+    };
+    const objects = new ObjectService(stores);
+    return {
+      region,
+      buckets,
+      listing: new ListingService({ metadataStore, buckets }),
+      objects,
+      multipart: new MultipartService(stores, objects),
+    };
+  }
+
+  #makeHandler(): S3RequestHandler {
+    const { clock, config, log, randomness } = this.#options;
+    const { domains, region, signatureV2, unsignedPayloadOverHttp } = config.s3;
+    return new S3RequestHandler({
+      authenticator: new RequestAuthenticator({
+        credentials: { find: (accessKeyId) => this.#credentials?.find(accessKeyId) },
+        region,
+        allowSignatureV2: signatureV2,
+        allowUnsignedPayloadOverHttp: unsignedPayloadOverHttp,
+      }),
+      authorizer: new RootAuthorizer(),
+      services: () => this.#services,
+      domains,
+      clock,
+      randomness,
+      log,
+    });
+  }
+
+  #onExchange(exchange: HttpExchange): Promise<void> {
+    const metrics = this.#metrics;
+    const startMs = this.#options.clock.monotonicMs();
+    metrics.inFlight += 1;
+    exchange.response.once('close', () => {
+      metrics.inFlight -= 1;
+      const { access, response } = exchange;
+      metrics.observe({
+        operation: access.operation,
+        status: response.statusCode,
+        durationMs: this.#options.clock.monotonicMs() - startMs,
+        bytesIn: access.body?.receivedBytes ?? access.bytesIn,
+        bytesOut: access.bytesOut,
+      });
+    });
+    return this.#handler.handle(exchange);
+  }
+
+  async stop({ deadlineMs }: { deadlineMs: number }): Promise<{ isClean: boolean }> {
+    this.#isStopping = true;
+    this.#readiness.stopping();
+    const { clock } = this.#options;
+    let cancel = (): void => {};
+    const deadline = new Promise<boolean>((resolve) => {
+      cancel = clock.schedule(deadlineMs, () => resolve(false));
+    });
+    const isClean = await Promise.race([this.#close(deadlineMs).then(() => true), deadline]);
+    cancel();
+    return { isClean };
+  }
+
+  /** Requests first, then what they stand on. */
+  async #close(deadlineMs: number): Promise<void> {
+    await this.#listener?.close({ boundMs: deadlineMs / 2 });
+    this.#services = undefined;
+    this.#tls?.stop();
+    await this.#admin?.stop();
+    await this.#storage?.collector.stop();
+    await this.#storage?.damageRecorder.stop();
+    await this.#storage?.dataStore.stop();
+    await this.#metadataStore?.stop();
+    await this.#disks?.close();
+    await this.#digests.stop();
+  }
+
+  async status(): Promise<StatusReport> {
+    const report = await this.#statusIfOpen();
+    if (report === undefined) throw new StoreError('NotReady', 'the server is starting');
+    return report;
+  }
+
+  async #statusIfOpen(): Promise<StatusReport | undefined> {
+    const storage = this.#storage;
+    if (storage === undefined || this.#services === undefined) return undefined;
+    const { disks, metadataStore, dataStore, collector } = storage;
+    const [metadata, volumes, diskUsage] = await Promise.all([
+      metadataStore.status(),
+      metadataStore.listVolumes(),
+      dataStore.diskUsage(),
+    ]);
+    const { config, findings, version } = this.#options;
+    return collectStatus({
+      mode: 'online',
+      version,
+      clusterId: disks.clusterId,
+      accountId: this.#credentials?.owner.accountId,
+      region: config.s3.region,
+      readiness: this.#readiness.report(),
+      code: disks.cluster.code,
+      writeCode: dataStore.writeCode(),
+      disks: disks.disks,
+      metadata,
+      volumes,
+      diskUsage,
+      reserveBytes: (disk) => Math.min(config.storage.reserve, Math.floor(disk.space.totalBytes / 10)),
+      collector: collector.report(),
+      lastRecordAtMs: undefined,
+      startedAtMs: this.#startedAtMs,
+      endpoints: this.#endpoints(),
+      findings,
+    });
+  }
+
+  async reloadTls(): Promise<void> {
+    await this.#tls?.reload();
+  }
+
+  async #facts(parts: {
+    storage: Storage;
+    credentials: CredentialStore;
+    isCreated: boolean;
+    adminEndpoints: string[];
+  }): Promise<ServerFacts> {
+    const { storage, credentials, isCreated, adminEndpoints } = parts;
+    const { disks, metadataStore } = storage;
+    const { bucketCount, objectCount } = await metadataStore.status();
+    return {
+      clusterId: disks.clusterId,
+      endpoints: this.#endpoints(),
+      adminEndpoints,
+      region: this.#options.config.s3.region,
+      code: disks.cluster.code,
+      diskCount: disks.disks.length,
+      usableDiskCount: disks.disks.filter(({ state }) => state === 'online').length,
+      isCreated,
+      bucketCount,
+      objectCount,
+      root: { ...credentials.root, accountId: credentials.owner.accountId },
+      warnings: (await this.status()).warnings,
+    };
+  }
+
+  #endpoints(): string[] {
+    const scheme = this.#tls === undefined ? 'http' : 'https';
+    return (this.#listener?.addresses ?? []).map((address) => `${scheme}://${hostOf(address)}:${address.port}`);
+  }
+
+  #openStorage(): Storage {
+    if (this.#storage === undefined) throw new StoreError('NotReady', 'the server is starting');
+    return this.#storage;
+  }
+
+  #openCredentials(): CredentialStore {
+    if (this.#credentials === undefined) throw new StoreError('NotReady', 'the server is starting');
+    return this.#credentials;
+  }
+}
+
+function hostOf({ address, family }: AddressInfo): string {
+  return family === 'IPv6' ? `[${address}]` : address;
+}
+
+export const composition: Composition = {
+  createServer: (options) => new HoldfastServer(options),
+  formatStorage,
+  readOfflineStatus,
+  openMetadata: async (options) => {
+    const disks = await openDisks(options);
+    const store = makeMetadataStore(options, disks);
+    const close = async (): Promise<void> => {
+      await store.stop();
+      await disks.close();
+    };
+    try {
+      await store.start(() => {});
+    } catch (error) {
+      await close();
+      throw error;
+    }
+    return { clusterId: disks.clusterId, store, close };
+  },
+};
