@@ -47,13 +47,13 @@ test.each([0, 1, 4096, 131_071, 131_072, 131_073, 1_048_576, 1_048_577, 9_000_00
     const Key = `sizes/${size}`;
     const body = payloadOf(Key, size);
     const put = await client.send(
-      new PutObjectCommand({ Bucket: 'first', Key, Body: body, Metadata: { colour: 'grün' } }),
+      new PutObjectCommand({ Bucket: 'first', Key, Body: body, Metadata: { colour: 'green' } }),
     );
     expect(put.ETag).toBe(`"${createHash('md5').update(body).digest('hex')}"`);
     const got = await client.send(new GetObjectCommand({ Bucket: 'first', Key, ChecksumMode: 'ENABLED' }));
     expect(Buffer.from((await got.Body?.transformToByteArray()) ?? []).equals(body)).toBe(true);
     expect(got.ContentLength).toBe(size);
-    expect(got.Metadata?.['colour']).toBe('grün');
+    expect(got.Metadata?.['colour']).toBe('green');
     expect(got.ChecksumCRC32).toBe(put.ChecksumCRC32);
   },
 );
