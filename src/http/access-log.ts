@@ -10,10 +10,9 @@ export function logAccess(log: Log, exchange: HttpExchange, durationMs: number):
     operation: access.operation,
     bucket: access.bucket,
     key: access.key,
-    // a client that left before the answer: nginx's number for it
-    status: response.headersSent || isFinished ? response.statusCode : 499,
+    status: statusOf(exchange),
     code: access.code,
-    bytesIn: access.body?.receivedBytes ?? access.bytesIn,
+    bytesIn: bytesIn(exchange),
     bytesOut: access.bytesOut,
     durationMs: Math.round(durationMs * 1000) / 1000,
     accessKeyId: access.accessKeyId,
@@ -22,4 +21,13 @@ export function logAccess(log: Log, exchange: HttpExchange, durationMs: number):
     ...(isFinished ? {} : { isCut: true }),
   };
   log.info(fields, 'request');
+}
+
+/** 499 is nginx's number for a client that left before the answer. */
+export function statusOf({ response }: HttpExchange): number {
+  return response.headersSent ? response.statusCode : 499;
+}
+
+export function bytesIn({ access }: HttpExchange): number {
+  return access.body?.receivedBytes ?? access.bytesIn;
 }

@@ -15,8 +15,13 @@ export function answerClientError(
   context: { requestId: string; current: ServerResponse | undefined; log: Log },
 ): void {
   const code = errorCode(error);
-  if (code === 'ECONNRESET' || !socket.writable || context.current?.headersSent === true) {
+  if (code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
+    return;
+  }
+  if (context.current?.headersSent === true) {
+    // what of the answer was written already may leave; it cannot be taken for a whole one
+    socket.destroySoon?.();
     return;
   }
   const { s3Code, message } = classify(code);
@@ -44,6 +49,6 @@ function classify(code: string): { s3Code: S3ErrorCode; message?: string } {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return { s3Code: 'RequestTimeout' };
     default:
-      return { s3Code: 'InvalidRequest', message: 'An error occurred when parsing the HTTP request.' };
+      return { s3Code: 'BadRequest', message: 'An error occurred when parsing the HTTP request.' };
   }
 }

@@ -3,7 +3,8 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../model/clock.ts';
 import type { Log } from '../observability/log.ts';
-import { logAccess } from './access-log.ts';
+import type { RequestMetrics } from '../observability/request-metrics.ts';
+import { bytesIn, logAccess, statusOf } from './access-log.ts';
 import type { ExchangeRuntime, HttpExchange } from './http-exchange.ts';
 import { protocolError } from './protocol-error.ts';
 import { sendBuffer } from './send-buffer.ts';
@@ -34,6 +35,7 @@ export class ExchangeRegistry {
   readonly #maximumHeaderCount: number;
   readonly #log: Log;
   readonly #clock: Clock;
+  readonly #metrics: RequestMetrics | undefined;
   readonly #connections = new Map<Duplex, Connection>();
   readonly #tlsTransports = new Set<Socket>();
   #isClosing = false;
@@ -44,11 +46,13 @@ export class ExchangeRegistry {
     limits: { maximumHeaderCount: number };
     log: Log;
     clock: Clock;
+    metrics?: RequestMetrics | undefined;
   }) {
     this.#onExchange = options.onExchange;
     this.#maximumHeaderCount = options.limits.maximumHeaderCount;
     this.#log = options.log;
     this.#clock = options.clock;
+    this.#metrics = options.metrics;
   }
 
   get activeCount(): number {
@@ -61,7 +65,9 @@ export class ExchangeRegistry {
 
   addConnection(socket: Socket): void {
     this.#connections.set(socket, { responses: [], waiting: [] });
+    if (this.#metrics !== undefined) this.#metrics.openConnections += 1;
     socket.once('close', () => {
+      if (this.#metrics !== undefined) this.#metrics.openConnections -= 1;
       const connection = this.#connections.get(socket);
       this.#connections.delete(socket);
       if (connection !== undefined) connection.waiting.length = 0;
@@ -148,9 +154,15 @@ export class ExchangeRegistry {
       runtime,
     };
     this.track(socket, response);
-    response.once('close', () => logAccess(this.#log, exchange, this.#clock.monotonicMs() - startedMs));
+    if (this.#metrics !== undefined) this.#metrics.inFlight += 1;
+    response.once('close', () => this.#finished(exchange, this.#clock.monotonicMs() - startedMs));
     if (request.rawHeaders.length >= 2 * this.#maximumHeaderCount) {
       refuse(exchange, 'RequestHeaderSectionTooLarge');
+      return;
+    }
+    const transferEncoding = request.headers['transfer-encoding'];
+    if (transferEncoding !== undefined && transferEncoding.toLowerCase() !== 'chunked') {
+      refuse(exchange, 'BadRequest');
       return;
     }
     try {
@@ -161,6 +173,15 @@ export class ExchangeRegistry {
     }
   }
 
+  #finished(exchange: HttpExchange, durationMs: number): void {
+    logAccess(this.#log, exchange, durationMs);
+    if (this.#metrics === undefined) return;
+    this.#metrics.inFlight -= 1;
+    const { operation, bytesOut } = exchange.access;
+    const status = statusOf(exchange);
+    this.#metrics.observe({ operation, status, durationMs, bytesIn: bytesIn(exchange), bytesOut });
+  }
+
   /** The handler answers every error it expects itself: what arrives here is a bug or a broken stream. */
   #failed(exchange: HttpExchange, error: unknown): void {
     this.#log.error({ err: error, requestId: exchange.requestId }, 'a request failed');
@@ -169,14 +190,14 @@ export class ExchangeRegistry {
   }
 }
 
-function refuse(exchange: HttpExchange, code: 'RequestHeaderSectionTooLarge' | 'InternalError'): void {
+function refuse(exchange: HttpExchange, code: 'BadRequest' | 'RequestHeaderSectionTooLarge' | 'InternalError'): void {
   const error = protocolError(code, exchange.requestId);
   exchange.access.code = code;
   sendBuffer(exchange, {
     status: error.status,
     headers: { 'content-type': 'application/xml' },
     body: error.document,
-    closesConnection: code === 'RequestHeaderSectionTooLarge',
+    closesConnection: code !== 'InternalError',
   });
 }
 

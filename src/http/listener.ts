@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock, Randomness } from '../model/clock.ts';
 import type { Log } from '../observability/log.ts';
+import type { RequestMetrics } from '../observability/request-metrics.ts';
 import type { StallWatchdog } from '../streams/stall-watchdog.ts';
 import { answerClientError } from './answer-client-error.ts';
 import { bindAddresses, type ListenAddress } from './bind-addresses.ts';
@@ -26,6 +27,8 @@ export interface ListenerOptions {
   readonly registerRoutes?: ((app: FastifyInstance) => Promise<void> | void) | undefined;
   /** Which requests go to those routes. Default: targets that begin with `/-/`; all when there is no `onExchange`. */
   readonly isServerRoute?: ((request: IncomingMessage) => boolean) | undefined;
+  /** Counts what passes `onExchange`. */
+  readonly metrics?: RequestMetrics | undefined;
   readonly log: Log;
   readonly clock: Clock;
   readonly randomness: Randomness;

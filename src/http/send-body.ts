@@ -37,14 +37,13 @@ export async function sendBody(exchange: HttpExchange, answer: StreamedAnswer): 
   try {
     let sentBytes = 0;
     while (next.done !== true) {
-      sentBytes += next.value.bytes.length;
+      const piece = next.value;
+      sentBytes += piece.bytes.length;
+      if (sentBytes > lengthBytes) piece.release();
+      assert(sentBytes <= lengthBytes, `a body of ${lengthBytes} bytes went on after its end`);
       exchange.access.bytesOut = sentBytes;
-      assert(sentBytes <= lengthBytes, 'a body is not longer than its content-length');
-      if (!writer.write(next.value)) await writer.drained();
-      if (response.destroyed) {
-        await iterator.return?.();
-        return;
-      }
+      if (!writer.write(piece)) await writer.drained();
+      if (response.destroyed) return;
       next = await iterator.next();
     }
     assert(sentBytes === lengthBytes, `a body of ${lengthBytes} bytes ended after ${sentBytes}`);
@@ -54,6 +53,7 @@ export async function sendBody(exchange: HttpExchange, answer: StreamedAnswer): 
     throw error;
   } finally {
     writer.finish();
+    if (next.done !== true) await iterator.return?.();
   }
 }
 

@@ -139,7 +139,7 @@ export class RawConnection {
   /** Waits until what was received matches. Rejects when the connection ends before, or after `boundMs`. */
   async until(pattern: RegExp, boundMs = 10_000): Promise<string> {
     await this.#wait(() => pattern.test(this.received) || this.#isEnded, boundMs);
-    if (!pattern.test(this.received)) throw new Error(`connection ended; received: ${this.received}`);
+    if (!pattern.test(this.received)) throw new Error(`connection ended; received: ${this.received.slice(0, 500)}`);
     return this.received;
   }
 
@@ -156,7 +156,7 @@ export class RawConnection {
   async #wait(isDone: () => boolean, boundMs: number): Promise<void> {
     const deadline = Date.now() + boundMs;
     while (!isDone()) {
-      if (Date.now() > deadline) throw new Error(`nothing in ${boundMs} ms; received: ${this.received}`);
+      if (Date.now() > deadline) throw new Error(`nothing in ${boundMs} ms; received: ${this.received.slice(0, 500)}`);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, Math.min(100, boundMs));
         this.#waiters.push(() => {

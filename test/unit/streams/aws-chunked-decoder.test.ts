@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AwsChunkedDecoder } from '../../../src/streams/aws-chunked-decoder.ts';
 import type { ChunkSignatureVerifier } from '../../../src/streams/payload.ts';

@@ -197,7 +197,7 @@ describe('expectations', () => {
   const expectations = (headers: Record<string, string>, options: Partial<RequestBodyOptions> = {}) =>
     setUp({ 'content-length': '0', ...headers }, options)
       .make()
-      .expectations.map(({ kind, algorithm, value }) => [kind, algorithm, value()]);
+      .expectations.map((expectation) => [expectation.kind, expectation.algorithm, expectation.value()]);
 
   it('come from the signed payload hash, Content-MD5 and one checksum header', () => {
     const sha256Hex = 'a'.repeat(64);
