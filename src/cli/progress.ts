@@ -15,7 +15,7 @@ export function progressReporter(
         output.write(`\r\x1b[K${describeReadiness(readiness)}`);
         isLineOpen = true;
       } else if (readiness.phase !== lastPhase) {
-        log.info({ phase: readiness.phase, percent: readiness.percent }, 'starting');
+        log.info({ phase: readiness.phase, percent: readiness.percent }, 'phase');
       }
       lastPhase = readiness.phase;
     },

@@ -8,7 +8,7 @@ export function renderStatus(report: StatusReport): string {
     `Cluster     ${cluster.id}  region ${cluster.region}${cluster.accountId === undefined ? '' : `  account ${cluster.accountId}`}`,
     `Server      ${report.mode === 'offline' ? 'offline' : describeReadiness(report.readiness)}${report.endpoints.length > 0 ? `  ${report.endpoints.join(' ')}` : ''}`,
     `Margin      ${describeMargin(report.marginDiskCount)}`,
-    `Code        ${code.k}+${code.m}, new data ${writeCode === undefined ? 'REFUSED: too few usable disks' : `${writeCode.k}+${writeCode.m}`}`,
+    `Code        ${code.k}+${code.m}${report.mode === 'online' ? describeWriteCode(writeCode) : ''}`,
     `Content     ${counts.buckets} buckets, ${counts.objects} objects, ${counts.uploads} uploads in progress`,
     `Volumes     ${volumes.open} open, ${volumes.sealed} sealed, ${volumes.dropping} being dropped; ${bytes(volumes.liveBytes)} live of ${bytes(volumes.storedBytes)}`,
     `Journal     epoch ${report.journal.epoch}, sequence ${report.journal.sequence}; ${report.checkpoints.length} checkpoints`,
@@ -27,6 +27,10 @@ export function renderStatus(report: StatusReport): string {
     if (fix !== undefined) lines.push(`    ${fix.replaceAll('\n', '\n    ')}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+function describeWriteCode(code: StatusReport['writeCode']): string {
+  return code === undefined ? ', new data REFUSED: too few usable disks' : `, new data ${code.k}+${code.m}`;
 }
 
 function describeMargin(count: number): string {
