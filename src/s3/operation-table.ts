@@ -18,6 +18,8 @@ import { getBucketInventoryConfiguration } from './operations/get-bucket-invento
 import { getBucketLifecycleConfiguration } from './operations/get-bucket-lifecycle-configuration.ts';
 import { getBucketLocation } from './operations/get-bucket-location.ts';
 import { getBucketLogging } from './operations/get-bucket-logging.ts';
+import { getBucketMetadataConfiguration } from './operations/get-bucket-metadata-configuration.ts';
+import { getBucketMetadataTableConfiguration } from './operations/get-bucket-metadata-table-configuration.ts';
 import { getBucketMetricsConfiguration } from './operations/get-bucket-metrics-configuration.ts';
 import { getBucketNotificationConfiguration } from './operations/get-bucket-notification-configuration.ts';
 import { getBucketOwnershipControls } from './operations/get-bucket-ownership-controls.ts';
@@ -274,6 +276,8 @@ const CONFIGURATION_READ_ROWS: readonly OperationRow[] = [
   row('GetBucketInventoryConfiguration', 'GET', 'bucket', ['inventory', 'id'], 's3:GetInventoryConfiguration', getBucketInventoryConfiguration),
   row('GetBucketLifecycleConfiguration', 'GET', 'bucket', ['lifecycle'], 's3:GetLifecycleConfiguration', getBucketLifecycleConfiguration),
   row('GetBucketLogging', 'GET', 'bucket', ['logging'], 's3:GetBucketLogging', getBucketLogging),
+  row('GetBucketMetadataConfiguration', 'GET', 'bucket', ['metadataConfiguration'], 's3:GetBucketMetadataTableConfiguration', getBucketMetadataConfiguration),
+  row('GetBucketMetadataTableConfiguration', 'GET', 'bucket', ['metadataTable'], 's3:GetBucketMetadataTableConfiguration', getBucketMetadataTableConfiguration),
   row('GetBucketMetricsConfiguration', 'GET', 'bucket', ['metrics', 'id'], 's3:GetMetricsConfiguration', getBucketMetricsConfiguration),
   row('GetBucketNotificationConfiguration', 'GET', 'bucket', ['notification'], 's3:GetBucketNotification', getBucketNotificationConfiguration),
   row('GetBucketOwnershipControls', 'GET', 'bucket', ['ownershipControls'], 's3:GetBucketOwnershipControls', getBucketOwnershipControls),
@@ -314,8 +318,6 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('DeleteObjectAnnotation', 'DELETE', 'object', ['annotation', 'annotationName'], 's3:DeleteObjectAnnotation'),
   unimplemented('DeleteObjectTagging', 'DELETE', 'object', ['tagging'], 's3:DeleteObjectTagging'),
   unimplemented('DeletePublicAccessBlock', 'DELETE', 'bucket', ['publicAccessBlock'], 's3:PutBucketPublicAccessBlock'),
-  unimplemented('GetBucketMetadataConfiguration', 'GET', 'bucket', ['metadataConfiguration'], 's3:GetBucketMetadataTableConfiguration'),
-  unimplemented('GetBucketMetadataTableConfiguration', 'GET', 'bucket', ['metadataTable'], 's3:GetBucketMetadataTableConfiguration'),
   unimplemented('GetObjectAnnotation', 'GET', 'object', ['annotation', 'annotationName'], 's3:GetObjectAnnotation'),
   unimplemented('GetObjectTorrent', 'GET', 'object', ['torrent'], 's3:GetObjectTorrent'),
   unimplemented('ListObjectAnnotations', 'GET', 'object', ['annotation'], 's3:ListObjectAnnotations'),

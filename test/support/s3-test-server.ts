@@ -152,6 +152,20 @@ export class S3TestServer {
     });
   }
 
+  /** The path of a presigned URL. */
+  presign(method: string, path: string): string {
+    const separator = path.includes('?') ? '&' : '?';
+    const request: object = {
+      host: `127.0.0.1:${this.port}`,
+      method,
+      path: `${path}${separator}X-Amz-Expires=60`,
+      service: 's3',
+      region: 'us-east-1',
+      signQuery: true,
+    };
+    return aws4.sign(request, ACCESS_KEY).path!;
+  }
+
   #recordingAuthorizer(): Authorizer {
     const root = new RootAuthorizer();
     return {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { StoreError } from '../../../src/errors/store-error.ts';
 import type { ObjectService } from '../../../src/service/objects.ts';
-import { S3TestServer } from '../../support/s3-test-server.ts';
+import { ACCESS_KEY, S3TestServer } from '../../support/s3-test-server.ts';
 
 let failWith: Error = new Error('not set');
 const failingObjects = new Proxy(
@@ -194,4 +194,51 @@ test('a refused upload gets its answer although its body was not read', async ()
   const body = Buffer.alloc(512 * 1024);
   const { status } = await server.request('PUT', '/no-such-bucket/key?uploadId=x', { body });
   expect(status).toBe(400);
+});
+
+test('a presigned query that carries a copy source is a CopyObject, with everything that it needs', async () => {
+  failWith = new Error('objects were reached');
+  server.authorizations.length = 0;
+  const path = server.presign(
+    'PUT',
+    '/bucket/key?x-amz-copy-source=other%2Fsecret&x-amz-source-expected-bucket-owner=222222222222',
+  );
+  const { body } = await server.request('PUT', path, { isSigned: false });
+  expect(server.authorizations.map(({ action, bucket }) => [action, bucket])).toEqual([
+    ['s3:PutObject', 'bucket'],
+    ['s3:GetObject', 'other'],
+  ]);
+  expect(body).toContain('<Code>NoSuchBucket</Code>');
+});
+
+test('a presigned query with an input that is not implemented is answered 501', async () => {
+  const path = server.presign('PUT', '/bucket/key?x-amz-acl=public-read');
+  const { status } = await server.request('PUT', path, { isSigned: false });
+  expect(status).toBe(501);
+});
+
+test('sec_unsigned_copy_source__CVE_2026_97731: a header added to a presigned URL is refused', async () => {
+  failWith = new Error('objects were reached');
+  const path = server.presign('PUT', '/bucket/key');
+  for (const name of ['x-amz-copy-source', 'x-amz-acl', 'x-amz-tagging', 'x-amz-meta-a', 'x-amz-storage-class']) {
+    const { status, body } = await server.request('PUT', path, {
+      isSigned: false,
+      headers: { [name]: 'bucket/other' },
+    });
+    expect([name, status]).toEqual([name, 403]);
+    expect(body).toContain('<Code>AccessDenied</Code>');
+  }
+});
+
+test('no secret and no signature is ever logged', async () => {
+  await server.request('GET', '/bucket/key', {
+    isSigned: false,
+    headers: { 'x-amz-date': '20260101T000000Z', authorization: 'AWS4-HMAC-SHA256 Credential=nonsense' },
+  });
+  await server.request('GET', `${server.presign('GET', '/bucket/key')}0`, { isSigned: false });
+  const logged = JSON.stringify(server.lines);
+  expect(logged).toContain('SignatureDoesNotMatch');
+  expect(logged).not.toContain(ACCESS_KEY.secretAccessKey);
+  expect(logged).not.toMatch(/[0-9a-f]{64}/);
+  expect(logged).not.toContain('X-Amz-Signature');
 });

@@ -15,6 +15,8 @@ test.each([
   ['intelligent-tiering&id=x', 'NoSuchConfiguration'],
   ['inventory&id=x', 'NoSuchConfiguration'],
   ['lifecycle', 'NoSuchLifecycleConfiguration'],
+  ['metadataConfiguration', 'MetadataConfigurationNotFound'],
+  ['metadataTable', 'MetadataConfigurationNotFound'],
   ['metrics&id=x', 'NoSuchConfiguration'],
   ['object-lock', 'ObjectLockConfigurationNotFoundError'],
   ['policy', 'NoSuchBucketPolicy'],
