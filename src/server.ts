@@ -1,9 +1,12 @@
+import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { CredentialStore } from './access/credential-store.ts';
+import type { Principal } from './access/principal.ts';
 import { RootAuthorizer } from './access/root-authorizer.ts';
 import { AdminServer } from './admin/admin-server.ts';
 import { answerHealth, Readiness } from './admin/readiness.ts';
+import { addRemoteStatusRoute } from './admin/remote-status.ts';
 import type { StatusReport } from './admin/status-report.ts';
 import { DigestPool } from './checksums/digest-pool.ts';
 import { prepareChecksums } from './checksums/wasm-hashers.ts';
@@ -25,6 +28,7 @@ import type { HttpExchange } from './http/http-exchange.ts';
 import type { MetadataStore } from './metadata-store/metadata-store.ts';
 import { RequestMetrics } from './observability/request-metrics.ts';
 import { S3RequestHandler } from './s3/handle-request.ts';
+import { parseRawRequest, virtualHostedBucket } from './s3/sigv4/raw-request.ts';
 import { RequestAuthenticator } from './s3/sigv4/request-authenticator.ts';
 import { BucketService } from './service/buckets.ts';
 import { ListingService } from './service/listing.ts';
@@ -67,6 +71,8 @@ class HoldfastServer implements Server {
   #storage: Storage | undefined;
   #credentials: CredentialStore | undefined;
   #services: S3Services | undefined;
+  readonly #authorizer = new RootAuthorizer();
+  readonly #authenticator: RequestAuthenticator;
   readonly #handler: S3RequestHandler;
   #startedAtMs: number | undefined;
   #isStopping = false;
@@ -80,6 +86,7 @@ class HoldfastServer implements Server {
       minimumBytesPerSecond: config.limits.minimumRate,
       stallTimeoutMs: config.limits.stallTimeout,
     });
+    this.#authenticator = this.#makeAuthenticator();
     this.#handler = this.#makeHandler();
   }
 
@@ -173,20 +180,39 @@ class HoldfastServer implements Server {
       discard: { discardBytes: limits.discardSize, discardMs: limits.discardTime },
       watchdog: this.#watchdog,
       onExchange: (exchange) => this.#onExchange(exchange),
-      registerRoutes: (app) => this.#addHealthRoutes(app),
+      registerRoutes: (app) => this.#addServerRoutes(app),
+      isServerRoute: (request) => this.#isServerRoute(request),
       log,
       clock,
       randomness,
     });
   }
 
-  #addHealthRoutes(app: FastifyInstance): void {
+  /** `-` is no bucket's name; but on a bucket's own host `/-/` begins a key. */
+  #isServerRoute({ url = '', headers }: IncomingMessage): boolean {
+    return (
+      url.startsWith('/-/') && virtualHostedBucket(headers.host ?? '', this.#options.config.s3.domains) === undefined
+    );
+  }
+
+  #addServerRoutes(app: FastifyInstance): void {
+    addRemoteStatusRoute(app, {
+      authenticate: (request) => this.#authenticate(request),
+      authorizer: this.#authorizer,
+      status: () => this.#statusIfOpen(),
+    });
     for (const route of ['/-/live', '/-/ready']) {
       app.get(route, async (_request, reply) => {
         const answer = answerHealth(route, this.#readiness);
         if (answer !== undefined) await reply.code(answer.status).headers(answer.headers).send(answer.body);
       });
     }
+  }
+
+  #authenticate({ method = '', url = '', rawHeaders }: IncomingMessage): Principal {
+    const isSecure = this.#tls !== undefined;
+    const raw = parseRawRequest({ method, rawTarget: url, rawHeaders, isSecure }, this.#options.config.s3.domains);
+    return this.#authenticator.authenticate(raw, this.#options.clock.nowMs()).principal;
   }
 
   async #openAdmin(): Promise<string[]> {
@@ -241,19 +267,23 @@ class HoldfastServer implements Server {
     };
   }
 
+  #makeAuthenticator(): RequestAuthenticator {
+    const { region, signatureV2, unsignedPayloadOverHttp } = this.#options.config.s3;
+    return new RequestAuthenticator({
+      credentials: { find: (accessKeyId) => this.#credentials?.find(accessKeyId) },
+      region,
+      allowSignatureV2: signatureV2,
+      allowUnsignedPayloadOverHttp: unsignedPayloadOverHttp,
+    });
+  }
+
   #makeHandler(): S3RequestHandler {
     const { clock, config, log, randomness } = this.#options;
-    const { domains, region, signatureV2, unsignedPayloadOverHttp } = config.s3;
     return new S3RequestHandler({
-      authenticator: new RequestAuthenticator({
-        credentials: { find: (accessKeyId) => this.#credentials?.find(accessKeyId) },
-        region,
-        allowSignatureV2: signatureV2,
-        allowUnsignedPayloadOverHttp: unsignedPayloadOverHttp,
-      }),
-      authorizer: new RootAuthorizer(),
+      authenticator: this.#authenticator,
+      authorizer: this.#authorizer,
       services: () => this.#services,
-      domains,
+      domains: config.s3.domains,
       clock,
       randomness,
       log,

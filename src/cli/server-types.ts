@@ -21,7 +21,7 @@ export interface Composition {
    */
   formatStorage(options: FormatOptions): Promise<FormatFacts>;
   /** Reads identities, journal and index without writing anything and without taking the lock. */
-  readOfflineStatus(options: StorageOptions & { version: string }): Promise<StatusReport>;
+  readOfflineStatus(options: StorageOptions): Promise<StatusReport>;
   /**
    * Opens the metadata store alone, with the lock, for offline changes of credentials.
    * @throws StoreError FormatRefused | QuorumLost; NotReady when another server holds the lock.

@@ -28,7 +28,7 @@ interface DiskContent {
 }
 
 /** See `Composition.readOfflineStatus`. Counts come from the index as it was left; what only a recovery can know is not guessed. */
-export async function readOfflineStatus(options: StorageOptions & { version: string }): Promise<StatusReport> {
+export async function readOfflineStatus(options: StorageOptions): Promise<StatusReport> {
   const disks = await openDisks(options, { acquireLock: () => ({ release: () => {} }) });
   try {
     return await report(options, disks);
@@ -37,7 +37,7 @@ export async function readOfflineStatus(options: StorageOptions & { version: str
   }
 }
 
-async function report(options: StorageOptions & { version: string }, disks: LocalDiskSet): Promise<StatusReport> {
+async function report(options: StorageOptions, disks: LocalDiskSet): Promise<StatusReport> {
   const { config, stateDirectory } = options;
   const contents = await Promise.all(
     disks.disks.filter(({ state }) => state === 'online').map(({ id, fs }) => inspect(id, fs, disks.clusterId)),
