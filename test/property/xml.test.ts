@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { S3Error } from '../../src/errors/s3-error.ts';
 import { encodeKeyForUrl, xmlDocument, xmlGroup, xmlText } from '../../src/s3/xml/write-xml.ts';
