@@ -10,8 +10,10 @@ export function parseBasicTimestamp(text: string): number | undefined {
   const match = BASIC_FORMAT.exec(text);
   if (match === null) return undefined;
   const [, year, month, day, hour, minute, second] = match;
+  if (+hour! > 23 || +minute! > 59 || +second! > 59) return undefined;
   const timeMs = Date.UTC(+year!, +month! - 1, +day!, +hour!, +minute!, +second!);
-  return formatBasicTimestamp(timeMs) === text ? timeMs : undefined;
+  const date = new Date(timeMs);
+  return date.getUTCDate() === +day! && date.getUTCMonth() === +month! - 1 ? timeMs : undefined;
 }
 
 export function formatBasicTimestamp(timeMs: number): string {

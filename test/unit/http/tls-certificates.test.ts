@@ -1,9 +1,10 @@
-import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { makeSelfSignedCertificate } from '../../../src/cli/self-signed-certificate.ts';
 import { sendBuffer } from '../../../src/http/send-buffer.ts';
 import { TlsCertificates, type CertificatePair } from '../../../src/http/tls-certificates.ts';
 import { ManualClock } from '../../support/simulated-clock.ts';
@@ -26,13 +27,14 @@ afterEach(() => rmSync(folder, { recursive: true }));
 function makePair(name: string, dnsName: string): CertificatePair {
   const pair = { certificateFile: join(folder, `${name}.pem`), keyFile: join(folder, `${name}.key`) };
   const fresh = { certificateFile: `${pair.certificateFile}.new`, keyFile: `${pair.keyFile}.new` };
-  execFileSync(
-    'openssl',
-    ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
-      .concat(['-subj', `/CN=${dnsName}`, '-addext', `subjectAltName=DNS:${dnsName}`])
-      .concat(['-keyout', fresh.keyFile, '-out', fresh.certificateFile]),
-    { stdio: 'ignore' },
-  );
+  const { certificatePem, keyPem } = makeSelfSignedCertificate({
+    hosts: [dnsName],
+    notBefore: new Date(Date.now() - 3_600_000),
+    notAfter: new Date(Date.now() + 86_400_000),
+    serialNumber: randomBytes(16),
+  });
+  writeFileSync(fresh.keyFile, keyPem);
+  writeFileSync(fresh.certificateFile, certificatePem);
   renameSync(fresh.keyFile, pair.keyFile);
   renameSync(fresh.certificateFile, pair.certificateFile);
   return pair;
