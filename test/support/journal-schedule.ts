@@ -246,9 +246,9 @@ class Schedule {
   async #restoreStale(): Promise<void> {
     const [index, image] = this.#random.pick([...this.#images, [undefined, undefined] as const]);
     if (index === undefined || image === undefined || !this.#mayDamage(index)) return;
+    this.#damaged.add(index);
     this.#restart('keep-all', false);
     this.#cluster.replaceContent(index, image);
-    this.#damaged.add(index);
     this.#cluster.restart();
     this.#tell(`stale${index}`);
     await this.#start();
@@ -368,28 +368,35 @@ class Schedule {
   }
 
   async #look(journal: DiskJournal): Promise<void> {
-    // The oldest kept frame comes after a checkpoint: what lies before is in it.
-    const checkpoint = journal.checkpoints().at(-1);
-    let skipped = 0;
-    let after: JournalPosition | undefined;
-    if (checkpoint !== undefined) {
-      const known = this.#checkpoints.find((one) => one.position.sequence === checkpoint.position.sequence);
-      if (known === undefined || !known.position.hash.equals(checkpoint.position.hash))
-        throw new Error('unknown checkpoint');
-      if (!(await journal.canReplayFrom(checkpoint.position)))
-        throw new Error('the journal is cut behind its checkpoint');
-      const target = `${this.#options.folder}/${this.#options.seed}.restored`;
-      await journal.restoreCheckpoint(checkpoint, target, () => {});
-      const restored = JSON.parse(await readFile(target, 'utf8')) as string[];
-      if (restored.join('\n') !== this.#oracle.truth.slice(0, known.truthLength).join('\n'))
-        throw new Error('wrong checkpoint');
-      skipped = known.truthLength;
-      after = checkpoint.position;
-    }
+    const { skipped, after } = await this.#restorable(journal);
     const frames: { payload: string; position: JournalPosition }[] = [];
     for await (const frame of journal.frames(after))
       frames.push({ payload: frame.payload.toString(), position: frame.position });
     this.#oracle.shown(frames, skipped);
+  }
+
+  /** The oldest checkpoint that can be read, else the genesis: the more is read, the more is checked. */
+  async #restorable(journal: DiskJournal): Promise<{ skipped: number; after: JournalPosition | undefined }> {
+    const genesis = { epoch: 0, sequence: 0, hash: Buffer.alloc(16) };
+    if (await journal.canReplayFrom(genesis)) return { skipped: 0, after: undefined };
+    for (const checkpoint of [...journal.checkpoints()].reverse()) {
+      const known = this.#checkpoints.find((one) => one.position.hash.equals(checkpoint.position.hash));
+      if (known === undefined) throw new Error('unknown checkpoint');
+      if (!(await journal.canReplayFrom(checkpoint.position)))
+        throw new Error('the journal is cut behind its checkpoint');
+      const target = `${this.#options.folder}/${this.#options.seed}.restored`;
+      try {
+        await journal.restoreCheckpoint(checkpoint, target, () => {});
+      } catch (error) {
+        if (!isStoreError(error, 'JournalCorrupt')) throw error;
+        continue;
+      }
+      const restored = JSON.parse(await readFile(target, 'utf8')) as string[];
+      const expected = this.#oracle.truth.slice(0, known.truthLength);
+      if (restored.join('\n') !== expected.join('\n')) throw new Error('wrong checkpoint');
+      return { skipped: known.truthLength, after: checkpoint.position };
+    }
+    throw new Error('no checkpoint can be read');
   }
 
   async #letLevel(): Promise<void> {

@@ -31,8 +31,8 @@ import {
   inspectDisk,
   type Inspection,
   LOST_HINT,
-  missingForReadQuorum,
   type PositionedConfiguration,
+  requireReadQuorum,
 } from './recovery.ts';
 
 export interface DiskJournalOptions {
@@ -140,8 +140,7 @@ export class DiskJournal implements Journal {
     const inspections = await this.#inspect();
     progress(0.5);
     const view = await chooseChain(inspections, this.#context.clusterTag);
-    const missing = missingForReadQuorum(view);
-    if (missing !== undefined) throw new StoreError('QuorumLost', missing, { hint: LOST_HINT });
+    requireReadQuorum(view);
     this.#acknowledged = view.acknowledged;
     try {
       await this.#open(view, inspections);
@@ -161,8 +160,7 @@ export class DiskJournal implements Journal {
     const view = await chooseChain(inspections, this.#context.clusterTag);
     if (this.#hasOpened) await this.#requireAcknowledged(view);
     else {
-      const missing = missingForReadQuorum(view);
-      if (missing !== undefined) throw new StoreError('QuorumLost', missing, { hint: LOST_HINT });
+      requireReadQuorum(view);
       this.#acknowledged = view.acknowledged;
       this.#view = view;
     }
@@ -178,6 +176,7 @@ export class DiskJournal implements Journal {
 
   /** This process knows what it acknowledged, so m + 1 disks are enough if they still have all of it. */
   async #requireAcknowledged(view: ChainView): Promise<void> {
+    if (view.corruption !== undefined) throw view.corruption;
     const known = this.#acknowledged;
     if (samePosition(known, view.base) || samePosition(known, view.tail)) return;
     for (const source of view.sources) {
@@ -587,6 +586,7 @@ export class DiskJournal implements Journal {
 
   async canReplayFrom(position: JournalPosition): Promise<boolean> {
     if (position.sequence > this.#acknowledged.sequence) return false;
+    if (position.sequence === 0) return this.#oldest()?.sequence === 0;
     if (samePosition(position, this.#acknowledged)) return true;
     if (this.#view !== undefined && samePosition(position, this.#view.base)) return true;
     for (const source of this.#readable()) {

@@ -31,7 +31,10 @@ export interface Journal {
   frames(after: JournalPosition | undefined): AsyncIterable<JournalFrame>;
   /** Payload frames after the acknowledged prefix that may or may not be adopted later; only while not writable. Whatever touches their keys must get 503. */
   pendingFrames(): AsyncIterable<JournalFrame>;
-  /** Is this position on the chain and acknowledged, and are all later frames still kept? Then the index may be believed. */
+  /**
+   * Is this position on the chain and acknowledged, and are all later frames still kept? Then the index may be believed.
+   * Sequence 0 (any hash) stands for the genesis: are all frames ever written still kept?
+   */
   canReplayFrom(position: JournalPosition): Promise<boolean>;
   /** Bytes of frames kept on one disk since the newest checkpoint. */
   readonly bytesSinceCheckpoint: number;

@@ -1,6 +1,6 @@
 import type { DiskFs } from '../../disk/disk-fs.ts';
 import type { Disk } from '../../disk/disk-set.ts';
-import { StoreError } from '../../errors/store-error.ts';
+import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import { type ChainSource, readFrameOf } from './chain-reader.ts';
 import { comparePositions, decodeFrame, positionOf, samePosition } from './frame.ts';
 import type { JournalPosition } from './journal.ts';
@@ -54,6 +54,8 @@ export interface ChainView {
   sources: ChainSource[];
   /** Frames for holes of the best source. */
   patches: Map<number, Buffer>;
+  /** A frame of the chain is on no present disk. */
+  corruption: StoreError | undefined;
   /** Disks that only need the frames after their last one. */
   appendable: Set<string>;
   /** Disks that count at a start: a readable, unbroken (or completed from others) journal of their own. */
@@ -64,7 +66,7 @@ export interface ChainView {
 
 /**
  * Takes the union: the chain of the newest epoch that any disk has accepted, which within one epoch is the longest.
- * @throws StoreError QuorumLost when no disk has a journal | JournalCorrupt when a frame of the chain is on no disk.
+ * @throws StoreError QuorumLost when no disk has a journal.
  */
 export async function chooseChain(inspections: readonly Inspection[], clusterTag: Buffer): Promise<ChainView> {
   const scanned = inspections.filter((inspection): inspection is ScannedDisk => inspection.scan !== undefined);
@@ -72,7 +74,9 @@ export async function chooseChain(inspections: readonly Inspection[], clusterTag
     (a, b) => comparePositions(b.scan.highest, a.scan.highest) || a.scan.holes.length - b.scan.holes.length,
   );
   if (best === undefined) throw new StoreError('QuorumLost', 'no disk carries a readable journal', { hint: LOST_HINT });
-  const patches = await fillHoles(best, others, clusterTag);
+  const filled = await fillHoles(best, others, clusterTag).catch(corruptionOnly);
+  const corruption = filled instanceof StoreError ? filled : undefined;
+  const patches = filled instanceof StoreError ? new Map<number, Buffer>() : filled;
   const { base, configuration } = best.scan.state;
   const view: ChainView = {
     base,
@@ -82,6 +86,7 @@ export async function chooseChain(inspections: readonly Inspection[], clusterTag
     holders: scanned.map(({ disk, scan }) => ({ diskId: disk.id, fs: disk.fs, checkpoints: scan.state.checkpoints })),
     sources: [],
     patches,
+    corruption,
     appendable: new Set(),
     countable: new Set(),
     highestEpoch: 0,
@@ -93,7 +98,8 @@ export async function chooseChain(inspections: readonly Inspection[], clusterTag
     if (isOnChain) view.sources.push(sourceOf(one));
     const isBroken = scan.holes.length > 0;
     if (isOnChain && !isBroken && !scan.isShort) view.appendable.add(disk.id);
-    if (!scan.isShort && (!isBroken || isOnChain)) view.countable.add(disk.id);
+    const isWhole = !isBroken || (isOnChain && corruption === undefined);
+    if (!scan.isShort && isWhole) view.countable.add(disk.id);
   }
   return view;
 }
@@ -101,16 +107,21 @@ export async function chooseChain(inspections: readonly Inspection[], clusterTag
 export const LOST_HINT =
   'Bring back the missing disks: a start needs enough of the journal disks to be sure that nothing acknowledged is missed.';
 
-/** Are there enough disks, under every configuration that may be in force? Returns what is missing, for the message. */
-export function missingForReadQuorum(view: ChainView): string | undefined {
+/**
+ * Are there enough disks, under every configuration that may be in force, and is the chain whole?
+ * @throws StoreError QuorumLost | JournalCorrupt
+ */
+export function requireReadQuorum(view: ChainView): void {
   for (const configuration of configurationsInForce(view.configurations, view.acknowledged)) {
     const counted = configuration.journalDiskIds.filter((diskId) => view.countable.has(diskId)).length;
     const needed = readQuorum(configuration);
     if (counted < needed) {
-      return `${counted} of ${configuration.journalDiskIds.length} journal disks carry a readable journal, ${needed} are needed`;
+      const total = configuration.journalDiskIds.length;
+      const message = `${counted} of ${total} journal disks carry a readable journal, ${needed} are needed`;
+      throw new StoreError('QuorumLost', message, { hint: LOST_HINT });
     }
   }
-  return undefined;
+  if (view.corruption !== undefined) throw view.corruption;
 }
 
 /** The newest acknowledged configuration and all later ones: until one is acknowledged both rules must hold. */
@@ -173,6 +184,11 @@ async function fillHoles(
     if (!samePosition(wanted, hole.after)) throw corruptAt(wanted);
   }
   return patches;
+}
+
+function corruptionOnly(error: unknown): StoreError {
+  if (isStoreError(error, 'JournalCorrupt')) return error;
+  throw error;
 }
 
 function corruptAt(position: JournalPosition): StoreError {
