@@ -11,7 +11,9 @@ const FLUSH_INTERVAL_MS = 200;
  * at most 200 ms (`flush` before the process ends); text for people is written at once.
  */
 export function createLog(config: LogConfig, isTerminal: boolean): { log: Log; flush: () => void } {
-  const options = { level: config.level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  const { err } = pino.stdSerializers;
+  const serializers = { err, error: err, cause: err };
+  const options = { level: config.level, base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers };
   const isPretty = config.format === 'pretty' || (config.format === 'auto' && isTerminal);
   if (isPretty) {
     const stream = PinoPretty({

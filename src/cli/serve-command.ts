@@ -66,8 +66,17 @@ async function makeDataFolder(context: CliContext, invocation: Invocation, data:
   const { log, flush } = createLog({ ...settings.config.log, level: 'warn' }, context.stderr.isTerminal);
   await formatOrRemembered(context, settings, log);
   flush();
+  await rememberFinalPaths(settings.stateDirectory, data);
   await rename(unfinished, data);
   await syncDirectory(path.dirname(data));
+}
+
+/** What is remembered are the paths after the rename. */
+async function rememberFinalPaths(stateDirectory: string, data: string): Promise<void> {
+  const remembered = await readRememberedCluster(stateDirectory);
+  if (remembered === undefined) return;
+  const diskPaths = remembered.diskPaths.map((disk) => path.join(data, path.basename(disk)));
+  await rememberCluster(stateDirectory, { ...remembered, diskPaths });
 }
 
 /** A first start that was cut off after the last step of formatting, before the rename, has nothing left to do. */
@@ -152,6 +161,9 @@ async function runServer(context: CliContext, settings: Settings, log: Log): Pro
   return await new RunningServer({ context, settings, log, server }).run(progress.end);
 }
 
+/** Signals within this time are one request. */
+const SAME_SIGNAL_MS = 1000;
+
 /** One server from start to stop, with the signals that end it. */
 class RunningServer {
   readonly #context: CliContext;
@@ -191,16 +203,20 @@ class RunningServer {
     }
   }
 
-  /** The first signal asks for a clean stop, the second one ends the process at once. */
+  /**
+   * The first signal asks for a clean stop, a later one ends the process at once. Ctrl-C under `npm start` arrives twice
+   * within milliseconds, from the terminal and from npm: that is one.
+   */
   #awaitStopSignal(): { signal: Promise<string>; end: () => void } {
+    const { clock } = this.#context;
     const ends: (() => void)[] = [];
-    let count = 0;
+    let firstMs: number | undefined;
     const signal = new Promise<string>((resolve) => {
       for (const name of ['SIGTERM', 'SIGINT'] as const) {
         ends.push(
           this.#context.onSignal(name, () => {
-            count += 1;
-            if (count > 1) this.#context.killSelf();
+            firstMs ??= clock.monotonicMs();
+            if (clock.monotonicMs() - firstMs > SAME_SIGNAL_MS) this.#context.killSelf();
             resolve(name);
           }),
         );

@@ -24,6 +24,7 @@ export class FakeComposition implements Composition {
   /** What `formatStorage` does beside recording; tests make it fail. */
   onFormat: (options: FormatOptions) => void = () => {};
   onStart: () => Promise<void> = async () => {};
+  onStop: () => Promise<void> = async () => {};
   stopResult = { isClean: true };
   stopCount = 0;
   reloadCount = 0;
@@ -38,6 +39,7 @@ export class FakeComposition implements Composition {
       },
       stop: async () => {
         this.stopCount += 1;
+        await this.onStop();
         return this.stopResult;
       },
       status: async () => statusExample(),
@@ -86,6 +88,7 @@ const DEFAULT_FACTS: ServerFacts = {
 export class FakeCli {
   readonly folder = mkdtempSync(path.join(tmpdir(), 'holdfast-cli-'));
   readonly composition = new FakeComposition();
+  readonly clock = new ManualClock();
   readonly stateDirectory = path.join(this.folder, 'state');
   env: Record<string, string | undefined> = { HOME: this.folder };
   isTerminal = false;
@@ -124,7 +127,7 @@ export class FakeCli {
       version: '0.1.0',
       stdout: { write: (text) => void (this.stdout += text), isTerminal },
       stderr: { write: (text) => void (this.stderr += text), isTerminal },
-      clock: new ManualClock(),
+      clock: this.clock,
       randomness: new SeededRandomness(1),
       loadComposition: async () => this.composition,
       onSignal: (name, callback) => {

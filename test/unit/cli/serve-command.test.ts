@@ -129,15 +129,21 @@ test('a formatting cut off by a crash is finished by the next if-empty start', a
   expect(readdirSync(cli.stateDirectory).sort()).toEqual(['aws-credentials', 'cluster.json', 'master.key']);
 });
 
-test('SIGHUP reloads TLS, a hung disk ends the process by force, a second signal at once', async () => {
+test('SIGHUP reloads TLS, a hung disk ends the process by force, a second Ctrl-C at once', async () => {
   const ended = serve(makeDisks({ used: true }));
   await vi.waitFor(() => expect(cli.stdout).toContain('ready'));
   cli.signal('SIGHUP');
   expect(cli.composition.reloadCount).toBe(1);
   cli.composition.stopResult = { isClean: false };
+  let stopped: () => void = () => {};
+  cli.composition.onStop = async () => await new Promise((resolve) => (stopped = resolve));
   cli.signal('SIGINT');
+  cli.signal('SIGINT');
+  expect(cli.killCount).toBe(0);
+  await cli.clock.advance(1001);
   cli.signal('SIGINT');
   expect(cli.killCount).toBe(1);
+  stopped();
   await ended;
   expect(cli.killCount).toBe(2);
 });

@@ -1,7 +1,6 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { FakeCli } from './fake-cli.ts';
-import { writeFileSync } from 'node:fs';
 
 let cli: FakeCli;
 beforeEach(() => {
@@ -22,6 +21,7 @@ test('the very first start makes data/ with six disks and 4+2, the next one find
   expect(await startAndStop()).toBe(0);
   expect(cli.composition.formats[0]?.code).toEqual({ k: 4, m: 2 });
   expect(readdirSync(cli.path('data')).sort()).toEqual(['disk1', 'disk2', 'disk3', 'disk4', 'disk5', 'disk6', 'state']);
+  expect(readFileSync(cli.path('data/state/cluster.json'), 'utf8')).toContain(cli.path('data/disk6'));
   expect(await startAndStop()).toBe(0);
   expect(cli.composition.formats).toHaveLength(1);
   expect(cli.composition.servers[1]).toMatchObject({
