@@ -155,7 +155,7 @@ export function ledgerOf(metadata: MetadataStore): VolumeLedger {
   };
 }
 
-async function callOperation(
+export async function callOperation(
   services: S3Services,
   clock: Clock,
   name: string,
