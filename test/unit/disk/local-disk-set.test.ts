@@ -12,6 +12,7 @@ import { RealDiskFs } from '../../../src/disk/real-disk-fs.ts';
 import { isStoreError, StoreError } from '../../../src/errors/store-error.ts';
 import { silentLog } from '../../../src/observability/log.ts';
 import { SystemClock, SystemRandomness } from '../../../src/observability/system-clock.ts';
+import { ManualClock } from '../../support/simulated-clock.ts';
 
 const clock = new SystemClock();
 const random = new SystemRandomness();
@@ -184,18 +185,19 @@ describe('LocalDiskSet.open', () => {
 });
 
 describe('a running LocalDiskSet', () => {
-  test('a directory renamed away is missing within a second, returns when it is put back, and is online when level', async () => {
+  test('a directory renamed away is missing after one look, returns when it is put back, and is online when level', async () => {
     const paths = await format(3);
-    const set = await openSet(paths, { watchIntervalMs: 250 });
+    const time = new ManualClock();
+    const set = await openSet(paths, { clock: time, watchIntervalMs: 250 });
     const changes: string[] = [];
     set.onChange((disk, before) => changes.push(`${disk.index} ${before} ${disk.state}`));
-    const startMs = clock.monotonicMs();
     renameSync(paths[2]!, `${paths[2]}.gone`);
-    await until(() => set.disks[2]!.state === 'missing', 'missing');
-    expect(clock.monotonicMs() - startMs).toBeLessThan(1000);
+    await time.advance(250);
+    await until(() => set.disks[2]!.state === 'missing', 'missing after one interval');
     expect(existsSync(paths[2]!)).toBe(false);
     renameSync(`${paths[2]}.gone`, paths[2]!);
-    await until(() => set.disks[2]!.state === 'returning', 'returning');
+    await time.advance(250);
+    await until(() => set.disks[2]!.state === 'returning', 'returning after one interval');
     expect(set.disks[2]!.acceptsData).toBe(false);
     expect(await set.disks[2]!.fs.list('')).toContain('disk.json');
     set.markLevel(set.disks[2]!.id);
@@ -426,9 +428,7 @@ describe('failing disks', () => {
     await until(() => hung.state === 'returning', 'returning');
     for (const fault of faults) fault.addFault({ operation: 'any', times: Infinity, effect: { kind: 'hang' } });
     await until(() => faults.some((fault) => fault.hungCount > 0), 'hung again');
-    const startMs = clock.monotonicMs();
     await set.close();
-    expect(clock.monotonicMs() - startMs).toBeLessThan(5000);
   });
 
   test('a directory that hangs at the start is waited for no longer than the deadline', async () => {
