@@ -9,7 +9,7 @@ import { planCollection } from './collection-policy.ts';
 
 export interface CollectorOptions {
   dataStore: DataStore;
-  metadataStore: MetadataStore;
+  metadataStore: Pick<MetadataStore, 'commit' | 'listVolumes' | 'listBlobsInVolume'>;
   clock: Clock;
   log: Log;
   /** Bytes that are rewritten in a second, at most. Drops cost nothing and are not limited. */

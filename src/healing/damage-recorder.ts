@@ -10,8 +10,8 @@ const PENDING_LIMIT = 20_000;
 
 /** Moves the damage that reads have met into the journal, where it waits for repair and survives a restart. */
 export class DamageRecorder {
-  readonly #dataStore: DataStore;
-  readonly #metadataStore: MetadataStore;
+  readonly #dataStore: Pick<DataStore, 'takeDamage'>;
+  readonly #metadataStore: Pick<MetadataStore, 'commit'>;
   readonly #log: Log;
   readonly #loop: BackgroundLoop;
   #pending: DamagedShard[] = [];
@@ -19,7 +19,12 @@ export class DamageRecorder {
   #lostCount = 0;
   #lastError: string | undefined;
 
-  constructor(options: { dataStore: DataStore; metadataStore: MetadataStore; clock: Clock; log: Log }) {
+  constructor(options: {
+    dataStore: Pick<DataStore, 'takeDamage'>;
+    metadataStore: Pick<MetadataStore, 'commit'>;
+    clock: Clock;
+    log: Log;
+  }) {
     this.#dataStore = options.dataStore;
     this.#metadataStore = options.metadataStore;
     this.#log = options.log;

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import { DataStoreHarness, writeLarge } from '../support/data-store-harness.ts';
-import { payloadOf } from '../support/payload.ts';
+import { bodyOf, DataStoreHarness, writeLarge } from '../support/data-store-harness.ts';
 
 const CODES = [
   { k: 1, m: 0 },
@@ -33,7 +32,7 @@ for (const code of CODES) {
   test(`${name}: bodies of every edge size read back, whole and in ranges`, async () => {
     const harness = await DataStoreHarness.start({ code });
     for (const size of edgeSizes(code.k)) {
-      const body = payloadOf(`${name}/${size}`, size);
+      const body = bodyOf(`${name}/${size}`, size);
       const blob = await harness.withTime(harness.put(body));
       expect(blob.sizeBytes).toBe(size);
       expect(blob.footprint.length).toBeGreaterThan(0);
@@ -58,7 +57,7 @@ for (const code of CODES) {
     await harness.withTime(
       Promise.all(
         sizes.map(async (size) => {
-          const body = payloadOf(`${name}/${size}`, size);
+          const body = bodyOf(`${name}/${size}`, size);
           written.push({ body, blob: await harness.put(body) });
         }),
       ),
@@ -80,7 +79,7 @@ for (const code of CODES) {
 
   test(`${name}: one disk more than m missing is an honest failure`, async () => {
     const harness = await DataStoreHarness.start({ code });
-    const blob = await harness.withTime(harness.put(payloadOf('x', 100_000)));
+    const blob = await harness.withTime(harness.put(bodyOf('x', 100_000)));
     harness.cluster.detach(Array.from({ length: code.m + 1 }, (_, i) => i));
     await expect(harness.get(blob)).rejects.toThrow(/shards needed/);
   });
@@ -88,7 +87,7 @@ for (const code of CODES) {
 
 test('a writer shows every byte to observe, in order and in shared memory', async () => {
   const harness = await DataStoreHarness.start({ code: { k: 4, m: 2 } });
-  const body = payloadOf('observed', 500_000);
+  const body = bodyOf('observed', 500_000);
   const seen: Buffer[] = [];
   const pinned = await harness.withTime(
     writeLarge(harness.store, body, Buffer.alloc(0), {

@@ -1,3 +1,4 @@
+import { createCipheriv, createHash } from 'node:crypto';
 import { StripedDataStore } from '../../src/data-store/striped-data-store.ts';
 import type { DataStoreTunables } from '../../src/data-store/tunables.ts';
 import { BufferPool } from '../../src/memory/buffer-pool.ts';
@@ -5,7 +6,7 @@ import type { BlobRecord } from '../../src/model/blob.ts';
 import type { ErasureCode } from '../../src/model/erasure-code.ts';
 import { silentLog } from '../../src/observability/log.ts';
 import type { DataStore, PinnedBlob } from '../../src/data-store/data-store.ts';
-import { MemoryVolumeLedger } from './memory-volume-ledger.ts';
+import { MemoryJournal, MemoryVolumeLedger } from './memory-volume-ledger.ts';
 import { SimulatedCluster, type SimulatedClusterOptions } from './simulated-cluster.ts';
 import { settle } from './simulated-clock.ts';
 
@@ -31,15 +32,19 @@ export interface HarnessOptions extends Omit<SimulatedClusterOptions, 'diskCount
 /** A data store on simulated disks with a journal that never forgets; `store` is the one of the current process. */
 export class DataStoreHarness {
   readonly cluster: SimulatedCluster;
-  readonly ledger = new MemoryVolumeLedger();
+  readonly journal = new MemoryJournal();
+  ledger: MemoryVolumeLedger;
   readonly code: ErasureCode;
   readonly tunables: Partial<DataStoreTunables>;
   store: StripedDataStore;
+  /** Of the current process. */
+  bodyBuffers!: BufferPool;
 
   constructor({ code, diskCount = code.k + code.m, tunables = {}, ...cluster }: HarnessOptions) {
     this.code = code;
     this.tunables = { ...SMALL_TUNABLES, ...tunables };
     this.cluster = new SimulatedCluster({ diskCount, ...cluster });
+    this.ledger = new MemoryVolumeLedger(this.journal);
     this.store = this.#make();
   }
 
@@ -49,14 +54,21 @@ export class DataStoreHarness {
     return harness;
   }
 
+  /** Power is cut: the process is gone, disks keep what `mode` says, acknowledged journal records stay. */
+  crash(mode: Parameters<SimulatedCluster['crash']>[0] = 'random'): void {
+    this.ledger.isAlive = false;
+    this.cluster.crash(mode);
+  }
+
   /** The next process: on what a crash or an orderly stop has left. */
   async restart(): Promise<void> {
-    this.ledger.nextEpoch();
+    this.ledger = new MemoryVolumeLedger(this.journal);
     this.store = this.#make();
-    await this.store.start();
+    await this.withTime(this.store.start());
   }
 
   #make(): StripedDataStore {
+    this.bodyBuffers = new BufferPool({ slotSizeBytes: 64 * 1024, budgetBytes: 4 * 1024 * 1024 });
     return new StripedDataStore({
       disks: this.cluster.diskSet,
       ledger: this.ledger,
@@ -64,20 +76,24 @@ export class DataStoreHarness {
       clock: this.cluster.clock,
       random: this.cluster.random,
       log: silentLog,
-      bufferPool: new BufferPool({ slotSizeBytes: 64 * 1024, budgetBytes: 4 * 1024 * 1024 }),
+      bufferPool: this.bodyBuffers,
       tunables: this.tunables,
     });
   }
 
   /** Writes and commits, as PutObject does. */
   async put(body: Buffer, descriptor: Buffer = Buffer.from('descriptor')): Promise<BlobRecord> {
+    const { store, ledger } = this;
     const pinned =
-      body.length <= this.store.smallBlobLimitBytes
-        ? await this.store.writeSmall(body, descriptor)
-        : await writeLarge(this.store, body, descriptor);
-    await this.ledger.commitBlob(pinned.blob);
-    pinned.unpin();
-    return pinned.blob;
+      body.length <= store.smallBlobLimitBytes
+        ? await store.writeSmall(body, descriptor)
+        : await writeLarge(store, body, descriptor);
+    try {
+      await ledger.commitBlob(pinned.blob);
+      return pinned.blob;
+    } finally {
+      pinned.unpin();
+    }
   }
 
   get(blob: BlobRecord, range = { start: 0, length: blob.sizeBytes }): Promise<Buffer> {
@@ -96,6 +112,12 @@ export class DataStoreHarness {
     await ended;
     return work;
   }
+}
+
+/** A body that names the write it comes from, made at the speed of a cipher: every byte differs between two identities. */
+export function bodyOf(identity: string, sizeBytes: number): Buffer {
+  const key = createHash('sha256').update(identity).digest();
+  return createCipheriv('aes-128-ctr', key.subarray(0, 16), key.subarray(16)).update(Buffer.alloc(sizeBytes));
 }
 
 export async function writeLarge(

@@ -1,19 +1,103 @@
+import type { Mutation, MutationResult } from '../../src/metadata-store/metadata-store.ts';
 import type { BlobRecord, VolumeLedger, VolumeRecord } from '../../src/model/blob.ts';
 import { makeIdentifier } from '../../src/model/identifier.ts';
 
-/** A journal's view of volumes and live blobs in memory; it survives simulated crashes because tests keep the object. */
-export class MemoryVolumeLedger implements VolumeLedger {
+type Opening = Parameters<VolumeLedger['openVolume']>[0];
+
+/** What a journal that never forgets knows of volumes, live blobs and damage. It outlives simulated processes. */
+export class MemoryJournal {
   readonly volumes = new Map<number, VolumeRecord>();
   readonly blobs = new Map<number, BlobRecord>();
-  #epoch = 1;
+  readonly damage: Extract<Mutation, { type: 'RecordDamage' }>['damage'][number][] = [];
+  epoch = 0;
+
+  open(volume: Opening): void {
+    const known = { state: 'open', lengthBytes: 0, liveBytes: 0, storedBytes: 0, undroppedDiskIds: [] } as const;
+    this.volumes.set(volume.volumeId, { ...volume, ...known });
+  }
+
+  drop(volumeId: number): boolean {
+    const volume = this.volumes.get(volumeId);
+    if (volume === undefined || volume.state === 'dropped') return false;
+    for (const blob of this.blobs.values()) if (blob.footprint.some((f) => f.volumeId === volumeId)) return false;
+    this.change(volumeId, { state: 'dropped', undroppedDiskIds: volume.diskIds });
+    return true;
+  }
+
+  confirmDrop(volumeId: number, diskIds: readonly string[]): void {
+    const volume = this.volumes.get(volumeId);
+    if (volume === undefined) return;
+    const undroppedDiskIds = volume.undroppedDiskIds.filter((diskId) => !diskIds.includes(diskId));
+    if (undroppedDiskIds.length === 0) this.volumes.delete(volumeId);
+    else this.change(volumeId, { undroppedDiskIds });
+  }
+
+  put(blob: BlobRecord): void {
+    for (const { volumeId } of blob.footprint) {
+      const state = this.volumes.get(volumeId)?.state;
+      if (state === undefined || state === 'dropped') throw new Error(`blob in dropped volume ${volumeId}`);
+    }
+    this.#account(blob, 1, true);
+    this.blobs.set(blob.blobId, blob);
+  }
+
+  remove(blobId: number): void {
+    const blob = this.blobs.get(blobId);
+    if (blob === undefined) return;
+    this.blobs.delete(blobId);
+    this.#account(blob, -1, false);
+  }
+
+  move(moves: Extract<Mutation, { type: 'MoveBlobs' }>['moves']): number[] {
+    const moved: number[] = [];
+    for (const { blobId, fromLayout, toLayout, toFootprint } of moves) {
+      const blob = this.blobs.get(blobId);
+      if (blob === undefined || !blob.layout.equals(fromLayout)) continue;
+      const next = { ...blob, layout: toLayout, footprint: toFootprint };
+      this.#account(blob, -1, false);
+      this.#account(next, 1, true);
+      this.blobs.set(blobId, next);
+      moved.push(blobId);
+    }
+    return moved;
+  }
+
+  change(volumeId: number, change: Partial<VolumeRecord>): void {
+    const volume = this.volumes.get(volumeId);
+    if (volume !== undefined) this.volumes.set(volumeId, { ...volume, ...change });
+  }
+
+  #account(blob: BlobRecord, sign: 1 | -1, isNew: boolean): void {
+    for (const { volumeId, storedBytes } of blob.footprint) {
+      const volume = this.volumes.get(volumeId);
+      if (volume === undefined) continue;
+      this.change(volumeId, {
+        liveBytes: volume.liveBytes + sign * storedBytes,
+        storedBytes: volume.storedBytes + (isNew ? storedBytes : 0),
+      });
+    }
+  }
+}
+
+/**
+ * One process's connection to a `MemoryJournal`: the data store's ledger, and the part of a metadata store that the
+ * collector and the damage recorder use. A process that has died changes nothing any more.
+ */
+export class MemoryVolumeLedger implements VolumeLedger {
+  readonly journal: MemoryJournal;
+  readonly #epoch: number;
   #counter = 0;
-  /** When set, every change rejects with it. */
+  isAlive = true;
+  /** When set, every call rejects with it. */
   failure: Error | undefined;
 
-  /** What a start does: ids of the new run differ from all before. */
-  nextEpoch(): void {
-    this.#epoch++;
-    this.#counter = 0;
+  constructor(journal: MemoryJournal = new MemoryJournal()) {
+    this.journal = journal;
+    this.#epoch = ++journal.epoch;
+  }
+
+  get volumes(): Map<number, VolumeRecord> {
+    return this.journal.volumes;
   }
 
   epoch(): number {
@@ -24,95 +108,69 @@ export class MemoryVolumeLedger implements VolumeLedger {
     return makeIdentifier({ epoch: this.#epoch, counter: this.#counter++ });
   }
 
-  async openVolume(volume: Parameters<VolumeLedger['openVolume']>[0]): Promise<void> {
-    await this.#turn();
-    this.volumes.set(volume.volumeId, {
-      ...volume,
-      state: 'open',
-      lengthBytes: 0,
-      liveBytes: 0,
-      storedBytes: 0,
-      undroppedDiskIds: [],
-    });
+  openVolume(volume: Opening): Promise<void> {
+    return this.#change(() => this.journal.open(volume));
   }
 
-  async sealVolume(volumeId: number, lengthBytes: number): Promise<void> {
-    await this.#turn();
-    this.#change(volumeId, { state: 'sealed', lengthBytes });
+  sealVolume(volumeId: number, lengthBytes: number): Promise<void> {
+    return this.#change(() => this.journal.change(volumeId, { state: 'sealed', lengthBytes }));
   }
 
-  async dropVolume(volumeId: number): Promise<boolean> {
-    await this.#turn();
-    const volume = this.volumes.get(volumeId);
-    if (volume === undefined || volume.state === 'dropped') return false;
-    for (const blob of this.blobs.values()) if (blob.footprint.some((f) => f.volumeId === volumeId)) return false;
-    this.#change(volumeId, { state: 'dropped', undroppedDiskIds: volume.diskIds });
-    return true;
+  dropVolume(volumeId: number): Promise<boolean> {
+    return this.#change(() => this.journal.drop(volumeId));
   }
 
-  async confirmDrop(volumeId: number, diskIds: readonly string[]): Promise<void> {
-    await this.#turn();
-    const volume = this.volumes.get(volumeId);
-    if (volume === undefined) return;
-    const undroppedDiskIds = volume.undroppedDiskIds.filter((diskId) => !diskIds.includes(diskId));
-    if (undroppedDiskIds.length === 0) this.volumes.delete(volumeId);
-    else this.#change(volumeId, { undroppedDiskIds });
+  confirmDrop(volumeId: number, diskIds: readonly string[]): Promise<void> {
+    return this.#change(() => this.journal.confirmDrop(volumeId, diskIds));
   }
 
-  async listVolumes(): Promise<VolumeRecord[]> {
-    await this.#turn();
-    return [...this.volumes.values()];
+  listVolumes(): Promise<VolumeRecord[]> {
+    return this.#change(() => [...this.journal.volumes.values()]);
   }
 
-  /** What PutObject does. @throws when a volume of the blob is not live */
-  async commitBlob(blob: BlobRecord): Promise<void> {
-    await this.#turn();
-    for (const { volumeId } of blob.footprint) {
-      const state = this.volumes.get(volumeId)?.state;
-      if (state === undefined || state === 'dropped') throw new Error(`blob in dropped volume ${volumeId}`);
-    }
-    this.#account(blob, 1, true);
-    this.blobs.set(blob.blobId, blob);
+  commitBlob(blob: BlobRecord): Promise<void> {
+    return this.#change(() => this.journal.put(blob));
   }
 
-  async removeBlob(blobId: number): Promise<void> {
-    await this.#turn();
-    const blob = this.blobs.get(blobId);
-    if (blob === undefined) return;
-    this.blobs.delete(blobId);
-    this.#account(blob, -1, false);
+  removeBlob(blobId: number): Promise<void> {
+    return this.#change(() => this.journal.remove(blobId));
   }
 
-  /** MoveBlobs: compare-and-swap of one location. */
-  async moveBlob(move: { blobId: number; fromLayout: Buffer; to: BlobRecord }): Promise<boolean> {
-    await this.#turn();
-    const blob = this.blobs.get(move.blobId);
-    if (blob === undefined || !blob.layout.equals(move.fromLayout)) return false;
-    this.#account(blob, -1, false);
-    this.#account(move.to, 1, true);
-    this.blobs.set(move.blobId, { ...blob, layout: move.to.layout, footprint: move.to.footprint });
-    return true;
+  listBlobsInVolume(query: { volumeId: number; afterBlobId: number; limit: number }): Promise<BlobRecord[]> {
+    return this.#change(() =>
+      [...this.journal.blobs.values()]
+        .filter((blob) => blob.blobId > query.afterBlobId)
+        .filter((blob) => blob.footprint.some(({ volumeId }) => volumeId === query.volumeId))
+        .sort((a, b) => a.blobId - b.blobId)
+        .slice(0, query.limit),
+    );
   }
 
-  #account(blob: BlobRecord, sign: 1 | -1, isNew: boolean): void {
-    for (const { volumeId, storedBytes } of blob.footprint) {
-      const volume = this.volumes.get(volumeId);
-      if (volume === undefined) continue;
-      this.#change(volumeId, {
-        liveBytes: volume.liveBytes + sign * storedBytes,
-        storedBytes: volume.storedBytes + (isNew ? storedBytes : 0),
-      });
+  commit<M extends Mutation>(mutation: M): Promise<MutationResult<M>> {
+    return this.#change(() => this.#apply(mutation)) as Promise<MutationResult<M>>;
+  }
+
+  #apply(mutation: Mutation): unknown {
+    switch (mutation.type) {
+      case 'DropVolume':
+        return this.journal.drop(mutation.volumeId);
+      case 'ConfirmDrop':
+        return this.journal.confirmDrop(mutation.volumeId, mutation.diskIds);
+      case 'MoveBlobs':
+        return { movedBlobIds: this.journal.move(mutation.moves) };
+      case 'RecordDamage':
+        this.journal.damage.push(...mutation.damage);
+        return undefined;
+      default:
+        throw new Error(`not a mutation of the collector: ${mutation.type}`);
     }
   }
 
-  #change(volumeId: number, change: Partial<VolumeRecord>): void {
-    const volume = this.volumes.get(volumeId);
-    if (volume !== undefined) this.volumes.set(volumeId, { ...volume, ...change });
-  }
-
-  async #turn(): Promise<void> {
+  /** Takes some turns, as a journal does; the change is made at once when they are over. */
+  async #change<T>(change: () => T): Promise<T> {
+    for (let turn = 0; turn < 3; turn++) await Promise.resolve();
+    if (!this.isAlive) throw new Error('the process of this ledger has died');
     if (this.failure !== undefined) throw this.failure;
-    await Promise.resolve();
-    await Promise.resolve();
+    return change();
   }
 }

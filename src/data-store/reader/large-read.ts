@@ -49,10 +49,10 @@ export async function* readLarge(
   };
   try {
     for (;;) {
-      if (window.length === 0) startNext();
       const pool = context.readBuffers.statistics();
       const isScarce = pool.waitingCount > 0 || pool.lentCount > pool.slotLimit * 0.75;
-      while (!isScarce && upcoming.done !== true && window.length < READ_AHEAD_SHARDS) startNext();
+      const ahead = isScarce ? 1 : READ_AHEAD_SHARDS;
+      while (upcoming.done !== true && window.length < ahead) startNext();
       const first = window.shift();
       if (first === undefined) return;
       const { segment } = first;
@@ -103,7 +103,8 @@ function* segmentsOf(
     const fullBytes = run.k * payloadBytes;
     const runEnd = runStart + (run.count - 1) * fullBytes + run.lastDataBytes;
     const firstStripe = range.start > runStart ? Math.floor((range.start - runStart) / fullBytes) : 0;
-    for (let index = firstStripe; index < run.count && runStart < rangeEnd && range.start < runEnd; index++) {
+    const stripeCount = runStart < rangeEnd && range.start < runEnd ? run.count : 0;
+    for (let index = firstStripe; index < stripeCount; index++) {
       const stripeStart = runStart + index * fullBytes;
       const stripeEnd = Math.min(stripeStart + fullBytes, runEnd);
       const from = Math.max(range.start, stripeStart) - stripeStart;
