@@ -41,7 +41,7 @@ function isRead(source: string, section: string, property: string): boolean {
   const slice = `${section.charAt(0).toUpperCase()}${section.slice(1)}Config`;
   return (
     new RegExp(`\\b${section}\\.${property}\\b`).test(source) ||
-    new RegExp(`\\{[^{}=]*\\b${property}\\b[^{}=]*\\} = [\\w.]*\\b${section}\\b`).test(source) ||
+    new RegExp(`\\{[^{}=]*\\b${property}\\b[^{}=]*\\} = [\\w.#]*\\b${section}\\b`).test(source) ||
     (new RegExp(`: ${slice}\\b`).test(source) && new RegExp(`\\.${property}\\b`).test(source))
   );
 }
