@@ -20,6 +20,9 @@ export function recountIndex(path: string): { counted: unknown; stored: unknown 
   const all = (sql: string) => db.prepare<[], unknown[]>(sql).raw().all();
   try {
     const references = new Map<number, number>();
+    for (const [blobId] of all('SELECT only_blob_id FROM objects WHERE only_blob_id IS NOT NULL')) {
+      references.set(blobId as number, (references.get(blobId as number) ?? 0) + 1);
+    }
     const encoded = [
       ...all('SELECT blob_ids FROM objects'),
       ...all('SELECT blob_ids FROM parts'),

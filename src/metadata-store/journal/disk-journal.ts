@@ -472,18 +472,18 @@ export class DiskJournal implements Journal {
   }
 
   #level(disk: Disk): void {
-    this.#context.disks.markBehind(disk.id, 'the journal there is not level');
-    const epoch = this.#epoch;
-    const work = this.#levelOne(disk, epoch)
+    const work = this.#levelOne(disk, this.#epoch)
       .catch((error: unknown) => {
         this.#context.log.warn({ diskId: disk.id, error }, 'journal: levelling failed, it is tried again');
-        if (!isStoreError(error, 'QuorumLost', 'JournalCorrupt', 'DiskFull')) {
+        if (isStoreError(error, 'DiskFailed', 'DiskTimeout', 'DiskMissing')) {
           this.#context.disks.reportFailure(disk.id, { operation: 'journal levelling', error });
         }
         this.#scheduleRetry();
       })
       .finally(() => this.#levelling.delete(disk.id));
     this.#levelling.set(disk.id, work);
+    // Last, because the set tells its listeners at once, and this one must know that it is at work.
+    this.#context.disks.markBehind(disk.id, 'the journal there is not level');
   }
 
   async #levelOne(disk: Disk, epoch: number): Promise<void> {
