@@ -260,6 +260,7 @@ class HoldfastServer implements Server {
     const objects = new ObjectService(stores);
     return {
       region,
+      clock,
       buckets,
       listing: new ListingService({ metadataStore, buckets }),
       objects,

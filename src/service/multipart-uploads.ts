@@ -61,6 +61,8 @@ export interface CopyPartRequest extends UploadAddress {
 
 export type WrittenPart = Omit<PartRecord, 'blobs'>;
 
+export type CopiedPart = WrittenPart & { sourceVersionId: string };
+
 export interface PartsPage {
   upload: UploadRecord;
   parts: PartRecord[];
@@ -128,7 +130,7 @@ export class MultipartService {
    *
    * @throws S3Error NoSuchUpload | NoSuchKey | PreconditionFailed | InvalidArgument (range) | InvalidRequest (over 5 GiB)
    */
-  async uploadPartCopy(request: CopyPartRequest): Promise<WrittenPart & { sourceVersionId: string }> {
+  async uploadPartCopy(request: CopyPartRequest): Promise<CopiedPart> {
     const upload = await this.getUpload(request);
     for (let attempt = 1; ; attempt++) {
       const source = await this.#objects.headObject(request.source);

@@ -1,3 +1,4 @@
+import type { Clock } from '../model/clock.ts';
 import type { BucketService } from './buckets.ts';
 import type { ListingService } from './listing.ts';
 import type { MultipartService } from './multipart-uploads.ts';
@@ -6,6 +7,8 @@ import type { ObjectService } from './objects.ts';
 /** What operation handlers may call. Built by `server.ts`. */
 export interface S3Services {
   readonly region: string;
+  /** For answers that are kept alive while work goes on. */
+  readonly clock: Pick<Clock, 'schedule'>;
   readonly buckets: BucketService;
   readonly listing: ListingService;
   readonly objects: ObjectService;

@@ -62,6 +62,7 @@ export class S3TestServer {
     const buckets = new BucketService({ metadataStore: this.metadata, clock: new SystemClock(), region });
     this.services = {
       region,
+      clock: new SystemClock(),
       buckets,
       listing: new ListingService({ metadataStore: this.metadata, buckets }),
       objects: options.objects ?? (unreachable('objects') as ObjectService),

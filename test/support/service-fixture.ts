@@ -135,6 +135,7 @@ export function createServices(stores: ServiceStores, clock: Clock): S3Services 
   const objects = new ObjectService(stores);
   return {
     region: REGION,
+    clock,
     buckets,
     listing: new ListingService({ metadataStore, buckets }),
     objects,

@@ -2,12 +2,14 @@ import { CHECKSUM_ALGORITHMS } from '../../checksums/checksum-algorithms.ts';
 import { S3Error } from '../../errors/s3-error.ts';
 import type { ListedPart } from '../../service/multipart-completer.ts';
 import { PART_NUMBER_LIMIT } from '../../service/multipart-uploads.ts';
+import type { WrittenObject } from '../../service/objects.ts';
 import type { S3Services } from '../../service/services.ts';
 import { checksumElementName, checksumElements, readChecksumType, readObjectChecksum } from '../headers/checksums.ts';
 import { readWriteConditions } from '../headers/conditions.ts';
 import { unquoteEtag } from '../headers/etag-list.ts';
 import { readWholeNumber } from '../headers/whole-number.ts';
 import type { S3Request, S3Response } from '../operation.ts';
+import { answerPatiently } from '../patient-answer.ts';
 import { readOptionalXmlBody } from '../xml/read-xml-body.ts';
 import { encodeKeyForUrl, xmlDocument, xmlText } from '../xml/write-xml.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
@@ -30,8 +32,7 @@ const PART = structure({
 const COMPLETE = structure({ Part: list(PART) });
 
 /**
- * Makes an object of the parts that the body lists. No bytes move, so the answer does not wait for them: one commit names
- * all parts. A retry is answered as the first call was.
+ * Makes an object of the parts that the body lists. No bytes move: one commit names all parts. A retry is answered as the first call was.
  *
  * @throws S3Error NoSuchBucket | NoSuchUpload | MalformedXML | InvalidPart | InvalidPartOrder | EntityTooSmall |
  *   BadDigest | InvalidRequest (size or checksum) | InvalidArgument | PreconditionFailed | NoSuchKey (If-Match)
@@ -43,7 +44,7 @@ export async function completeMultipartUpload(request: S3Request, services: S3Se
   const listed = (await readOptionalXmlBody(request, COMPLETE))?.Part ?? [];
   if (listed.length === 0 || listed.length > PART_NUMBER_LIMIT) throw new S3Error('MalformedXML');
   const size = headers.get('x-amz-mp-object-size');
-  const completed = await services.multipart.completeUpload({
+  const work = services.multipart.completeUpload({
     bucket,
     key: request.key,
     uploadId: request.query.get('uploadId') ?? '',
@@ -52,13 +53,21 @@ export async function completeMultipartUpload(request: S3Request, services: S3Se
     claimedSizeBytes: size === undefined ? undefined : readObjectSize(size),
     preconditions: readWriteConditions(headers),
   });
-  const location = `${request.isSecure ? 'https' : 'http'}://${request.host}/${request.bucket}/${encodeKeyForUrl(request.key)}`;
+  return await answerPatiently(
+    services.clock,
+    request,
+    work.then((completed) => completeAnswer(request, completed)),
+  );
+}
+
+function completeAnswer({ bucket, key, host, isSecure }: S3Request, completed: WrittenObject): S3Response {
+  const location = `${isSecure ? 'https' : 'http'}://${host}/${bucket}/${encodeKeyForUrl(key)}`;
   return xmlResponse(
     xmlDocument(
       'CompleteMultipartUploadResult',
       xmlText('Location', location) +
-        xmlText('Bucket', request.bucket) +
-        xmlText('Key', request.key) +
+        xmlText('Bucket', bucket) +
+        xmlText('Key', key) +
         xmlText('ETag', `"${completed.etag}"`) +
         checksumElements(completed.checksum, completed.partsCount),
     ),

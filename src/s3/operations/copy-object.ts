@@ -1,4 +1,5 @@
 import { S3Error } from '../../errors/s3-error.ts';
+import type { CopiedObject } from '../../service/object-copier.ts';
 import type { S3Services } from '../../service/services.ts';
 import { checksumElements, readChecksumAlgorithm } from '../headers/checksums.ts';
 import { checkCopySourceConditions, readWriteConditions } from '../headers/conditions.ts';
@@ -8,6 +9,7 @@ import { readObjectHeaders } from '../headers/object-headers.ts';
 import { parseTaggingHeader } from '../headers/tagging-header.ts';
 import { readUserMetadata } from '../headers/user-metadata.ts';
 import type { S3Request, S3Response } from '../operation.ts';
+import { answerPatiently } from '../patient-answer.ts';
 import { xmlDocument, xmlText } from '../xml/write-xml.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
 
@@ -25,7 +27,7 @@ export async function copyObject(request: S3Request, services: S3Services): Prom
   const tagging = headers.get('x-amz-tagging');
   const replacesMetadata = readDirective(headers, 'x-amz-metadata-directive') === 'REPLACE';
   const replacesTags = readDirective(headers, 'x-amz-tagging-directive') === 'REPLACE';
-  const copied = await services.objects.copyObject({
+  const work = services.objects.copyObject({
     source: { ...source, bucket: await services.buckets.requireBucket(source.bucket) },
     checkSource: (object) => checkCopySourceConditions(headers, object),
     bucket: await services.buckets.requireBucket(request.bucket),
@@ -38,9 +40,13 @@ export async function copyObject(request: S3Request, services: S3Services): Prom
     checksumAlgorithm: readChecksumAlgorithm(headers),
     preconditions: readWriteConditions(headers),
   });
-  const answerHeaders: Record<string, string> = {};
-  if (copied.versionId !== 'null') answerHeaders['x-amz-version-id'] = copied.versionId;
-  if (copied.sourceVersionId !== 'null') answerHeaders['x-amz-copy-source-version-id'] = copied.sourceVersionId;
+  return await answerPatiently(services.clock, request, work.then(copyAnswer));
+}
+
+function copyAnswer(copied: CopiedObject): S3Response {
+  const headers: Record<string, string> = {};
+  if (copied.versionId !== 'null') headers['x-amz-version-id'] = copied.versionId;
+  if (copied.sourceVersionId !== 'null') headers['x-amz-copy-source-version-id'] = copied.sourceVersionId;
   return xmlResponse(
     xmlDocument(
       'CopyObjectResult',
@@ -48,7 +54,7 @@ export async function copyObject(request: S3Request, services: S3Services): Prom
         xmlText('ETag', `"${copied.etag}"`) +
         checksumElements(copied.checksum, copied.partsCount),
     ),
-    answerHeaders,
+    headers,
   );
 }
 

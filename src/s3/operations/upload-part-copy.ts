@@ -1,3 +1,4 @@
+import type { CopiedPart } from '../../service/multipart-uploads.ts';
 import type { S3Services } from '../../service/services.ts';
 import { checksumElementName } from '../headers/checksums.ts';
 import { checkCopySourceConditions } from '../headers/conditions.ts';
@@ -6,6 +7,7 @@ import { formatIsoDate } from '../headers/http-date.ts';
 import { parseCopySourceRange } from '../headers/range.ts';
 import { readPartNumber } from '../headers/whole-number.ts';
 import type { S3Request, S3Response } from '../operation.ts';
+import { answerPatiently } from '../patient-answer.ts';
 import { xmlDocument, xmlText } from '../xml/write-xml.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
 
@@ -21,7 +23,7 @@ export async function uploadPartCopy(request: S3Request, services: S3Services): 
   const { headers } = request;
   const source = parseCopySource(headers.get('x-amz-copy-source') ?? '');
   const rangeHeader = headers.get('x-amz-copy-source-range');
-  const part = await services.multipart.uploadPartCopy({
+  const work = services.multipart.uploadPartCopy({
     bucket: await services.buckets.requireBucket(request.bucket),
     key: request.key,
     uploadId: request.query.get('uploadId') ?? '',
@@ -34,6 +36,10 @@ export async function uploadPartCopy(request: S3Request, services: S3Services): 
         : parseCopySourceRange(rangeHeader, object.sizeBytes);
     },
   });
+  return await answerPatiently(services.clock, request, work.then(copyAnswer));
+}
+
+function copyAnswer(part: CopiedPart): S3Response {
   return xmlResponse(
     xmlDocument(
       'CopyPartResult',

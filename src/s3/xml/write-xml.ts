@@ -3,7 +3,7 @@
  * Characters that XML 1.0 cannot hold (most control characters) become numeric references, as AWS sends them: not
  * well-formed, but the only way to name such a key without `encoding-type=url`.
  */
-const XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n';
+export const XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n';
 export const S3_NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/';
 
 // eslint-disable-next-line no-control-regex -- control characters are exactly what is looked for
