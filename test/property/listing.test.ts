@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { SqliteMetadataStore } from '../../src/metadata-store/sqlite/sqlite-metadata-store.ts';
 import { ALICE, attributesOf, createBucket } from '../support/metadata-fixtures.ts';
@@ -62,6 +62,34 @@ test('listObjects pages as the naive model does, for every prefix, delimiter, st
       },
     ),
     { numRuns: 150 },
+  );
+});
+
+test('listObjects is right for hundreds of keys, where it seeks from entry to entry', async () => {
+  const letters = fc.constantFrom('a', 'b', '/', '/', '\u0000', 'ä', '\u{1f600}');
+  const keys = fc.array(letters, { minLength: 1, maxLength: 7 }).map((array) => array.join(''));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uniqueArray(keys, { minLength: 100, maxLength: 500, size: 'max' }),
+      fc.array(fc.record({ prefix: text(2), delimiter: delimiters, startAfter: text(4), limit: fc.nat(300) }), {
+        minLength: 5,
+        maxLength: 10,
+      }),
+      async (keys, queries) => {
+        const bucketId = await bucketWith(keys);
+        for (const { limit, ...query } of queries) {
+          const page = await store.listObjects({ bucketId, ...query, limit: Math.max(1, limit) });
+          const expected = naiveListing(keys, { ...query, limit: Math.max(1, limit) });
+          expect({ ...page, objects: page.objects.map(({ key, etag }) => `${key}${etag}`) }).toEqual({
+            objects: expected.keys.map((key) => `${key}e`),
+            commonPrefixes: expected.commonPrefixes,
+            isTruncated: expected.isTruncated,
+            lastEntry: expected.lastEntry,
+          });
+        }
+      },
+    ),
+    { numRuns: 25 },
   );
 });
 

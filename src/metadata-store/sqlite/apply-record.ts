@@ -102,7 +102,8 @@ export class RecordApplier {
     const { bucketId, key, order, attributes } = record;
     this.#removeCurrent(bucketId, key);
     const isLarge = blobIds.length > INLINE_BLOB_LIMIT || attributes.parts.length > 0;
-    const encodedIds = encodeBlobIds(blobIds);
+    const onlyBlobId = !isLarge && blobIds.length === 1 ? blobIds[0]! : null;
+    const encodedIds = onlyBlobId === null ? encodeBlobIds(blobIds) : EMPTY;
     this.#sql.putObject.run(
       bucketId,
       key,
@@ -114,6 +115,7 @@ export class RecordApplier {
       attributes.storageClass,
       attributes.checksum,
       isLarge ? 1 : 0,
+      onlyBlobId,
       isLarge ? EMPTY : encodedIds,
       attributes.details,
     );
@@ -125,8 +127,10 @@ export class RecordApplier {
   #removeCurrent(bucketId: number, key: Buffer): boolean {
     const row = this.#sql.selectObject.get(bucketId, key);
     if (row === undefined) return false;
-    const [order, sizeBytes, hasLargeLists, blobIds] = row;
-    if (hasLargeLists === 1) {
+    const [order, sizeBytes, hasLargeLists, onlyBlobId, blobIds] = row;
+    if (onlyBlobId !== null) {
+      this.blobs.drop([onlyBlobId]);
+    } else if (hasLargeLists === 1) {
       const large = this.#sql.selectLargeBlobIds.get(order);
       assert(large !== undefined, `the lists of version ${order} are missing`);
       this.blobs.drop(decodeBlobIds(large));
@@ -238,13 +242,14 @@ function prepareStatements(db: Database) {
        WHERE bucket_id = ?`,
     ),
     selectObject: db
-      .prepare<[number, Buffer], [number, number, number, Buffer]>(
-        'SELECT ord, size_bytes, has_large_lists, blob_ids FROM objects WHERE bucket_id = ? AND key = ?',
+      .prepare<[number, Buffer], [number, number, number, number | null, Buffer]>(
+        'SELECT ord, size_bytes, has_large_lists, only_blob_id, blob_ids FROM objects WHERE bucket_id = ? AND key = ?',
       )
       .raw(),
     putObject: db.prepare(
       `REPLACE INTO objects (bucket_id, key, ord, version_id, size_bytes, etag, modified_ms, owner_id, storage_class,
-       checksum, has_large_lists, blob_ids, details) VALUES (?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       checksum, has_large_lists, only_blob_id, blob_ids, details)
+       VALUES (?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     deleteObject: db.prepare<[number, Buffer]>('DELETE FROM objects WHERE bucket_id = ? AND key = ?'),
     insertLargeLists: db.prepare<[number, Buffer, Buffer]>(

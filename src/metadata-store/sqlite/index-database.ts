@@ -26,7 +26,14 @@ export interface IndexDatabaseOptions {
   path: string;
   clock: Clock;
   nextIdentifier: () => number;
+  /**
+   * `serving`: WAL, a writer and a reader. `building`: a file that nobody believes until it is finished, synced and
+   * renamed: no journal, no syncs, much cache, one transaction to the end.
+   */
+  mode: IndexMode;
 }
+
+export type IndexMode = 'serving' | 'building';
 
 /** A record that was decided but could not be applied: the transaction is worth nothing any more. */
 export class RecordNotApplied extends Error {
@@ -63,13 +70,13 @@ export class IndexDatabase {
   #applied: AppliedPosition;
 
   /** Opens the index, or makes an empty one. @throws IndexUnusable | SqliteError */
-  constructor({ path, clock, nextIdentifier }: IndexDatabaseOptions) {
+  constructor({ path, clock, nextIdentifier, mode }: IndexDatabaseOptions) {
     this.path = path;
-    this.#writer = openConnection(path, { readonly: false });
+    this.#writer = openConnection(path, mode === 'serving' ? 'read-write' : 'building');
     try {
       prepareSchema(this.#writer);
       this.#applied = readApplied(this.#writer);
-      this.#reader = openConnection(path, { readonly: true });
+      this.#reader = mode === 'serving' ? openConnection(path, 'read-only') : this.#writer;
     } catch (error) {
       this.#writer.close();
       throw error;
@@ -90,12 +97,15 @@ export class IndexDatabase {
       begin: this.#writer.prepare('BEGIN IMMEDIATE'),
       commit: this.#writer.prepare('COMMIT'),
       rollback: this.#writer.prepare('ROLLBACK'),
+      beginRead: this.#reader.prepare('BEGIN'),
+      endRead: this.#reader.prepare('COMMIT'),
       setApplied: this.#writer.prepare<[number, number, number, Buffer]>(
         'UPDATE applied SET batch_number = ?, epoch = ?, sequence = ?, hash = ? WHERE id = 1',
       ),
       walFrames: this.#writer.prepare<[], [number, number, number]>('PRAGMA wal_checkpoint(NOOP)').raw(),
     };
-    this.#files = new Map([path, `${path}-wal`].map((name) => [name, identify(name)]));
+    const files = mode === 'serving' ? [path, `${path}-wal`] : [path];
+    this.#files = new Map(files.map((name) => [name, identify(name)]));
   }
 
   get applied(): AppliedPosition {
@@ -132,6 +142,17 @@ export class IndexDatabase {
     }
     this.#sql.commit.run();
     if (applied !== undefined) this.#applied = applied;
+    this.refreshReader();
+  }
+
+  /**
+   * The reader keeps its view between commits: opening one for each statement costs as much as a small read. A view of a
+   * WAL that was moved into the file must be given up before SQLite can start the WAL again.
+   */
+  refreshReader(): void {
+    if (this.#reader === this.#writer) return;
+    if (this.#reader.inTransaction) this.#sql.endRead.run();
+    this.#sql.beginRead.run();
   }
 
   rollback(): void {
@@ -171,7 +192,7 @@ export class IndexDatabase {
 
   /** The last connection to close moves the WAL into the file. */
   close(): void {
-    this.#reader.close();
+    if (this.#reader !== this.#writer) this.#reader.close();
     this.#writer.close();
   }
 
@@ -190,25 +211,44 @@ export function isSqliteError(error: unknown): boolean {
   return error instanceof Database.SqliteError;
 }
 
+export type ConnectionKind = 'read-write' | 'read-only' | 'building';
+
+/** KiB of page cache, as SQLite wants it: negative. */
+const CACHE_SIZE: Readonly<Record<ConnectionKind, number>> = {
+  'read-write': -49_152,
+  'read-only': -16_384,
+  building: -196_608,
+};
+
 /** With the pragmas that every connection needs, each time: SQLite does not store them. */
-export function openConnection(path: string, { readonly }: { readonly: boolean }): Database.Database {
+export function openConnection(path: string, kind: ConnectionKind): Database.Database {
+  const readonly = kind === 'read-only';
   const db = new Database(path, { readonly, fileMustExist: readonly, timeout: 1000 });
   try {
     checkSqliteVersion(db);
     db.pragma('mmap_size = 0');
-    if (!readonly) {
-      const mode = db.pragma('journal_mode = WAL', { simple: true });
-      assert(mode === 'wal', `SQLite refuses WAL: ${String(mode)}`);
+    db.pragma(`cache_size = ${CACHE_SIZE[kind]}`);
+    db.pragma(`synchronous = ${kind === 'building' ? 'OFF' : 'NORMAL'}`);
+    if (kind === 'building') {
+      // SQLite refuses to be without a journal unless told that this is meant.
+      db.unsafeMode(true);
+      setJournalMode(db, 'off');
+    }
+    if (kind === 'read-write') {
+      setJournalMode(db, 'wal');
       db.pragma('wal_autocheckpoint = 0');
       db.pragma('journal_size_limit = 134217728');
     }
-    db.pragma('synchronous = NORMAL');
-    db.pragma(`cache_size = ${readonly ? -16384 : -49152}`);
     return db;
   } catch (error) {
     db.close();
     throw error;
   }
+}
+
+function setJournalMode(db: Database.Database, wanted: 'wal' | 'off'): void {
+  const mode = db.pragma(`journal_mode = ${wanted}`, { simple: true });
+  assert(mode === wanted, `SQLite refuses journal mode ${wanted}: ${String(mode)}`);
 }
 
 /** The applied position of an index or a snapshot of one. @throws IndexUnusable | SqliteError */

@@ -37,7 +37,7 @@ port.on('message', (request: MaintenanceRequest) => {
 function serve(request: MaintenanceRequest): MaintenanceAnswer {
   switch (request.type) {
     case 'open':
-      connection = openConnection(request.path, { readonly: false });
+      connection = openConnection(request.path, 'read-write');
       return { type: 'done' };
     case 'move-wal':
       assert(connection !== undefined, 'no index is open');
@@ -59,7 +59,7 @@ function moveWal(db: Database): number {
 }
 
 function readSnapshot(path: string): AppliedPosition {
-  const snapshot = openConnection(path, { readonly: true });
+  const snapshot = openConnection(path, 'read-only');
   try {
     return readApplied(snapshot);
   } finally {
@@ -71,7 +71,7 @@ function check(path: string): string | undefined {
   let db: Database;
   try {
     // Closing it moves a WAL left by a crash into the file, here and not on the main thread.
-    db = openConnection(path, { readonly: false });
+    db = openConnection(path, 'read-write');
   } catch (error) {
     return String(error);
   }

@@ -79,7 +79,7 @@ export class IndexMaintenance {
    * when all of it was moved. So: move while commits run until little is left, then move that between two batches.
    */
   async #moveWal(): Promise<void> {
-    const { thread, holdCommits } = this.#options;
+    const { thread, index, holdCommits } = this.#options;
     for (let round = 0; round < ROUNDS_BEFORE_FINISH; round += 1) {
       const backlogPages = await thread.moveWal();
       if (this.#isStopped) return;
@@ -87,7 +87,9 @@ export class IndexMaintenance {
     }
     const release = await holdCommits();
     try {
-      if (!this.#isStopped) await thread.moveWal();
+      if (this.#isStopped) return;
+      await thread.moveWal();
+      index.refreshReader();
     } finally {
       release();
     }

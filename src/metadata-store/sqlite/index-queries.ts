@@ -43,16 +43,22 @@ export class IndexQueries {
     const { bucketId, key } = query;
     const row = this.#sql.object.get(bucketId, Buffer.from(key));
     if (row === undefined) return undefined;
-    const [order, version, sizeBytes, etag, lastModifiedMs, ownerId, storageClass, checksum, hasLarge, ids, details] =
-      row;
+    const [order, version, sizeBytes, etag, lastModifiedMs, ownerId, storageClass, checksum, hasLarge, details] = row;
     const versionId = version === '' ? 'null' : version;
     if (query.versionId !== undefined && query.versionId !== versionId) return undefined;
-    let blobIds = ids;
+    let blobs: BlobRecord[];
     let parts: Buffer = EMPTY;
-    if (hasLarge === 1) {
+    const onlyBlobId = row[11];
+    if (onlyBlobId !== null) {
+      assert(row[12] !== null, `blob ${onlyBlobId} is named but not live`);
+      blobs = [blobRecord(onlyBlobId, [row[12], row[13], row[14]])];
+    } else if (hasLarge === 1) {
       const large = this.#sql.largeLists.get(order);
       assert(large !== undefined, `the lists of version ${order} are missing`);
-      [blobIds, parts] = large;
+      blobs = this.blobs(decodeBlobIds(large[0]));
+      parts = large[1];
+    } else {
+      blobs = this.blobs(decodeBlobIds(row[10]));
     }
     const attributes = decodeAttributes({ etag, sizeBytes, storageClass, checksum, details, parts });
     return {
@@ -64,7 +70,7 @@ export class IndexQueries {
       isDeleteMarker: false,
       lastModifiedMs,
       owner: this.#owners.byId(ownerId),
-      blobs: this.blobs(decodeBlobIds(blobIds)),
+      blobs,
     };
   }
 
@@ -161,8 +167,12 @@ type ObjectRow = [
   storageClass: string,
   checksum: number,
   hasLargeLists: number,
-  blobIds: Buffer,
   details: Buffer,
+  blobIds: Buffer,
+  onlyBlobId: number | null,
+  blobSizeBytes: number | null,
+  layout: Buffer,
+  footprint: Buffer,
 ];
 
 function prepareStatements(db: Database) {
@@ -180,8 +190,9 @@ function prepareStatements(db: Database) {
       .raw(),
     object: db
       .prepare<[number, Buffer], ObjectRow>(
-        `SELECT ord, version_id, size_bytes, etag, modified_ms, owner_id, storage_class, checksum, has_large_lists,
-         blob_ids, details FROM objects WHERE bucket_id = ? AND key = ?`,
+        `SELECT ord, version_id, o.size_bytes, etag, modified_ms, owner_id, storage_class, checksum, has_large_lists,
+         details, blob_ids, only_blob_id, b.size_bytes, layout, footprint
+         FROM objects o LEFT JOIN blobs b ON blob_id = only_blob_id WHERE bucket_id = ? AND key = ?`,
       )
       .raw(),
     largeLists: db.prepare<[number], [Buffer, Buffer]>('SELECT blob_ids, parts FROM large_lists WHERE ord = ?').raw(),

@@ -6,7 +6,7 @@ export const INDEX_SCHEMA_VERSION = 1;
 /**
  * The tables of the index. Keys are bytes (BLOB), so that their order is that of UTF-8. What LIST and GET need lies in
  * `objects`, in the order of the primary key; old versions and delete markers lie in `versions`, so that neither walks
- * over history. Long lists of one object (blobs or parts of a large multipart upload) lie in `large_lists`, by order
+ * over history. An object of one blob names it in `only_blob_id`, so that GET is one statement; else `blob_ids` does. Long lists of one object (blobs or parts of a large multipart upload) lie in `large_lists`, by order
  * number. Names that point to blobs count as references; blobs without one are deleted in the transaction that takes the
  * last away. Sums (`buckets`, `volumes`) change in the same transaction as what they count.
  *
@@ -56,6 +56,7 @@ CREATE TABLE objects (
   storage_class TEXT NOT NULL,
   checksum INTEGER NOT NULL,
   has_large_lists INTEGER NOT NULL,
+  only_blob_id INTEGER,
   blob_ids BLOB NOT NULL,
   details BLOB NOT NULL,
   PRIMARY KEY (bucket_id, key)
@@ -74,6 +75,7 @@ CREATE TABLE versions (
   storage_class TEXT NOT NULL,
   checksum INTEGER NOT NULL,
   has_large_lists INTEGER NOT NULL,
+  only_blob_id INTEGER,
   blob_ids BLOB NOT NULL,
   details BLOB NOT NULL,
   PRIMARY KEY (bucket_id, key, ord DESC)

@@ -1,4 +1,6 @@
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AssertionFailure } from '../../errors/assert.ts';
 import { StoreError } from '../../errors/store-error.ts';
@@ -35,33 +37,27 @@ const REPLAY_WAL_PAGES = 16_384;
  */
 export async function recoverIndex(options: RecoverIndexOptions): Promise<IndexDatabase> {
   const { path, log, journal } = options;
-  rmSync(restoredPath(path), { force: true });
-  const bases: { name: string; prepare: () => Promise<void> }[] = [];
+  const bases: { name: string; open: () => Promise<IndexDatabase> }[] = [];
   if (options.trustExisting && existsSync(path)) {
-    bases.push({ name: 'the existing index', prepare: () => checkExisting(options) });
+    bases.push({ name: 'the existing index', open: () => openExisting(options) });
   }
   for (const checkpoint of journal.checkpoints()) {
     const { epoch, sequence } = checkpoint.position;
-    bases.push({ name: `checkpoint ${epoch}/${sequence}`, prepare: () => restore(options, checkpoint) });
+    bases.push({ name: `checkpoint ${epoch}/${sequence}`, open: () => buildFrom(options, checkpoint) });
   }
-  bases.push({
-    name: 'an empty index',
-    prepare: () => {
-      removeIndexFiles(path);
-      return Promise.resolve();
-    },
-  });
+  bases.push({ name: 'an empty index', open: () => buildFrom(options, undefined) });
   let reason: unknown;
   for (const base of bases) {
     try {
-      await base.prepare();
-      const index = await openAndReplay(options);
+      const index = await base.open();
       log.info({ base: base.name, batchNumber: index.applied.batchNumber }, 'index recovered');
       return index;
     } catch (error) {
       if (!isFaultOfBase(error)) throw error;
       log.warn({ base: base.name, error }, 'this base of the index cannot be used');
       reason = error;
+    } finally {
+      removeIndexFiles(buildingPath(path));
     }
   }
   throw new StoreError('JournalCorrupt', 'no base of the index fits the frames that the journal keeps', {
@@ -77,7 +73,12 @@ export async function recoverIndex(options: RecoverIndexOptions): Promise<IndexD
 export async function replayJournal(
   index: IndexDatabase,
   journal: Journal,
-  options: { progress?: (fraction: number) => void; onPayload?: (payload: Buffer) => void } = {},
+  options: {
+    progress?: (fraction: number) => void;
+    onPayload?: (payload: Buffer) => void;
+    /** One transaction for all frames. */
+    isOneTransaction?: boolean;
+  } = {},
 ): Promise<void> {
   const first = index.applied.position?.sequence ?? 0;
   const span = Math.max(1, journal.acknowledged.sequence - first);
@@ -89,7 +90,6 @@ export async function replayJournal(
     index.finishBatch();
     index.commit(pending);
     pending = undefined;
-    recordCount = 0;
   };
   index.setAutomaticCheckpoint(REPLAY_WAL_PAGES);
   try {
@@ -105,7 +105,8 @@ export async function replayJournal(
       pending = { batchNumber, position };
       recordCount += batch.records.length;
       if (recordCount < REPLAY_TRANSACTION_RECORDS) continue;
-      commit();
+      recordCount = 0;
+      if (!options.isOneTransaction) commit();
       options.progress?.(Math.min(1, (position.sequence - first) / span));
       await nextTurn();
     }
@@ -122,43 +123,55 @@ export function removeIndexFiles(path: string): void {
   for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(path + suffix, { force: true });
 }
 
-async function checkExisting({ path, checkFile, journal, clock, nextIdentifier }: RecoverIndexOptions): Promise<void> {
-  const problem = await checkFile(path);
+async function openExisting(options: RecoverIndexOptions): Promise<IndexDatabase> {
+  const problem = await options.checkFile(options.path);
   if (problem !== undefined) throw new IndexUnusable(problem);
-  const index = new IndexDatabase({ path, clock, nextIdentifier });
-  const { position } = index.applied;
-  index.close();
-  if (position !== undefined && !(await journal.canReplayFrom(position))) {
-    throw new IndexUnusable(`position ${position.epoch}/${position.sequence} is not one the journal goes on from`);
-  }
+  return replayed(options, new IndexDatabase({ ...options, mode: 'serving' }), { isOneTransaction: false });
 }
 
-async function restore(options: RecoverIndexOptions, checkpoint: CheckpointFacts): Promise<void> {
-  const { path, journal, progress, clock, nextIdentifier } = options;
-  removeIndexFiles(path);
-  const restored = restoredPath(path);
+/** Makes the index anew beside the place where it belongs, and puts it there when it is whole and synced. */
+async function buildFrom(options: RecoverIndexOptions, checkpoint: CheckpointFacts | undefined) {
+  const { path } = options;
+  const building = buildingPath(path);
+  removeIndexFiles(building);
+  if (checkpoint !== undefined) await restore(options, checkpoint, building);
+  const index = new IndexDatabase({ ...options, path: building, mode: 'building' });
+  const { position } = index.applied;
+  const expected = checkpoint?.position;
+  if (position?.sequence !== expected?.sequence || (expected && !position?.hash.equals(expected.hash))) {
+    index.close();
+    throw new IndexUnusable('the checkpoint is not at the position that it names');
+  }
+  (await replayed(options, index, { isOneTransaction: true })).close();
+  await publish(building, path);
+  return new IndexDatabase({ ...options, mode: 'serving' });
+}
+
+async function restore({ journal, progress }: RecoverIndexOptions, checkpoint: CheckpointFacts, target: string) {
   try {
-    await journal.restoreCheckpoint(checkpoint, restored, (fraction) => {
+    await journal.restoreCheckpoint(checkpoint, target, (fraction) => {
       progress({ phase: 'restoring-checkpoint', fraction });
     });
   } catch (cause) {
     throw new IndexUnusable('the checkpoint cannot be read', { cause });
   }
-  renameSync(restored, path);
-  const index = new IndexDatabase({ path, clock, nextIdentifier });
-  const { position } = index.applied;
-  index.close();
-  const expected = checkpoint.position;
-  if (position?.sequence !== expected.sequence || !position.hash.equals(expected.hash)) {
-    throw new IndexUnusable('the checkpoint is not at the position that it names');
-  }
 }
 
-async function openAndReplay({ path, clock, nextIdentifier, journal, progress }: RecoverIndexOptions) {
-  const index = new IndexDatabase({ path, clock, nextIdentifier });
+async function replayed(
+  { journal, progress }: RecoverIndexOptions,
+  index: IndexDatabase,
+  { isOneTransaction }: { isOneTransaction: boolean },
+): Promise<IndexDatabase> {
   try {
+    const { position } = index.applied;
+    if (position !== undefined && !(await journal.canReplayFrom(position))) {
+      throw new IndexUnusable(`position ${position.epoch}/${position.sequence} is not one the journal goes on from`);
+    }
     progress({ phase: 'replaying', fraction: 0 });
-    await replayJournal(index, journal, { progress: (fraction) => progress({ phase: 'replaying', fraction }) });
+    await replayJournal(index, journal, {
+      progress: (fraction) => progress({ phase: 'replaying', fraction }),
+      isOneTransaction,
+    });
     return index;
   } catch (error) {
     index.close();
@@ -166,10 +179,27 @@ async function openAndReplay({ path, clock, nextIdentifier, journal, progress }:
   }
 }
 
+/** Synced before it is renamed: what lies under `path` is always a whole file. */
+async function publish(from: string, path: string): Promise<void> {
+  await sync(from);
+  removeIndexFiles(path);
+  await rename(from, path);
+  await sync(dirname(path));
+}
+
+async function sync(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
 function isFaultOfBase(error: unknown): boolean {
   return error instanceof IndexUnusable || error instanceof AssertionFailure || isSqliteError(error);
 }
 
-function restoredPath(path: string): string {
-  return `${path}.restored`;
+function buildingPath(path: string): string {
+  return `${path}.building`;
 }

@@ -14,6 +14,8 @@ export interface SeekListing<Row extends KeyedRow> {
   start: ScanStart;
   /** Up to `count` rows in order from `start`, all below `end`. */
   fetch: (start: ScanStart, end: Buffer, count: number) => Row[];
+  /** As `fetch`, but of rows that fold into one common prefix only the first; dearer for each row. */
+  fetchEntries?: (start: ScanStart, end: Buffer, count: number) => Row[];
   /** Where the scan goes on behind this row. */
   after: (row: Row) => ScanStart;
 }
@@ -32,10 +34,13 @@ export const BEFORE_ALL_ORDERS = -1;
 const AFTER_ALL_KEYS = Buffer.from([0xff]);
 const FIRST_FETCH_ROWS = 64;
 
+/** So many entries at once where most rows fold away. */
+const ENTRIES_AT_ONCE = 128;
+
 /**
  * Walks keys in byte order and folds those with a common prefix, seeking over each: rows read are bounded by the
- * entries returned, not by what the prefixes hide. The number of rows fetched at once follows the entries that the last
- * ones gave, so that a run of plain keys is read in large steps and a run of prefixes in small ones.
+ * entries returned, not by what the prefixes hide. A run of plain keys is read in growing steps of rows, a run of
+ * prefixes entry by entry.
  */
 export function listBySeeking<Row extends KeyedRow>(listing: SeekListing<Row>): SeekListed<Row> {
   const { prefix, delimiter, limit } = listing;
@@ -50,10 +55,14 @@ export function listBySeeking<Row extends KeyedRow>(listing: SeekListing<Row>): 
     result.rows = rows;
     return result;
   }
-  let fetchCount = Math.min(FIRST_FETCH_ROWS, limit + 1);
+  let rowsAtOnce = FIRST_FETCH_ROWS;
+  let isFolding = false;
   let entries = 0;
   for (;;) {
-    const rows = listing.fetch(start, end, fetchCount);
+    const fetchEntries = isFolding ? listing.fetchEntries : undefined;
+    const count = Math.min(fetchEntries === undefined ? rowsAtOnce : ENTRIES_AT_ONCE, limit + 1);
+    const rows = fetchEntries === undefined ? listing.fetch(start, end, count) : fetchEntries(start, end, count);
+    const prefixesBefore = result.commonPrefixes.length;
     const entriesBefore = entries;
     let folded: string | undefined;
     for (const row of rows) {
@@ -71,9 +80,11 @@ export function listBySeeking<Row extends KeyedRow>(listing: SeekListing<Row>): 
       result.endsInPrefix = folded !== undefined;
     }
     const last = rows.at(-1);
-    if (last === undefined || rows.length < fetchCount) return result;
+    if (last === undefined || rows.length < count) return result;
     start = folded === undefined ? listing.after(last) : { key: successor(folded), afterOrder: BEFORE_ALL_ORDERS };
-    fetchCount = Math.min(Math.max(2, (entries - entriesBefore) * 2), limit + 1);
+    const found = entries - entriesBefore;
+    isFolding = (result.commonPrefixes.length - prefixesBefore) * 2 > found;
+    rowsAtOnce = Math.max(2, found * 2);
   }
 }
 
@@ -96,7 +107,7 @@ export function justAfter(key: string): Buffer {
 }
 
 /** The smallest byte string greater than all that begin with `prefix`, which is not empty. UTF-8 has no byte 0xff. */
-function successor(prefix: string): Buffer {
+export function successor(prefix: string): Buffer {
   const bytes = Buffer.from(prefix);
   bytes[bytes.length - 1]! += 1;
   return bytes;

@@ -1,4 +1,14 @@
-import { copyFileSync, existsSync, openSync, closeSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { silentLog, type Log } from '../../../../src/observability/log.ts';
 import type { SqliteMetadataStore } from '../../../../src/metadata-store/sqlite/sqlite-metadata-store.ts';
@@ -130,7 +140,7 @@ test('the index of another cluster is not believed', async () => {
 test('a damaged index file is found at start and rebuilt', async () => {
   const { disk, dump } = await prepare();
   const random = seededRandom(7);
-  for (let round = 0; round < 12; round += 1) {
+  for (let round = 0; round < 8; round += 1) {
     const size = statSync(harness.indexPath).size;
     if (round % 4 === 0) truncateSync(harness.indexPath, random(size));
     else overwrite(harness.indexPath, random(size / 4096) * 4096, Buffer.alloc(4096, random(256)));
@@ -154,7 +164,7 @@ test('a crash at any moment leaves an index that the next start completes', asyn
   const crash = await sqliteHarness();
   try {
     const { store, journal } = await harness.open(undefined, { checkpointMinimumBytes: 30_000 });
-    for (let round = 0; round < 6; round += 1) {
+    for (let round = 0; round < 4; round += 1) {
       const work = runWorkload(store, { seed: 10 + round, steps: 10 });
       await new Promise((resolve) => setImmediate(resolve));
       // What a kill leaves: the journal now, and the index file with its WAL, copied while the work goes on.
@@ -214,35 +224,35 @@ test('an index deleted, replaced or truncated while running is rebuilt, and noth
 
 test('a checkpoint is made beside running commits, at a position the journal knows', async () => {
   const { store, journal } = await harness.open(undefined, { checkpointMinimumBytes: 10_000 });
-  let stopped = false;
   const bucketId = await createBucket(store, 'bucket');
   const volumeId = await openVolume(store);
   const writer = async (name: string) => {
-    for (let index = 0; !stopped; index += 1) {
+    for (let index = 0; journal.checkpoints().length < 2; index += 1) {
       await store.commit(putMutation(store, { bucketId, key: `${name}${index % 50}`, volumeId }));
     }
   };
   const writers = [writer('a'), writer('b'), writer('c')];
-  await until(() => journal.checkpoints().length === 2);
-  stopped = true;
   await Promise.all(writers);
   expect(await journal.canReplayFrom(journal.checkpoints()[0]!.position)).toBe(true);
   expect(journal.disk.frames[0]?.position.sequence).toBe(journal.checkpoints()[1]!.position.sequence + 1);
 });
 
-test("SQLite's WAL is moved into the index while commits run, and stays bounded", async () => {
+test("SQLite's WAL is moved into the index while commits run, and starts again from its front", async () => {
   const { store } = await harness.open(undefined, { walLimitBytes: 256 * 1024 });
   const bucketId = await createBucket(store, 'bucket');
   const volumeId = await openVolume(store);
-  for (let round = 0; round < 400; round += 1) {
-    await Promise.all(
-      Array.from({ length: 8 }, (_, index) =>
-        store.commit(putMutation(store, { bucketId, key: `${(round * 7919) % 400}-${index}`, volumeId })),
-      ),
-    );
+  const starts = new Set<string>();
+  const deadline = performance.now() + 20_000;
+  for (let round = 0; starts.size < 4; round += 1) {
+    expect(performance.now()).toBeLessThan(deadline);
+    const keys = Array.from({ length: 8 }, (_, index) => `${(round * 7919) % 400}-${index}`);
+    await Promise.all(keys.map((key) => store.commit(putMutation(store, { bucketId, key, volumeId }))));
+    // SQLite chooses new salts each time it starts its WAL again.
+    starts.add(readFileSync(`${harness.indexPath}-wal`).subarray(16, 24).toString('hex'));
   }
-  expect(statSync(`${harness.indexPath}-wal`).size).toBeLessThan(4 * 1024 * 1024);
-  expect((await store.status()).objectCount).toBe(3200);
+  await store.stop();
+  const { counted, stored } = recountIndex(harness.indexPath);
+  expect(counted).toEqual(stored);
 });
 
 function overwrite(path: string, offset: number, bytes: Buffer): void {
