@@ -1,4 +1,4 @@
-import type { DiskSet } from '../disk/disk-set.ts';
+import type { Disk, DiskSet } from '../disk/disk-set.ts';
 import type { BufferPool } from '../memory/buffer-pool.ts';
 import type { VolumeLedger } from '../model/blob.ts';
 import type { Clock, Randomness } from '../model/clock.ts';
@@ -17,6 +17,8 @@ export interface StoreContext {
   readonly log: Log;
   readonly tunables: DataStoreTunables;
   readonly table: VolumeTable;
+  /** May this disk take new data? Moves by the collector may use the reserve, which is there for them. */
+  readonly accepts: (disk: Disk) => boolean;
   /** Pieces of bodies that stream in; given from outside because the budget is the server's. */
   readonly bodyBuffers: BufferPool;
   /** Whole stripes twice, k + m shards of the longest kind: payloads being encoded, and shards being written. */

@@ -58,6 +58,7 @@ export class StripedDataStore implements DataStore {
   readonly #reader: BlobReader;
   readonly #small: SmallBlobWriter;
   readonly #largeVolumes: LargeVolumes;
+  readonly #moving: { context: StoreContext; small: SmallBlobWriter; volumes: LargeVolumes };
   readonly #recovery: VolumeRecovery;
   readonly #census: WriterCensus = { activeCount: 0 };
   #unsubscribe: (() => void) | undefined;
@@ -78,6 +79,7 @@ export class StripedDataStore implements DataStore {
       log,
       tunables,
       table: new VolumeTable(ledger),
+      accepts: (disk) => disk.acceptsData,
       bodyBuffers: bufferPool,
       stripeBuffers: poolOf(2 * stripeBytes, tunables.stripeBufferBudgetBytes),
       decodeBuffers: poolOf(stripeBytes, tunables.readBufferBudgetBytes / 2),
@@ -94,6 +96,15 @@ export class StripedDataStore implements DataStore {
     this.#reader = new BlobReader(this.#context, new ShardReader(this.#context, this.#files, this.#damage));
     this.#small = new SmallBlobWriter(this.#context, this.#opener);
     this.#largeVolumes = new LargeVolumes(this.#context, this.#opener);
+    // Volumes of their own for what the collector moves: its blobs do not slow down the stripes of requests, data of
+    // one age stays together, and it works when the disks are full up to the reserve.
+    const moving: StoreContext = { ...this.#context, accepts: (disk) => disk.state === 'online' };
+    const movingOpener = new VolumeOpener(moving);
+    this.#moving = {
+      context: moving,
+      small: new SmallBlobWriter(moving, movingOpener),
+      volumes: new LargeVolumes(moving, movingOpener),
+    };
     this.#recovery = new VolumeRecovery(this.#context);
   }
 
@@ -113,7 +124,12 @@ export class StripedDataStore implements DataStore {
     if (this.#state === 'stopped') return;
     this.#state = 'stopped';
     this.#unsubscribe?.();
-    await Promise.all([this.#small.stop(), this.#largeVolumes.stop()]);
+    await Promise.all([
+      this.#small.stop(),
+      this.#largeVolumes.stop(),
+      this.#moving.small.stop(),
+      this.#moving.volumes.stop(),
+    ]);
     this.#files.stop();
   }
 
@@ -127,17 +143,22 @@ export class StripedDataStore implements DataStore {
   }
 
   async openWriter(options: BlobWriterOptions): Promise<BlobWriter> {
-    return this.#openWriter(options, this.#context.ledger.nextIdentifier());
+    this.#assertRunning();
+    const blobId = this.#context.ledger.nextIdentifier();
+    return this.#openWriter(options, blobId, { context: this.#context, volumes: this.#largeVolumes });
   }
 
-  #openWriter(options: BlobWriterOptions, blobId: number): LargeBlobWriter {
-    this.#assertRunning();
+  #openWriter(
+    options: BlobWriterOptions,
+    blobId: number,
+    { context, volumes }: { context: StoreContext; volumes: LargeVolumes },
+  ): LargeBlobWriter {
     if (this.#census.activeCount >= this.#context.bodyBuffers.slotLimit) {
       throw new StoreError('Overloaded', 'too many uploads are under way');
     }
     return new LargeBlobWriter({
-      context: this.#context,
-      volumes: this.#largeVolumes,
+      context,
+      volumes,
       reader: this.#reader,
       census: this.#census,
       options,
@@ -156,7 +177,7 @@ export class StripedDataStore implements DataStore {
     if (layout.kind === 'small') {
       const { body, descriptor } = await this.#reader.readSmallWithDescriptor(layout);
       return body.length <= this.smallBlobLimitBytes
-        ? this.#small.write(body, descriptor, blob.blobId)
+        ? this.#moving.small.write(body, descriptor, blob.blobId)
         : this.#rewriteLarge(blob, descriptor, [body]);
     }
     const descriptor = await this.#descriptorOf(layout);
@@ -168,7 +189,7 @@ export class StripedDataStore implements DataStore {
     descriptor: Buffer,
     body: AsyncIterable<DataPiece> | readonly Buffer[],
   ): Promise<PinnedBlob> {
-    const writer = this.#openWriter({ sizeBytes: blob.sizeBytes }, blob.blobId);
+    const writer = this.#openWriter({ sizeBytes: blob.sizeBytes }, blob.blobId, this.#moving);
     try {
       for await (const piece of body) {
         if (Buffer.isBuffer(piece)) {
@@ -232,7 +253,12 @@ export class StripedDataStore implements DataStore {
     Map<string, { volumeBytes: number; preallocatedBytes: number; quarantinedBytes: number }>
   > {
     const usage = new Map<string, { volumeBytes: number; preallocatedBytes: number; quarantinedBytes: number }>();
-    const preallocated = (await this.#small.openVolume?.preallocatedBytes()) ?? new Map<string, number>();
+    const preallocated = new Map<string, number>();
+    for (const writer of [this.#small, this.#moving.small]) {
+      for (const [diskId, bytes] of (await writer.openVolume?.preallocatedBytes()) ?? []) {
+        preallocated.set(diskId, (preallocated.get(diskId) ?? 0) + bytes);
+      }
+    }
     for (const disk of this.#context.disks.disks) {
       if (disk.state === 'missing' || disk.state === 'foreign') continue;
       const sizeOf = async (directory: string): Promise<number> => {

@@ -62,8 +62,11 @@ export class LargeVolume {
 
   canTake(shardLengthBytes: number): boolean {
     if (this.#failure !== undefined || this.#sealing !== undefined) return false;
-    const { disks, tunables } = this.#context;
-    for (const diskId of this.volume.diskIds) if (disks.byId(diskId)?.acceptsData !== true) return false;
+    const { disks, tunables, accepts } = this.#context;
+    for (const diskId of this.volume.diskIds) {
+      const disk = disks.byId(diskId);
+      if (disk === undefined || !accepts(disk)) return false;
+    }
     return this.#endBytes + shardLengthBytes <= tunables.largeVolumeLimitBytes;
   }
 

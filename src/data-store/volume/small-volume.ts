@@ -66,8 +66,11 @@ export class SmallVolume {
   /** May another stripe be appended? False after a failure, when full, or when its disks should no longer be written to. */
   canTake(shardLengthBytes: number): boolean {
     if (this.#hasFailed) return false;
-    const { disks, tunables } = this.#context;
-    for (const diskId of this.volume.diskIds) if (disks.byId(diskId)?.acceptsData !== true) return false;
+    const { disks, tunables, accepts } = this.#context;
+    for (const diskId of this.volume.diskIds) {
+      const disk = disks.byId(diskId);
+      if (disk === undefined || !accepts(disk)) return false;
+    }
     return this.longestBytes + shardLengthBytes <= tunables.smallVolumeLimitBytes;
   }
 

@@ -47,13 +47,15 @@ export class VolumeOpener {
 
   /** The code a volume would get now. */
   writeCode(): ErasureCode | undefined {
-    return codeFor(this.#context.code, this.#context.disks.disks.filter((disk) => disk.acceptsData).length);
+    return codeFor(this.#context.code, this.#context.disks.disks.filter(this.#context.accepts).length);
   }
 
   /** Could a volume opened now be wider than `k`? */
   couldBeWider(k: number): boolean {
     const now = this.#context.clock.monotonicMs();
-    const usable = this.#context.disks.disks.filter((disk) => disk.acceptsData && !this.#isAvoided(disk, now));
+    const usable = this.#context.disks.disks.filter(
+      (disk) => this.#context.accepts(disk) && !this.#isAvoided(disk, now),
+    );
     return (codeFor(this.#context.code, usable.length)?.k ?? 0) > k;
   }
 
@@ -98,12 +100,12 @@ export class VolumeOpener {
   }
 
   #place(): Placement {
-    const { code, disks, random, clock } = this.#context;
+    const { code, disks, random, clock, accepts } = this.#context;
     const now = clock.monotonicMs();
     const fraction = random.fraction();
     const listed = disks.disks.map((disk) => ({
       id: disk.id,
-      isUsable: disk.acceptsData,
+      isUsable: accepts(disk),
       isAvoided: this.#isAvoided(disk, now),
       freeBytes: disk.space.freeBytes,
     }));
