@@ -21,14 +21,15 @@ export async function bindAddresses(
   addresses: readonly ListenAddress[],
   createServer: () => Server,
 ): Promise<Server[]> {
-  const wantsAnyPort = addresses.length > 1 && addresses.every(({ port }) => port === 0);
+  const isOneOfSeveral = addresses.length > 1;
+  const wantsAnyPort = isOneOfSeveral && addresses.every(({ port }) => port === 0);
   for (let attempt = 1; ; attempt++) {
     const servers: Server[] = [];
     try {
       let freePort: number | undefined;
       for (const address of addresses) {
         const port = freePort ?? address.port;
-        const server = await listenOrLeaveOut(createServer(), { host: address.host, port }, addresses.length);
+        const server = await listenOrLeaveOut(createServer(), { host: address.host, port, isOneOfSeveral });
         if (server === undefined) continue;
         servers.push(server);
         if (wantsAnyPort) freePort ??= (server.address() as AddressInfo).port;
@@ -44,21 +45,22 @@ export async function bindAddresses(
 
 async function listenOrLeaveOut(
   server: Server,
-  address: ListenAddress,
-  addressCount: number,
+  address: ListenAddress & { isOneOfSeveral: boolean },
 ): Promise<Server | undefined> {
+  const { host, port, isOneOfSeveral } = address;
+  const isIpv6 = host.includes(':');
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(address.port, address.host, () => {
+      // beside an IPv4 address `::` must leave that one alone
+      server.listen({ host, port, ipv6Only: isIpv6 && isOneOfSeveral }, () => {
         server.off('error', reject);
         resolve();
       });
     });
     return server;
   } catch (error) {
-    const isOptional = addressCount > 1 && address.host.includes(':') && NO_SUCH_ADDRESS.has(errorCode(error));
-    if (isOptional) return undefined;
+    if (isIpv6 && isOneOfSeveral && NO_SUCH_ADDRESS.has(errorCode(error))) return undefined;
     throw error;
   }
 }

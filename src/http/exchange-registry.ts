@@ -5,11 +5,12 @@ import type { Clock } from '../model/clock.ts';
 import type { Log } from '../observability/log.ts';
 import type { RequestMetrics } from '../observability/request-metrics.ts';
 import { bytesIn, logAccess, statusOf } from './access-log.ts';
-import type { ExchangeRuntime, HttpExchange } from './http-exchange.ts';
+import type { AccessEntry, ExchangeRuntime, HttpExchange } from './http-exchange.ts';
 import { protocolError } from './protocol-error.ts';
 import { sendBuffer } from './send-buffer.ts';
 
 interface Connection {
+  readonly socket: Socket;
   /** Answers not yet finished, the oldest first. */
   readonly responses: ServerResponse[];
   /** Requests that came before the answer to the one before them: run in order, one at a time. */
@@ -64,7 +65,7 @@ export class ExchangeRegistry {
   }
 
   addConnection(socket: Socket): void {
-    this.#connections.set(socket, { responses: [], waiting: [] });
+    this.#connections.set(socket, { socket, responses: [], waiting: [] });
     if (this.#metrics !== undefined) this.#metrics.openConnections += 1;
     socket.once('close', () => {
       if (this.#metrics !== undefined) this.#metrics.openConnections -= 1;
@@ -88,17 +89,26 @@ export class ExchangeRegistry {
 
   /** Counts an answer that someone else gives. */
   track(socket: Socket, response: ServerResponse): void {
+    const connection = this.#begin(socket, response);
+    if (connection !== undefined) response.on('close', () => this.#end(connection, response));
+  }
+
+  #begin(socket: Socket, response: ServerResponse): Connection | undefined {
     const connection = this.#connections.get(socket);
-    if (connection === undefined) return;
+    if (connection === undefined) return undefined;
     connection.responses.push(response);
     this.#activeCount += 1;
     if (this.#isClosing) response.shouldKeepAlive = false;
-    response.once('close', () => {
-      this.#activeCount -= 1;
-      connection.responses.splice(connection.responses.indexOf(response), 1);
-      if (connection.responses.length === 0 && this.#isClosing) socket.destroySoon();
-      connection.waiting.shift()?.();
-    });
+    return connection;
+  }
+
+  #end(connection: Connection, response: ServerResponse): void {
+    this.#activeCount -= 1;
+    const { responses, waiting, socket } = connection;
+    if (responses[0] === response) responses.shift();
+    else responses.splice(responses.indexOf(response), 1);
+    if (responses.length === 0 && this.#isClosing) socket.destroySoon();
+    waiting.shift()?.();
   }
 
   run(parts: NewExchange): void {
@@ -127,35 +137,17 @@ export class ExchangeRegistry {
     for (const socket of this.#tlsTransports) socket.destroy();
   }
 
-  #start({ request, response, requestId, runtime }: NewExchange): void {
+  #start(parts: NewExchange): void {
+    const { request, response } = parts;
     const startedMs = this.#clock.monotonicMs();
-    const abort = new LazyAbort(response);
-    const socket = request.socket as Socket & { encrypted?: boolean };
-    const exchange: HttpExchange = {
-      request,
-      response,
-      requestId,
-      isSecure: socket.encrypted === true,
-      remoteAddress: socket.remoteAddress ?? '',
-      get signal() {
-        return abort.signal;
-      },
-      access: {
-        operation: '',
-        bucket: '',
-        key: '',
-        code: '',
-        accessKeyId: '',
-        hint: '',
-        bytesIn: 0,
-        body: undefined,
-        bytesOut: 0,
-      },
-      runtime,
-    };
-    this.track(socket, response);
+    const exchange = new Exchange(parts);
+    const connection = this.#begin(request.socket, response);
     if (this.#metrics !== undefined) this.#metrics.inFlight += 1;
-    response.once('close', () => this.#finished(exchange, this.#clock.monotonicMs() - startedMs));
+    response.on('close', () => {
+      if (connection !== undefined) this.#end(connection, response);
+      exchange.closed();
+      this.#finished(exchange, this.#clock.monotonicMs() - startedMs);
+    });
     if (request.rawHeaders.length >= 2 * this.#maximumHeaderCount) {
       refuse(exchange, 'RequestHeaderSectionTooLarge');
       return;
@@ -201,25 +193,45 @@ function refuse(exchange: HttpExchange, code: 'BadRequest' | 'RequestHeaderSecti
   });
 }
 
-/** An AbortSignal costs microseconds: it is made only when someone asks for it. */
-class LazyAbort {
-  readonly #response: ServerResponse;
-  #controller: AbortController | undefined;
+class Exchange implements HttpExchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly requestId: string;
+  readonly runtime: ExchangeRuntime;
+  readonly isSecure: boolean;
+  readonly remoteAddress: string;
+  readonly access: AccessEntry;
+  #abort: AbortController | undefined;
 
-  constructor(response: ServerResponse) {
-    this.#response = response;
+  constructor({ request, response, requestId, runtime }: NewExchange) {
+    const socket = request.socket as Socket & { encrypted?: boolean };
+    this.request = request;
+    this.response = response;
+    this.requestId = requestId;
+    this.runtime = runtime;
+    this.isSecure = socket.encrypted === true;
+    this.remoteAddress = socket.remoteAddress ?? '';
+    this.access = {
+      operation: '',
+      bucket: '',
+      key: '',
+      code: '',
+      accessKeyId: '',
+      hint: '',
+      bytesIn: 0,
+      body: undefined,
+      bytesOut: 0,
+    };
   }
 
+  /** Made only when someone asks: an AbortController costs microseconds. */
   get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      const controller = new AbortController();
-      this.#controller = controller;
-      const abortIfCut = (): void => {
-        if (!this.#response.writableFinished) controller.abort();
-      };
-      if (this.#response.destroyed) abortIfCut();
-      else this.#response.once('close', abortIfCut);
-    }
-    return this.#controller.signal;
+    this.#abort ??= new AbortController();
+    if (this.response.destroyed && !this.response.writableFinished) this.#abort.abort();
+    return this.#abort.signal;
+  }
+
+  closed(): void {
+    if (!this.response.writableFinished) this.#abort?.abort();
   }
 }

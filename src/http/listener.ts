@@ -130,6 +130,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const dispatch = (request: IncomingMessage, response: ServerResponse): void => {
     if (app !== undefined && isServerRoute(request)) {
       registry.track(request.socket, response);
+      if (request.headers.expect !== undefined) response.writeContinue();
       app.routing(request, response);
     } else {
       registry.run({ request, response, requestId: requestIds.next(), runtime });

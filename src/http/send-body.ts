@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { assert } from '../errors/assert.ts';
 import type { StallWatchdog, WatchedTransfer } from '../streams/stall-watchdog.ts';
 import type { HttpExchange } from './http-exchange.ts';
+import { watchUnread } from './watch-unread.ts';
 
 /** Bytes on loan: `release` exactly once, after that they are not touched. The data store's DataPiece is one. */
 export interface BodyPiece {
@@ -32,7 +33,12 @@ export async function sendBody(exchange: HttpExchange, answer: StreamedAnswer): 
     await iterator.return?.();
     return;
   }
-  response.writeHead(answer.status, { 'x-amz-request-id': exchange.requestId, ...answer.headers });
+  const headers = { 'x-amz-request-id': exchange.requestId, ...answer.headers };
+  if (next.done !== true && next.value.bytes.length === lengthBytes) {
+    await sendWhole(exchange, { status: answer.status, headers, piece: next.value, iterator });
+    return;
+  }
+  response.writeHead(answer.status, headers);
   const writer = new PieceWriter(response, exchange.runtime.watchdog);
   try {
     let sentBytes = 0;
@@ -55,6 +61,37 @@ export async function sendBody(exchange: HttpExchange, answer: StreamedAnswer): 
     writer.finish();
     if (next.done !== true) await iterator.return?.();
   }
+}
+
+/** The one piece of a small object: no more machinery than a document needs. */
+async function sendWhole(
+  exchange: HttpExchange,
+  answer: {
+    status: number;
+    headers: Readonly<Record<string, string | number>>;
+    piece: BodyPiece;
+    iterator: AsyncIterator<BodyPiece>;
+  },
+): Promise<void> {
+  const { response } = exchange;
+  const { piece, iterator } = answer;
+  try {
+    const rest = await iterator.next();
+    if (rest.done !== true) rest.value.release();
+    assert(rest.done === true, 'a body does not go on after its content-length');
+    if (response.destroyed) {
+      piece.release();
+      return;
+    }
+    response.writeHead(answer.status, answer.headers);
+  } catch (error) {
+    piece.release();
+    throw error;
+  }
+  exchange.access.bytesOut = piece.bytes.length;
+  response.on('close', () => piece.release());
+  response.end(piece.bytes);
+  if (response.writableLength > 0) watchUnread(exchange, response.writableLength);
 }
 
 /** Writes pieces to a response and gives each back when the system has taken it, or when the connection is gone. */

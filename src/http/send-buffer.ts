@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { HttpExchange } from './http-exchange.ts';
+import { watchUnread } from './watch-unread.ts';
 
 export interface BufferedAnswer {
   readonly status: number;
@@ -35,7 +36,7 @@ export function sendBuffer(exchange: HttpExchange, answer: BufferedAnswer): void
   if (answer.closesConnection === true) headers['connection'] = 'close';
   response.writeHead(answer.status, headers);
   response.end(sentBody);
-  if (response.writableLength > 0) watchRest(exchange, response.writableLength);
+  if (response.writableLength > 0) watchUnread(exchange, response.writableLength);
   if (unread === 'small') boundRestOfBody(exchange);
 }
 
@@ -46,18 +47,6 @@ function unreadBody(request: IncomingMessage): 'none' | 'small' | 'large' {
   if (request.complete || (!isChunked && (contentLength === undefined || contentLength === '0'))) return 'none';
   if (isChunked || request.headers.expect !== undefined) return 'large';
   return Number(contentLength) <= SMALL_BODY_BYTES ? 'small' : 'large';
-}
-
-/** A client that does not read a large answer is cut like one that does not read an object. */
-function watchRest({ response, runtime }: HttpExchange, unseenBytes: number): void {
-  const transfer = {
-    movedBytes: 0,
-    isWaitingForPeer: true,
-    unseenBytes,
-    onStalled: (): void => void response.destroy(),
-  };
-  runtime.watchdog.watch(transfer);
-  response.once('close', () => runtime.watchdog.unwatch(transfer));
 }
 
 /** Node reads on to the next request by itself; the time for it is bounded here. */

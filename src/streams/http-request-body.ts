@@ -170,9 +170,7 @@ export class HttpRequestBody implements RequestBody, WatchedTransfer {
     readable.off('close', this.#onClose);
     // 'error' stays handled: a socket that breaks while the rest is discarded must not end the process
     this.#watchdog.unwatch(this);
-    const wake = this.#wake;
-    this.#wake = undefined;
-    wake?.();
+    this.#wakeConsumer();
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -197,7 +195,7 @@ export class HttpRequestBody implements RequestBody, WatchedTransfer {
       this.#isPaused = true;
       this.#readable.pause();
     }
-    this.#notify();
+    if (!this.#isCollecting) this.#wakeConsumer();
   };
 
   readonly #onEnd = (): void => {
@@ -208,8 +206,10 @@ export class HttpRequestBody implements RequestBody, WatchedTransfer {
       this.#fail(error);
       return;
     }
+    // the listeners stay: the stream is over, and taking them off costs more than leaving them
     this.#state = 'ended';
-    this.#close();
+    this.#watchdog.unwatch(this);
+    this.#wakeConsumer();
   };
 
   readonly #onError = (error: Error): void => {
@@ -217,7 +217,8 @@ export class HttpRequestBody implements RequestBody, WatchedTransfer {
   };
 
   readonly #onClose = (): void => {
-    this.#fail(incompleteBody());
+    // every good body closes too: no error is made for it, a stack trace costs microseconds
+    if (this.#state === 'open') this.#fail(incompleteBody());
   };
 
   #deliver(piece: Buffer): void {
@@ -261,8 +262,7 @@ export class HttpRequestBody implements RequestBody, WatchedTransfer {
     });
   }
 
-  #notify(): void {
-    if (this.#isCollecting) return;
+  #wakeConsumer(): void {
     const wake = this.#wake;
     this.#wake = undefined;
     wake?.();

@@ -122,6 +122,26 @@ describe('requests signed by other implementations', () => {
     );
   });
 
+  it('are accepted with UTF-8 and runs of spaces in signed header values', async () => {
+    const value = fc
+      .array(fc.constantFrom('a', 'é', '漢', '😀', ' ', '  ', '\t', ',', '"'), { minLength: 1, maxLength: 12 })
+      .map((pieces) => pieces.join('').trim())
+      .filter((text) => text !== '');
+    await fc.assert(
+      fc.asyncProperty(value, async (text) => {
+        const request = smithyRequest({ bucketName: 'bucket', objectKey: 'k', pairs: [], meta: [['a', text]] });
+        const signed = await smithySigner().sign(request, { signingDate: new Date(NOW_MS) });
+        const rawHeaders = Object.entries(signed.headers).flatMap(([name, content]) => [
+          name,
+          Buffer.from(content).toString('latin1'),
+        ]);
+        const raw = parseRawRequest({ method: 'PUT', rawTarget: '/bucket/k', rawHeaders, isSecure: false }, []);
+        expect(authenticator().authenticate(raw, NOW_MS).isSigned).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
   it('are refused once any one character of what was signed is changed', () => {
     fc.assert(
       fc.property(bucket, key, query, fc.nat(), fc.nat(), (bucketName, objectKey, pairs, place, shift) => {

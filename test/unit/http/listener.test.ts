@@ -157,6 +157,19 @@ describe('createListener', () => {
     expect(listener.addresses.map(({ address }) => address)).toContain('127.0.0.1');
   });
 
+  it('listens on all IPv4 and all IPv6 addresses with one port', async () => {
+    const { listener, connect } = await open(echo, {
+      addresses: [
+        { host: '0.0.0.0', port: 0 },
+        { host: '::', port: 0 },
+      ],
+    });
+    expect(new Set(listener.addresses.map(({ port }) => port)).size).toBe(1);
+    const connection = await connect();
+    connection.write(GET);
+    await connection.until(/\]$/);
+  });
+
   it('fails with the system’s code when the port is taken', async () => {
     const { endpoint } = await open(echo);
     await expect(open(echo, { addresses: [endpoint] })).rejects.toMatchObject({
@@ -267,6 +280,7 @@ describe('hostile HTTP', () => {
   it.each([
     ['a broken chunk size', '3\r\nabc\r\nxyz\r\n'],
     ['a flood of chunk extensions', `3;${'x'.repeat(20_000)}\r\nabc\r\n`],
+    ['a flood of trailers', `3\r\nabc\r\n0\r\n${'x-t: v\r\n'.repeat(5_000)}\r\n`],
   ])(
     'sec_chunked_framing__CVE_2024_22019: %s in the middle of a body fails the body, not the server',
     async (_name, body) => {
@@ -287,7 +301,7 @@ describe('hostile HTTP', () => {
       });
       const connection = await connect();
       connection.write(`PUT /b/k HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${body}`);
-      expect(await connection.closed()).toMatch(/^HTTP\/1.1 400 [\s\S]*BadRequest/);
+      expect(await connection.closed()).toMatch(/^HTTP\/1.1 400 [\s\S]*<Code>/);
       await eventually(() => failure !== undefined);
       expect((failure as S3Error).code).toBe('IncompleteBody');
     },
