@@ -24,7 +24,6 @@ import { Collector } from './healing/collector.ts';
 import { DamageRecorder } from './healing/damage-recorder.ts';
 import { createListener, type Listener } from './http/listener.ts';
 import { TlsCertificates } from './http/tls-certificates.ts';
-import type { HttpExchange } from './http/http-exchange.ts';
 import type { MetadataStore } from './metadata-store/metadata-store.ts';
 import { RequestMetrics } from './observability/request-metrics.ts';
 import { S3RequestHandler } from './s3/handle-request.ts';
@@ -179,7 +178,8 @@ class HoldfastServer implements Server {
       timeouts: { headersMs: limits.headerTimeout, keepAliveMs: limits.keepAlive },
       discard: { discardBytes: limits.discardSize, discardMs: limits.discardTime },
       watchdog: this.#watchdog,
-      onExchange: (exchange) => this.#onExchange(exchange),
+      onExchange: (exchange) => this.#handler.handle(exchange),
+      metrics: this.#metrics,
       registerRoutes: (app) => this.#addServerRoutes(app),
       isServerRoute: (request) => this.#isServerRoute(request),
       log,
@@ -289,24 +289,6 @@ class HoldfastServer implements Server {
       randomness,
       log,
     });
-  }
-
-  #onExchange(exchange: HttpExchange): Promise<void> {
-    const metrics = this.#metrics;
-    const startMs = this.#options.clock.monotonicMs();
-    metrics.inFlight += 1;
-    exchange.response.once('close', () => {
-      metrics.inFlight -= 1;
-      const { access, response } = exchange;
-      metrics.observe({
-        operation: access.operation,
-        status: response.statusCode,
-        durationMs: this.#options.clock.monotonicMs() - startMs,
-        bytesIn: access.body?.receivedBytes ?? access.bytesIn,
-        bytesOut: access.bytesOut,
-      });
-    });
-    return this.#handler.handle(exchange);
   }
 
   async stop({ deadlineMs }: { deadlineMs: number }): Promise<{ isClean: boolean }> {
