@@ -9,7 +9,7 @@ import { runServiceSchedule } from '../support/service-schedule.ts';
 const ONLY_SEED = process.env['MODEL_SEED'];
 const FIRST_SEED = Number(ONLY_SEED ?? process.env['MODEL_FIRST_SEED'] ?? 1);
 const BUDGET_MS = Number(process.env['MODEL_SECONDS'] ?? 60) * 1000;
-const STEPS = 40;
+const STEPS = 60;
 const CODES = [
   { k: 4, m: 2 },
   { k: 2, m: 1 },

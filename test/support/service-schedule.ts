@@ -144,6 +144,38 @@ class ServiceSchedule {
       const answer = await this.#answer('PutObject', putOptions('last', value));
       return typeof answer === 'object' && 'ok' in answer;
     });
+    await this.#checkNothingLeaks();
+  }
+
+  /** Once everything is deleted nothing is live, and the collector gives all closed volumes back. */
+  async #checkNothingLeaks(): Promise<void> {
+    for (const key of [...this.#model.keys(), 'last']) {
+      await this.#must('DeleteObject', { bucket: BUCKET, key });
+    }
+    const uploads = await this.#must('ListMultipartUploads', { bucket: BUCKET });
+    const keys = elementsOf(uploads, 'Key');
+    for (const [index, uploadId] of elementsOf(uploads, 'UploadId').entries()) {
+      await this.#must('AbortMultipartUpload', { bucket: BUCKET, key: keys[index]!, query: { uploadId } });
+    }
+    const { metadata } = this.#service.process;
+    const live = (await metadata.listVolumes()).filter(({ liveBytes }) => liveBytes !== 0);
+    if (live.length > 0) throw new Error(`live bytes of nothing: ${JSON.stringify(live)}`);
+    await this.#until('giving space back', async () => {
+      const volumes = await metadata.listVolumes();
+      return volumes.every(({ state }) => state !== 'sealed');
+    });
+  }
+
+  async #must(name: string, options: CallOptions): Promise<Buffer> {
+    let body: Buffer | undefined;
+    await this.#until(name, async () => {
+      const answer = await this.#answer(name, options);
+      if (answer === 'unknown') return false;
+      if ('refused' in answer) throw answer.refused;
+      body = answer.ok.body;
+      return true;
+    });
+    return body!;
   }
 
   // ——— operations ———
@@ -163,7 +195,7 @@ class ServiceSchedule {
     const readers = this.#raceReaders(operations);
     const dice = this.#random.below(10);
     const ends = Promise.all([...running, ...readers]);
-    if (dice < 3) {
+    if (dice < 2) {
       await this.#turns(this.#random.below(dice === 0 ? 4 : 40));
       const known = [...answers];
       ends.catch(() => undefined);
@@ -172,7 +204,7 @@ class ServiceSchedule {
       await this.#start();
       return;
     }
-    if (dice < 5) {
+    if (dice < 4) {
       await this.#turns(this.#random.below(10));
       this.#detach();
     }

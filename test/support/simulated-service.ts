@@ -8,6 +8,7 @@ import { prepareChecksums } from '../../src/checksums/wasm-hashers.ts';
 import { MetadataVolumeLedger } from '../../src/composition/metadata-volume-ledger.ts';
 import { StripedDataStore } from '../../src/data-store/striped-data-store.ts';
 import type { CrashMode } from '../../src/disk/simulated-node.ts';
+import { Collector } from '../../src/healing/collector.ts';
 import { DiskJournal } from '../../src/metadata-store/journal/disk-journal.ts';
 import { formatJournal } from '../../src/metadata-store/journal/format-journal.ts';
 import { SqliteMetadataStore } from '../../src/metadata-store/sqlite/sqlite-metadata-store.ts';
@@ -23,6 +24,7 @@ import { settle } from './simulated-clock.ts';
 import { SimulatedCluster } from './simulated-cluster.ts';
 
 const SEGMENT_BYTES = 256 * 1024;
+const COLLECTOR_BYTES_PER_SECOND = 4 * 1024 * 1024;
 /** So many turns of the event loop are waited for before simulated time passes. */
 const PATIENT_TURNS = 50;
 
@@ -32,6 +34,7 @@ export type IndexFate = 'kept' | 'older' | 'lost';
 export interface SimulatedProcess {
   readonly metadata: SqliteMetadataStore;
   readonly data: StripedDataStore;
+  readonly collector: Collector;
   readonly services: S3Services;
 }
 
@@ -125,7 +128,15 @@ export class SimulatedService {
         randomness: random,
         defaultChecksum: 'CRC64NVME',
       };
-      this.#process = { metadata, data, services: createServices(stores, clock) };
+      const collector = new Collector({
+        dataStore: data,
+        metadataStore: metadata,
+        clock,
+        log,
+        rateBytesPerSecond: COLLECTOR_BYTES_PER_SECOND,
+      });
+      collector.start();
+      this.#process = { metadata, data, collector, services: createServices(stores, clock) };
     } catch (error) {
       this.#killed.push(this.withTime(metadata.stop()).catch(() => undefined));
       throw error;
@@ -138,8 +149,9 @@ export class SimulatedService {
 
   /** An orderly end. */
   async stop(): Promise<void> {
-    const { data, metadata } = this.process;
+    const { collector, data, metadata } = this.process;
     this.#process = undefined;
+    await this.withTime(collector.stop());
     await this.withTime(data.stop());
     await this.withTime(metadata.stop());
     this.cluster.restart();
@@ -170,7 +182,8 @@ export class SimulatedService {
     return join(this.#folder, 'remembered.sqlite');
   }
 
-  async #bury({ data, metadata }: SimulatedProcess, indexPath: string): Promise<void> {
+  async #bury({ collector, data, metadata }: SimulatedProcess, indexPath: string): Promise<void> {
+    await this.withTime(collector.stop()).catch(() => undefined);
     await this.withTime(data.stop()).catch(() => undefined);
     await this.withTime(metadata.stop()).catch(() => undefined);
     await removeIndex(indexPath);
