@@ -151,11 +151,11 @@ export class SqliteMetadataStore implements MetadataStore {
   }
 
   getDocument(address: DocumentAddress): Promise<Buffer | undefined> {
-    return this.#read({ kind: 'documents' }, (index) => index.queries.document(address));
+    return this.#read({ kind: 'document', ...address }, (index) => index.queries.document(address));
   }
 
   listDocuments(collection: string): Promise<{ id: string; body: Buffer }[]> {
-    return this.#read({ kind: 'documents' }, (index) => index.queries.documents(collection));
+    return this.#read({ kind: 'documents', collection }, (index) => index.queries.documents(collection));
   }
 
   epoch(): number {
@@ -167,15 +167,15 @@ export class SqliteMetadataStore implements MetadataStore {
   }
 
   listVolumes(): Promise<VolumeRecord[]> {
-    return this.#read({ kind: 'volumes' }, (index) => index.queries.volumes());
+    return this.#read(undefined, (index) => index.queries.volumes());
   }
 
   listBlobsInVolume(query: { volumeId: number; afterBlobId: number; limit: number }): Promise<BlobRecord[]> {
-    return this.#read({ kind: 'volumes' }, (index) => index.queries.blobsInVolume(query));
+    return this.#read(undefined, (index) => index.queries.blobsInVolume(query));
   }
 
   listDamage(limit: number): Promise<DamageRecord[]> {
-    return this.#read({ kind: 'volumes' }, (index) => index.queries.damage(limit));
+    return this.#read(undefined, (index) => index.queries.damage(limit));
   }
 
   /** Answers also while something is undecided. */

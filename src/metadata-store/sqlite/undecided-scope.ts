@@ -6,15 +6,18 @@ export interface ScopeLookup {
   bucketName(bucketId: number): string | undefined;
 }
 
-/** What a read is about. */
+/**
+ * What a read is about. Reads of volumes, blobs and damage are not here: they serve the data store, which may know the
+ * acknowledged state and can do nothing irreversible without a commit.
+ */
 export type ReadSubject =
   | { kind: 'object'; bucketId: number; key: string }
   | { kind: 'bucket-listing'; bucketId: number }
   | { kind: 'bucket'; name: string }
   | { kind: 'buckets' }
   | { kind: 'uploads' }
-  | { kind: 'documents' }
-  | { kind: 'volumes' };
+  | { kind: 'document'; collection: string; id: string }
+  | { kind: 'documents'; collection: string };
 
 /**
  * What records of an undecided frame touch: nothing may be answered about it until a new epoch has decided whether the
@@ -24,9 +27,11 @@ export class UndecidedScope {
   readonly #objects = new Set<string>();
   readonly #bucketIds = new Set<number>();
   readonly #bucketNames = new Set<string>();
+  readonly #documents = new Set<string>();
+  readonly #collections = new Set<string>();
+  /** Documents of these go too. */
+  readonly #deletedBucketIds = new Set<string>();
   #touchesUploads = false;
-  #touchesDocuments = false;
-  #touchesVolumes = false;
   #touchesEverything = false;
 
   add(records: readonly JournalRecord[], lookup: ScopeLookup): void {
@@ -46,10 +51,10 @@ export class UndecidedScope {
         return this.#bucketNames.size > 0;
       case 'uploads':
         return this.#touchesUploads;
+      case 'document':
+        return this.#documents.has(nameOf(subject.collection, subject.id)) || this.#deletedBucketIds.has(subject.id);
       case 'documents':
-        return this.#touchesDocuments;
-      case 'volumes':
-        return this.#touchesVolumes;
+        return this.#collections.has(subject.collection) || this.#deletedBucketIds.size > 0;
     }
   }
 
@@ -59,7 +64,6 @@ export class UndecidedScope {
         return;
       case 'PutObject':
       case 'DeleteObject':
-        this.#touchesVolumes = true;
         return this.#addObject(record.bucketId, record.key);
       case 'CreateBucket':
         this.#bucketNames.add(record.name);
@@ -67,17 +71,15 @@ export class UndecidedScope {
       case 'DeleteBucket':
         this.#bucketIds.add(record.bucketId);
         this.#touchesUploads = true;
-        this.#touchesDocuments = true;
+        this.#deletedBucketIds.add(String(record.bucketId));
         return this.#addBucketName(lookup.bucketName(record.bucketId));
       case 'CreateMultipartUpload':
       case 'PutPart':
       case 'AbortMultipartUpload':
         this.#touchesUploads = true;
-        this.#touchesVolumes = true;
         return;
       case 'CompleteMultipartUpload': {
         this.#touchesUploads = true;
-        this.#touchesVolumes = true;
         const upload = lookup.uploadKey(record.uploadOrder);
         if (upload === undefined) this.#touchesEverything = true;
         else this.#addObject(upload.bucketId, upload.key);
@@ -85,10 +87,10 @@ export class UndecidedScope {
       }
       case 'PutDocument':
       case 'DeleteDocument':
-        this.#touchesDocuments = true;
+        this.#documents.add(nameOf(record.address.collection, record.address.id));
+        this.#collections.add(record.address.collection);
         return;
       default:
-        this.#touchesVolumes = true;
     }
   }
 
@@ -103,6 +105,6 @@ export class UndecidedScope {
   }
 }
 
-function nameOf(bucketId: number, key: string): string {
-  return `${bucketId} ${key}`;
+function nameOf(container: number | string, name: string): string {
+  return `${container} ${name}`;
 }

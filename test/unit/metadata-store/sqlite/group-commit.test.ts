@@ -138,6 +138,8 @@ test('while no epoch can be opened, what the batch touches gets an error and eve
     store.listObjects({ bucketId, prefix: '', delimiter: '', startAfter: '', limit: 10 }),
   ).rejects.toMatchObject({ code: 'Undecided' });
   expect(await get('other')).toMatchObject({ key: 'other' });
+  // The data store goes on with what is acknowledged.
+  expect(await store.listVolumes()).toHaveLength(1);
   expect(await store.getBucket('bucket')).toMatchObject({ bucketId });
   await expect(put('new')).rejects.toMatchObject({ code: 'QuorumLost' });
   journal.reopenFailures = 0;
