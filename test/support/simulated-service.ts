@@ -191,12 +191,12 @@ export class SimulatedService {
 
   /** Lets simulated time pass until `work` is done; real time passes as well, for threads. Fails after a minute of it. */
   async withTime<T>(work: Promise<T>): Promise<T> {
-    let isDone = false;
+    const state = { isDone: false };
     const ended = work.then(
-      () => (isDone = true),
-      () => (isDone = true),
+      () => (state.isDone = true),
+      () => (state.isDone = true),
     );
-    for (let turn = 0; !isDone; turn++) {
+    for (let turn = 0; !state.isDone; turn++) {
       await settle();
       if (turn < PATIENT_TURNS) continue;
       await this.cluster.clock.advance(20);
