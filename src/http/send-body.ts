@@ -12,7 +12,10 @@ export interface BodyPiece {
 
 export interface StreamedAnswer {
   readonly status: number;
-  /** Lower-case names; `content-length` is required and must be what `pieces` add up to. */
+  /**
+   * Lower-case names. `content-length` must be what `pieces` add up to; without it the answer is sent chunked, for
+   * documents whose length is not known when they begin.
+   */
   readonly headers: Readonly<Record<string, string | number>>;
   readonly pieces: AsyncIterable<BodyPiece>;
 }
@@ -25,8 +28,8 @@ export interface StreamedAnswer {
 export async function sendBody(exchange: HttpExchange, answer: StreamedAnswer): Promise<void> {
   const { response } = exchange;
   const iterator = answer.pieces[Symbol.asyncIterator]();
-  const lengthBytes = Number(answer.headers['content-length']);
-  assert(Number.isSafeInteger(lengthBytes), 'a streamed answer has a content-length');
+  const announced = answer.headers['content-length'];
+  const lengthBytes = announced === undefined ? undefined : Number(announced);
   let next = await iterator.next();
   if (response.destroyed) {
     if (next.done !== true) next.value.release();
@@ -45,14 +48,16 @@ export async function sendBody(exchange: HttpExchange, answer: StreamedAnswer): 
     while (next.done !== true) {
       const piece = next.value;
       sentBytes += piece.bytes.length;
-      if (sentBytes > lengthBytes) piece.release();
-      assert(sentBytes <= lengthBytes, `a body of ${lengthBytes} bytes went on after its end`);
+      if (lengthBytes !== undefined && sentBytes > lengthBytes) {
+        piece.release();
+        assert(false, `a body of ${lengthBytes} bytes went on after its end`);
+      }
       exchange.access.bytesOut = sentBytes;
       if (!writer.write(piece)) await writer.drained();
       if (response.destroyed) return;
       next = await iterator.next();
     }
-    assert(sentBytes === lengthBytes, `a body of ${lengthBytes} bytes ended after ${sentBytes}`);
+    assert(sentBytes === (lengthBytes ?? sentBytes), `a body of ${lengthBytes} bytes ended after ${sentBytes}`);
     response.end();
   } catch (error) {
     response.destroy();

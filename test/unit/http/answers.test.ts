@@ -156,6 +156,24 @@ describe('sendBody', () => {
     expect([pieces.lent, pieces.ended, log.lines[0]!.fields['bytesOut']]).toEqual([3, true, 3_000_000]);
   });
 
+  it('sends what has no known length in chunks, and never ends it cleanly after an error', async () => {
+    const pieces = new Pieces();
+    const { connect } = await open((exchange) =>
+      sendBody(exchange, {
+        status: 200,
+        headers: {},
+        pieces: pieces.of(3, 5, exchange.request.url === '/bad' ? 2 : -1),
+      }),
+    );
+    const good = await connect();
+    good.write(GET);
+    await good.until(/chunked[\s\S]*\r\n5\r\nxxxxx\r\n5\r\nxxxxx\r\n5\r\nxxxxx\r\n0\r\n\r\n$/);
+    const bad = await connect();
+    bad.write('GET /bad HTTP/1.1\r\nHost: h\r\n\r\n');
+    expect(await bad.closed()).not.toContain('\r\n0\r\n');
+    await eventually(() => pieces.released === pieces.lent);
+  });
+
   it('an error before the first piece is thrown with nothing sent', async () => {
     const pieces = new Pieces();
     const { connect } = await open(async (exchange) => {
