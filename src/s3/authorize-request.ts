@@ -5,7 +5,7 @@ import type { AuthenticatedRequest } from './sigv4/authenticated-request.ts';
 
 /**
  * Asks the one authorizer for everything a request needs: the row's action on its target (the `…Version` action when it
- * names a version), reading the source of a copy, and writing tags that come in a header.
+ * names a version), reading the source of a copy, writing tags that come in a header, bypassing governance retention.
  *
  * @throws S3Error AccessDenied | InvalidArgument (a copy source that names nothing)
  */
@@ -22,5 +22,8 @@ export function authorizeRequest(row: OperationRow, request: AuthenticatedReques
   }
   if (row.method !== 'GET' && row.target === 'object' && headers.has('x-amz-tagging')) {
     authorizer.authorize({ principal, action: 's3:PutObjectTagging', ...target });
+  }
+  if (headers.get('x-amz-bypass-governance-retention')?.toLowerCase() === 'true') {
+    authorizer.authorize({ principal, action: 's3:BypassGovernanceRetention', ...target });
   }
 }

@@ -21,7 +21,8 @@ export const HOLDING_VALUES: ReadonlyMap<string, readonly string[]> = new Map([
   ['x-amz-acl', ['private', 'bucket-owner-full-control']],
   ['x-amz-bucket-namespace', ['global']],
   ['x-amz-bucket-object-lock-enabled', NO],
-  ['x-amz-bypass-governance-retention', NO],
+  // Nothing is retained, so there is nothing to bypass; the permission is asked for all the same.
+  ['x-amz-bypass-governance-retention', [...NO, 'true', 'True', 'TRUE']],
   ['x-amz-object-ownership', ['BucketOwnerEnforced']],
   ['x-amz-request-payer', ['requester']],
   ['x-amz-server-side-encryption-bucket-key-enabled', NO],

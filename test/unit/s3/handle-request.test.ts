@@ -162,6 +162,15 @@ test('PutObject with tags asks for s3:PutObjectTagging, GetObject of a version f
   ]);
 });
 
+test('x-amz-bypass-governance-retention asks for its own permission', async () => {
+  server.authorizations.length = 0;
+  await server.request('DELETE', '/bucket/key', { headers: { 'x-amz-bypass-governance-retention': 'true' } });
+  expect(server.authorizations.map(({ action }) => action)).toEqual([
+    's3:DeleteObject',
+    's3:BypassGovernanceRetention',
+  ]);
+});
+
 test('an uploadId never turns into a PutObject', async () => {
   failWith = new Error('objects were reached');
   const { status, body } = await server.request('PUT', '/bucket/key?uploadId=x', { body: 'x' });
