@@ -5,6 +5,7 @@ import type { Clock, Randomness } from '../model/clock.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
 import type { Log } from '../observability/log.ts';
 import type { DataStoreTunables } from './tunables.ts';
+import type { VolumeSeals } from './volume/volume-seals.ts';
 import type { VolumeTable } from './volume/volume-table.ts';
 
 /** What the parts of the data store share. */
@@ -17,6 +18,7 @@ export interface StoreContext {
   readonly log: Log;
   readonly tunables: DataStoreTunables;
   readonly table: VolumeTable;
+  readonly seals: VolumeSeals;
   /** May this disk take new data? Moves by the collector may use the reserve, which is there for them. */
   readonly accepts: (disk: Disk) => boolean;
   /** Pieces of bodies that stream in; given from outside because the budget is the server's. */

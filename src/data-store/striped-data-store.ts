@@ -28,6 +28,7 @@ import { LargeVolumes } from './volume/large-volumes.ts';
 import { QUARANTINE_DIRECTORY, VOLUME_DIRECTORY } from './volume/volume-file.ts';
 import { VolumeOpener } from './volume/volume-opener.ts';
 import { listOrNothing, VolumeRecovery } from './volume/volume-recovery.ts';
+import { VolumeSeals } from './volume/volume-seals.ts';
 import { VolumeTable } from './volume/volume-table.ts';
 import { LargeBlobWriter, type WriterCensus } from './writer/large-blob-writer.ts';
 import { SmallBlobWriter } from './writer/small-blob-writer.ts';
@@ -79,6 +80,7 @@ export class StripedDataStore implements DataStore {
       log,
       tunables,
       table: new VolumeTable(ledger),
+      seals: new VolumeSeals({ ledger, clock, log }),
       accepts: (disk) => disk.acceptsData,
       bodyBuffers: bufferPool,
       stripeBuffers: poolOf(2 * stripeBytes, tunables.stripeBufferBudgetBytes),
@@ -130,6 +132,7 @@ export class StripedDataStore implements DataStore {
       this.#moving.small.stop(),
       this.#moving.volumes.stop(),
     ]);
+    await this.#context.seals.stop();
     this.#files.stop();
   }
 

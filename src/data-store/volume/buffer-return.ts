@@ -1,15 +1,11 @@
-import { isStoreError } from '../../errors/store-error.ts';
+import { whenReturned } from '../../disk/guarded-disk-fs.ts';
 import type { BufferPool, Slot } from '../../memory/buffer-pool.ts';
 
 /**
- * Gives a slot back when all calls that use it have settled. A call that missed its deadline may still read or write
- * the buffer: such a slot is never lent again (its memory stays with the hung call), because a late read into a buffer
- * that somebody else has verified meanwhile would put wrong bytes into an answer.
+ * Gives a slot back when all calls that use it have really returned. A call that missed its deadline may still read or
+ * write the buffer: lent again before, a late read would put wrong bytes into what somebody else has verified meanwhile.
  */
 export function releaseWhenSettled(pool: BufferPool, slot: Slot, calls: readonly Promise<unknown>[]): void {
-  void Promise.allSettled(calls).then((results) => {
-    if (!results.some((result) => result.status === 'rejected' && isStoreError(result.reason, 'DiskTimeout'))) {
-      pool.release(slot);
-    }
-  });
+  const returned = calls.map((call) => call.catch((error: unknown) => whenReturned(error)));
+  void Promise.all(returned).then(() => pool.release(slot));
 }

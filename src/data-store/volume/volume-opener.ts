@@ -87,12 +87,10 @@ export class VolumeOpener {
     throw new StoreError('QuorumLost', 'no volume could be opened: disks fail one after another');
   }
 
-  /** Records the seal without holding anybody up; a failure leaves it to the next start. */
+  /** Nothing is appended any more; the journal learns it in the background. */
   sealLater(volume: KnownVolume, lengthBytes: number): void {
     volume.state = 'sealed';
-    this.#context.ledger.sealVolume(volume.volumeId, lengthBytes).catch((error: unknown) => {
-      this.#context.log.warn({ volumeId: volume.volumeId, error }, 'a volume will be sealed at the next start');
-    });
+    this.#context.seals.seal(volume.volumeId, lengthBytes);
   }
 
   #isAvoided(disk: Disk, nowMs: number): boolean {

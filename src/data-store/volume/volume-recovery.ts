@@ -37,6 +37,8 @@ export class VolumeRecovery {
     // Never appended to again, whatever the journal still says.
     for (const record of records) table.add(record, record.state === 'open' ? 'sealed' : record.state);
     for (const record of records) if (record.state === 'open') await this.#seal(record);
+    // A journal that takes no writes now does not keep the start from going on to read.
+    await this.#context.seals.settle();
     const present = disks.disks.filter((disk) => disk.state === 'online');
     await Promise.all(
       present.map((disk) =>
@@ -48,7 +50,7 @@ export class VolumeRecovery {
   }
 
   async #seal(record: VolumeRecord): Promise<void> {
-    const { disks, ledger, log } = this.#context;
+    const { disks, seals, log } = this.#context;
     const lengths = await Promise.all(
       record.diskIds.map(async (diskId) => {
         const disk = disks.byId(diskId);
@@ -69,7 +71,7 @@ export class VolumeRecovery {
       log.warn({ volumeId: record.volumeId }, 'a volume stays open in the journal: none of its disks is here');
       return;
     }
-    await ledger.sealVolume(record.volumeId, Math.max(...known));
+    seals.seal(record.volumeId, Math.max(...known));
   }
 
   /** The file's length after its surplus of zeros, if it is a small volume's, has been cut. */

@@ -63,6 +63,8 @@ export class LargeBlobWriter implements BlobWriter {
   /** By order of cutting; an entry is filled when its writes have returned. */
   readonly #cuts: { stripes: WrittenStripe[] }[] = [];
   readonly #inFlight = new Set<Promise<void>>();
+  /** Written, not synced. */
+  readonly #unsynced = new Set<WrittenStripe>();
   #unsyncedBytes = 0;
   #syncing: Promise<void> | undefined;
   /** Promises of `observe` that have not settled. */
@@ -111,7 +113,7 @@ export class LargeBlobWriter implements BlobWriter {
   /** Waits until few enough bytes are written and not synced. */
   async #throttle(): Promise<void> {
     while (this.#unsyncedBytes > this.#context.tunables.unsyncedLimitBytes && this.#failure === undefined) {
-      if (this.#cuts.some((cut) => cut.stripes.some((stripe) => !stripe.isSynced))) await this.#sync();
+      if (this.#unsynced.size > 0) await this.#sync();
       else await Promise.race(this.#inFlight);
     }
   }
@@ -232,6 +234,7 @@ export class LargeBlobWriter implements BlobWriter {
       const tracked = writing.then(
         (stripes) => {
           cut.stripes = stripes;
+          for (const stripe of stripes) this.#unsynced.add(stripe);
           this.#inFlight.delete(tracked);
           if (this.#unsyncedBytes >= this.#context.tunables.unsyncedLimitBytes / 2) this.#startSync();
         },
@@ -336,7 +339,7 @@ export class LargeBlobWriter implements BlobWriter {
   }
 
   async #syncWritten(): Promise<void> {
-    const stripes = this.#cuts.flatMap((cut) => cut.stripes).filter((stripe) => !stripe.isSynced);
+    const stripes = [...this.#unsynced];
     const failed: WrittenStripe[] = [];
     await Promise.all(
       [...new Set(stripes.map((stripe) => stripe.open))].map(async (open) => {
@@ -349,7 +352,7 @@ export class LargeBlobWriter implements BlobWriter {
           return;
         }
         for (const stripe of own) {
-          stripe.isSynced = true;
+          this.#unsynced.delete(stripe);
           this.#unsyncedBytes -= stripe.dataBytes;
         }
       }),
@@ -362,6 +365,8 @@ export class LargeBlobWriter implements BlobWriter {
     const bytes = await this.#reader.readStream(stripe.facts, stripe.stripeCrc, stripe.streamBytes);
     const source = sourceOf(bytes, { dataBytes: stripe.dataBytes, blobOffset: stripe.facts.blobOffset });
     const moved = await this.#stripeWriter.write(source, () => {});
+    this.#unsynced.delete(stripe);
+    for (const added of moved) this.#unsynced.add(added);
     for (const cut of this.#cuts) {
       const position = cut.stripes.indexOf(stripe);
       if (position !== -1) cut.stripes.splice(position, 1, ...moved);
@@ -371,7 +376,7 @@ export class LargeBlobWriter implements BlobWriter {
   async #syncUntilDone(): Promise<void> {
     for (let attempt = 0; attempt <= this.#context.disks.disks.length + 1; attempt++) {
       await this.#sync();
-      if (this.#cuts.every((cut) => cut.stripes.every((stripe) => stripe.isSynced))) return;
+      if (this.#unsynced.size === 0) return;
     }
     throw new StoreError('QuorumLost', 'an upload could not be synced: disks fail one after another');
   }

@@ -15,7 +15,7 @@ import { acquireWithin } from '../reader/large-read.ts';
 
 const BLOCK_BYTES = 4096;
 
-/** A stripe of a large blob that has been written; durable when `isSynced`. */
+/** A stripe of a large blob that has been written; durable when its volume has been synced since. */
 export interface WrittenStripe {
   readonly open: LargeVolume;
   readonly facts: StripeFacts;
@@ -24,7 +24,6 @@ export interface WrittenStripe {
   readonly dataBytes: number;
   /** Body and entry. */
   readonly streamBytes: number;
-  isSynced: boolean;
 }
 
 /** What a stripe is made of: `copyTo` copies stream bytes [from, from + length) into `target` at `targetStart`. */
@@ -173,7 +172,6 @@ export class LargeStripeWriter {
       stripeCrc: stripeCrcOf({ payloadCrcs, k }),
       dataBytes: taken.dataBytes,
       streamBytes: taken.streamBytes,
-      isSynced: false,
     };
   }
 }

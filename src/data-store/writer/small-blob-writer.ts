@@ -27,6 +27,8 @@ interface WaitingBlob {
   readonly reject: (error: unknown) => void;
 }
 
+/** How full the open volume is when the next one is opened. */
+const OPEN_NEXT_AT = 0.75;
 /** How often one batch is tried on a new volume before its callers are told. */
 const ATTEMPT_LIMIT = 8;
 
@@ -42,6 +44,8 @@ export class SmallBlobWriter {
   #waiting: WaitingBlob[] = [];
   #waitingBytes = 0;
   #open: SmallVolume | undefined;
+  /** Opened ahead. */
+  #next: Promise<SmallVolume | undefined> | undefined;
   #running: Promise<void> | undefined;
   #isStopped = false;
   readonly #sealing = new Set<Promise<void>>();
@@ -78,6 +82,8 @@ export class SmallBlobWriter {
     this.#isStopped = true;
     await this.#running;
     if (this.#open !== undefined) this.#sealOpen();
+    const next = await this.#next;
+    if (next !== undefined) this.#sealLater(next);
     await Promise.all(this.#sealing);
   }
 
@@ -216,12 +222,42 @@ export class SmallBlobWriter {
   async #usableVolume(): Promise<SmallVolume> {
     const open = this.#open;
     if (open !== undefined) {
-      if (open.canTake(this.#shardLimitBytes) && !this.#opener.couldBeWider(open.volume.k)) return open;
+      if (this.#isUsable(open)) {
+        if (open.longestBytes > this.#context.tunables.smallVolumeLimitBytes * OPEN_NEXT_AT) this.#openNext();
+        return open;
+      }
       this.#sealOpen();
     }
-    const opened = await this.#opener.open('small', this.#shardLimitBytes);
-    this.#open = SmallVolume.make(this.#context, this.#opener, opened);
+    const next = await this.#takeNext();
+    this.#open = next ?? (await this.#openVolume());
     return this.#open;
+  }
+
+  #isUsable(open: SmallVolume): boolean {
+    return open.canTake(this.#shardLimitBytes) && !this.#opener.couldBeWider(open.volume.k);
+  }
+
+  async #openVolume(): Promise<SmallVolume> {
+    const opened = await this.#opener.open('small', this.#shardLimitBytes);
+    return SmallVolume.make(this.#context, this.#opener, opened);
+  }
+
+  /** Before the open volume is full, so that nobody waits for files to be made. A failure shows when it is needed. */
+  #openNext(): void {
+    if (this.#next !== undefined || this.#isStopped) return;
+    this.#next = this.#openVolume().catch((error: unknown) => {
+      this.#context.log.warn({ err: error }, 'the next volume could not be opened ahead');
+      return undefined;
+    });
+  }
+
+  /** The volume opened ahead, if it may still be used. */
+  async #takeNext(): Promise<SmallVolume | undefined> {
+    const next = await this.#next;
+    this.#next = undefined;
+    if (next === undefined || this.#isUsable(next)) return next;
+    this.#sealLater(next);
+    return undefined;
   }
 
   /** In the background: the next stripe goes to another volume. */
@@ -229,6 +265,10 @@ export class SmallBlobWriter {
     const open = this.#open;
     if (open === undefined) return;
     this.#open = undefined;
+    this.#sealLater(open);
+  }
+
+  #sealLater(open: SmallVolume): void {
     const sealing = open.seal().finally(() => this.#sealing.delete(sealing));
     this.#sealing.add(sealing);
   }

@@ -107,6 +107,7 @@ describe('damage on disks', () => {
       first.cut(path, Math.floor(size / 2));
       await expectAllRead('half a file');
       await second.unlink(path);
+      await harness.cluster.clock.advance(10);
       await expectAllRead('a removed file too');
       first.cut(path, 0);
       await expectAllRead('an empty file');
