@@ -186,7 +186,16 @@ export async function callOperation(
     log: silentLog,
   };
   const response = await operation.handler(request, services);
-  return { status: response.status, headers: { ...response.headers }, body: await readResponse(response) };
+  const body = await readResponse(response);
+  // What SDKs do: an operation that took long may fail after its status was sent.
+  const code = response.body instanceof Object && !Buffer.isBuffer(response.body) ? failureIn(body) : undefined;
+  if (code !== undefined) throw new S3Error(code as S3ErrorCode);
+  return { status: response.status, headers: { ...response.headers }, body };
+}
+
+function failureIn(document: Buffer): string | undefined {
+  if (!document.subarray(0, 5).equals(Buffer.from('<?xml'))) return undefined;
+  return /^<\?xml[^>]*>\s*<Error><Code>(\w+)<\/Code>/.exec(document.toString())?.[1];
 }
 
 /** A body in pieces of 10,000 bytes that claims what the headers say. */
