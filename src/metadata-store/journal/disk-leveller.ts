@@ -16,7 +16,7 @@ const JOIN_DISTANCE_FRAMES = 16;
 export interface LevellingHost {
   readonly epoch: number;
   /** The chain up to here may be copied. Moves on meanwhile. */
-  readonly acknowledged: JournalPosition;
+  acknowledged(): JournalPosition;
   /** Level disks. */
   sources(): readonly (ChainSource & { readonly base: PositionedConfiguration })[];
   onBadSource(diskId: string, error: unknown): void;
@@ -33,7 +33,7 @@ export async function levelDisk(
   disk: Disk,
   isTainted: boolean,
 ): Promise<JournalDisk> {
-  const inspection = await inspectDisk(disk, context.disks.clusterId, context.clusterTag);
+  const inspection = await inspectDisk(context, disk);
   if (inspection === undefined) throw new StoreError('DiskFailed', `the journal of disk ${disk.id} cannot be read`);
   const base = host.sources()[0]?.base;
   if (base === undefined) throw new StoreError('QuorumLost', 'no level disk to copy the journal from');
@@ -43,7 +43,7 @@ export async function levelDisk(
     if (canAppend) await journalDisk.reserve(host.epoch);
     else await replaceJournal(context, host, journalDisk, base);
     await journalDisk.openTail();
-    while (host.acknowledged.sequence - journalDisk.last.sequence > JOIN_DISTANCE_FRAMES) {
+    while (host.acknowledged().sequence - journalDisk.last.sequence > JOIN_DISTANCE_FRAMES) {
       await appendChain(context, journalDisk, reading(context, host, journalDisk.last));
     }
     return journalDisk;
@@ -62,7 +62,7 @@ function reading(
     sources: host.sources(),
     clusterTag: context.clusterTag,
     after,
-    upToSequence: host.acknowledged.sequence,
+    upToSequence: host.acknowledged().sequence,
     onBadSource: (diskId, error) => host.onBadSource(diskId, error),
   };
 }
@@ -86,7 +86,7 @@ async function replaceJournal(
 }
 
 async function liesOnChain(context: JournalContext, host: LevellingHost, position: JournalPosition): Promise<boolean> {
-  if (position.sequence > host.acknowledged.sequence) return false;
+  if (position.sequence > host.acknowledged().sequence) return false;
   for (const source of host.sources()) {
     if (samePosition(source.base.position, position)) return true;
     const frame = await readFrameOf(source, position.sequence, context.clusterTag).catch(() => undefined);

@@ -1,5 +1,5 @@
 import { DIRECT_IO_ALIGNMENT_BYTES, type DiskFile } from '../../disk/disk-fs.ts';
-import { claimedFrameBytes, decodeFrame, FRAME_HEADER_BYTES, type Frame } from './frame.ts';
+import { claimedFrameBytes, decodeFrame, FRAME_HEADER_BYTES, type Frame, hasFrameMagic } from './frame.ts';
 
 const WINDOW_BYTES = 256 * 1024;
 
@@ -32,10 +32,21 @@ export class FrameCursor {
   /** The first good frame at or after `offset`: how reading goes on behind a damaged one. */
   async nextFrame(offset: number): Promise<{ offset: number; frame: Frame } | undefined> {
     for (let at = offset; at < this.#sizeBytes; at += DIRECT_IO_ALIGNMENT_BYTES) {
+      at = this.#skipInWindow(at);
       const frame = await this.frameAt(at);
       if (frame !== undefined) return { offset: at, frame };
     }
     return undefined;
+  }
+
+  /** Passes over blocks of the window that cannot begin a frame: most of a fresh segment is zeros. */
+  #skipInWindow(offset: number): number {
+    const endBytes = this.#windowStart + this.#windowLength - FRAME_HEADER_BYTES;
+    let at = offset;
+    while (at >= this.#windowStart && at < endBytes && !hasFrameMagic(this.#window, at - this.#windowStart)) {
+      at += DIRECT_IO_ALIGNMENT_BYTES;
+    }
+    return at;
   }
 
   async #bytesAt(offset: number, lengthBytes: number): Promise<Buffer | undefined> {

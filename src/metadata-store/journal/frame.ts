@@ -76,6 +76,10 @@ export function hashFrame(bytes: Buffer): Buffer {
   return hashOnce('sha256', bytes.subarray(8, FRAME_HEADER_BYTES + payloadBytes), 'buffer').subarray(0, HASH_BYTES);
 }
 
+export function hasFrameMagic(bytes: Buffer, offset: number): boolean {
+  return bytes.readUInt32LE(offset) === MAGIC;
+}
+
 /** What the first 128 bytes claim to be the frame's length, or `undefined` when they are no header of this cluster. */
 export function claimedFrameBytes(bytes: Buffer, clusterTag: Buffer): number | undefined {
   if (bytes.length < FRAME_HEADER_BYTES || bytes.readUInt32LE(0) !== MAGIC) return undefined;

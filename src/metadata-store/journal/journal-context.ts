@@ -16,6 +16,8 @@ export interface JournalContext {
   buffers: AlignedBuffers;
   segmentBytes: number;
   reserveSegments: number;
+  /** So much of the end of a journal is read when a disk is inspected. */
+  scanBytes: number;
 }
 
 /** May its files be read and written now? `returning` disks count at a start and are levelled. */

@@ -139,28 +139,28 @@ export class JournalDisk {
 
   /**
    * Writes the frame that follows `last`; when it resolves the frame has been synced and its file is still the one the
-   * path names. `bytes` must not change until then. A failure taints the disk: whether the frame is there is unknown.
+   * path names. `bytes` must not change until then. A failure of the write itself taints the disk: whether the frame is
+   * there is unknown. When no room could be made for it, nothing was written.
    */
   async write(bytes: Buffer, position: JournalPosition): Promise<void> {
     assert(position.sequence === this.#last.sequence + 1, `disk ${this.diskId} does not hold the frame before`);
     if (this.#isTainted) throw new StoreError('DiskFailed', `journal files of disk ${this.diskId} failed before`);
+    if (!this.#fits(bytes.length)) await this.#rotate(bytes.length);
+    const current = this.#current;
+    const segment = this.#segments.at(-1);
+    assert(current !== undefined && segment?.number === current.number, 'the current segment is the last');
     try {
-      if (!this.#fits(bytes.length)) await this.#rotate(bytes.length);
-      const current = this.#current;
-      assert(current !== undefined, 'rotation leaves a current segment');
       await current.file.write(bytes, this.#currentOffset);
       if (!(await current.file.stillThere())) {
         throw new StoreError('DiskMissing', `journal file ${current.file.path} of disk ${this.diskId} is gone`);
       }
-      this.#currentOffset += bytes.length;
-      const segment = this.#segments.at(-1);
-      assert(segment?.number === current.number, 'the current segment is the last');
-      segment.firstSequence ??= position.sequence;
-      this.#last = position;
     } catch (error) {
       this.#isTainted = true;
       throw error;
     }
+    this.#currentOffset += bytes.length;
+    segment.firstSequence ??= position.sequence;
+    this.#last = position;
     if (this.#next === undefined && this.#preparing === undefined && !this.#cannotPrepare) this.prepareAhead();
   }
 
@@ -295,7 +295,10 @@ export class JournalDisk {
       segmentBytes: this.#options.segmentBytes,
       base: content.base,
       frames: content.frames,
-      takeSegment: async () => this.#spares.shift() ?? (await this.#makeSpare()),
+      takeSegment: async () => {
+        const name = this.#spares.shift();
+        return name === undefined ? { name: await this.#makeSpare(), isZeroed: true } : { name, isZeroed: false };
+      },
     });
     const { base, configuration } = content;
     await this.publish((state) => ({

@@ -4,6 +4,7 @@ import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import { type ChainSource, readFrameOf } from './chain-reader.ts';
 import { comparePositions, decodeFrame, positionOf, samePosition } from './frame.ts';
 import type { JournalPosition } from './journal.ts';
+import type { JournalContext } from './journal-context.ts';
 import { type JournalConfiguration, readQuorum } from './journal-configuration.ts';
 import { type JournalScan, scanJournal } from './journal-scan.ts';
 import { JOURNAL_DIRECTORY, readState, type StoredCheckpoint } from './journal-state.ts';
@@ -18,7 +19,8 @@ export interface Inspection {
 }
 
 /** Reads one disk, writes nothing. `undefined`: the disk cannot be read. @throws StoreError FormatRefused */
-export async function inspectDisk(disk: Disk, clusterId: string, clusterTag: Buffer): Promise<Inspection | undefined> {
+export async function inspectDisk(context: JournalContext, disk: Disk): Promise<Inspection | undefined> {
+  const { clusterTag, scanBytes } = context;
   try {
     const names = (await disk.fs.stat(JOURNAL_DIRECTORY)) === undefined ? [] : await disk.fs.list(JOURNAL_DIRECTORY);
     const state = await readState(disk.fs);
@@ -27,8 +29,8 @@ export async function inspectDisk(disk: Disk, clusterId: string, clusterTag: Buf
         hint: 'Start the version of Holdfast that wrote it, or a newer one.',
       });
     }
-    const isOwn = typeof state === 'object' && state.clusterId === clusterId && state.diskId === disk.id;
-    return { disk, names, scan: isOwn ? await scanJournal(disk.fs, state, clusterTag) : undefined };
+    const isOwn = typeof state === 'object' && state.clusterId === context.disks.clusterId && state.diskId === disk.id;
+    return { disk, names, scan: isOwn ? await scanJournal(disk.fs, state, clusterTag, scanBytes) : undefined };
   } catch (error) {
     if (error instanceof StoreError && error.code !== 'FormatRefused') return undefined;
     throw error;

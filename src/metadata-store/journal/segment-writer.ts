@@ -3,6 +3,7 @@ import { hashFrame } from './frame.ts';
 import type { JournalPosition } from './journal.ts';
 import type { ScannedSegment } from './journal-scan.ts';
 import { inJournal, segmentName } from './segment-names.ts';
+import { zeroFrom } from './zeroed-file.ts';
 
 export interface WrittenSegments {
   segments: ScannedSegment[];
@@ -21,16 +22,19 @@ export async function writeSegments(options: {
   segmentBytes: number;
   base: JournalPosition;
   frames: AsyncIterable<Buffer>;
-  /** Name of a full-sized file in the journal directory that becomes the next segment. */
-  takeSegment: () => Promise<string>;
+  /** A full-sized file in the journal directory that becomes the next segment. */
+  takeSegment: () => Promise<{ name: string; isZeroed: boolean }>;
 }): Promise<WrittenSegments> {
   const { fs, generation, segmentBytes } = options;
   const result: WrittenSegments = { segments: [], last: options.base, tailOffset: 0 };
   let file: DiskFile | undefined;
+  let isZeroed = true;
   const finish = async (): Promise<void> => {
     const open = file;
     file = undefined;
     try {
+      // Frames of an earlier life could otherwise be taken for ones of this journal.
+      if (open !== undefined && !isZeroed) await zeroFrom(open, result.tailOffset, segmentBytes);
       await open?.datasync();
     } finally {
       await open?.close();
@@ -40,7 +44,9 @@ export async function writeSegments(options: {
     await finish();
     const number = result.segments.length;
     const path = inJournal(segmentName(generation, number));
-    await fs.publish(inJournal(await options.takeSegment()), path);
+    const taken = await options.takeSegment();
+    isZeroed = taken.isZeroed;
+    await fs.publish(inJournal(taken.name), path);
     result.segments.push({ number, firstSequence: undefined });
     result.tailOffset = 0;
     return fs.open(path, 'write');

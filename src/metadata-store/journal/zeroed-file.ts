@@ -1,4 +1,4 @@
-import type { DiskFs } from '../../disk/disk-fs.ts';
+import type { DiskFile, DiskFs } from '../../disk/disk-fs.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 const ZEROS = Buffer.alloc(CHUNK_BYTES);
@@ -20,11 +20,16 @@ export async function writeZeros(fs: DiskFs, path: string, lengthBytes: number):
 async function fill(fs: DiskFs, path: string, lengthBytes: number): Promise<void> {
   const file = await fs.open(path, 'write');
   try {
-    for (let offset = 0; offset < lengthBytes; offset += CHUNK_BYTES) {
-      await file.write(ZEROS.subarray(0, Math.min(CHUNK_BYTES, lengthBytes - offset)), offset);
-    }
+    await zeroFrom(file, 0, lengthBytes);
     await file.datasync();
   } finally {
     await file.close();
+  }
+}
+
+/** Zeros from `offset` up to `endBytes`; not synced. */
+export async function zeroFrom(file: DiskFile, offset: number, endBytes: number): Promise<void> {
+  for (let at = offset; at < endBytes; at += CHUNK_BYTES) {
+    await file.write(ZEROS.subarray(0, Math.min(CHUNK_BYTES, endBytes - at)), at);
   }
 }
