@@ -15,6 +15,8 @@ export interface ServerOptions {
   /** More `serve` flags. */
   flags?: readonly string[];
   environment?: Readonly<Record<string, string>>;
+  /** Each disk is a tmpfs of this size, mounted in a namespace of the server's own; gone when it ends. */
+  ownFileSystemMebibytes?: number;
 }
 
 /** A store in a temporary folder and the real `holdfast serve` process on it. */
@@ -43,6 +45,10 @@ export class TestServer {
   static async create(options: ServerOptions = {}): Promise<TestServer> {
     const server = new TestServer(options);
     for (const path of server.diskPaths) mkdirSync(path);
+    if (options.ownFileSystemMebibytes !== undefined) {
+      await server.start({ prefix: server.#mountingPrefix(options.ownFileSystemMebibytes) });
+      return server;
+    }
     const formatted = await server.command(
       'format',
       '--disks',
@@ -55,6 +61,14 @@ export class TestServer {
     if (formatted.status !== 0) throw new Error(`format failed: ${formatted.output}`);
     await server.start();
     return server;
+  }
+
+  /** Mounts, formats, and becomes the program that follows. */
+  #mountingPrefix(mebibytes: number): string[] {
+    const script = `for disk in ${this.diskPaths.join(' ')}; do mount -t tmpfs -o size=${mebibytes}m none "$disk" || exit 1; done
+"$1" "$2" format --disks '${this.diskPaths.join(' ')}' --code ${this.#options.code ?? '4+2'} --state '${this.stateDirectory}' || exit 1
+exec "$@"`;
+    return ['unshare', '-Urm', 'sh', '-c', script, 'sh'];
   }
 
   environment(): NodeJS.ProcessEnv {
