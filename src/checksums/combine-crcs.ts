@@ -23,11 +23,6 @@ const CRCS: ReadonlyMap<ChecksumAlgorithm, CrcFacts> = new Map([
 const POWER_COUNT = 56;
 const powersOf = new Map<ChecksumAlgorithm, Word[]>();
 
-/** True where the checksum of a whole follows from those of its parts. */
-export function isCombinable(algorithm: ChecksumAlgorithm): boolean {
-  return CRCS.has(algorithm);
-}
-
 /**
  * The CRC of the concatenation of parts from their CRCs, without reading a byte: what is before a part is multiplied by
  * x^(8·length) modulo the CRC's polynomial. 10,000 parts cost a few milliseconds.

@@ -34,7 +34,7 @@ export interface ListenerOptions {
   readonly randomness: Randomness;
 }
 
-export interface ListenerLimits {
+interface ListenerLimits {
   /** Per address; connections beyond it are closed at once. */
   readonly maximumConnections: number;
   /** Request line and headers together. */
@@ -43,7 +43,7 @@ export interface ListenerLimits {
   readonly maximumHeaderCount: number;
 }
 
-export interface ListenerTimeouts {
+interface ListenerTimeouts {
   /** For the headers to arrive, from the connection or the request's first byte. */
   readonly headersMs: number;
   readonly keepAliveMs: number;

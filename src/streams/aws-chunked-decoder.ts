@@ -5,10 +5,10 @@ import { parseTrailers } from './parse-trailers.ts';
 import type { ChunkSignatureVerifier } from './payload.ts';
 
 /** Size in hex, `;chunk-signature=` and 64 digits need 98 bytes; a client that sends more means no good. */
-export const MAXIMUM_CHUNK_HEADER_BYTES = 1024;
-export const MAXIMUM_TRAILER_BYTES = 8 * 1024;
+const MAXIMUM_CHUNK_HEADER_BYTES = 1024;
+const MAXIMUM_TRAILER_BYTES = 8 * 1024;
 /** S3's largest single upload: clients may send a body as one chunk. */
-export const MAXIMUM_CHUNK_BYTES = 5 * 1024 ** 3;
+const MAXIMUM_CHUNK_BYTES = 5 * 1024 ** 3;
 
 const CHUNK_HEADER = /^([0-9a-fA-F]{1,16})(?:;chunk-signature=([0-9a-f]{64}))?$/;
 const CARRIAGE_RETURN = 0x0d;

@@ -2,7 +2,7 @@ import type { Principal } from '../../access/principal.ts';
 import type { Payload } from '../../streams/payload.ts';
 import type { RawRequest } from './raw-request.ts';
 
-export type SignatureKind = 'none' | 'header' | 'presigned' | 'presigned-v2';
+type SignatureKind = 'none' | 'header' | 'presigned' | 'presigned-v2';
 
 /** Who asks, and what of the request may be believed. The body is still to be verified as `payload` says. */
 export interface AuthenticatedRequest {

@@ -24,7 +24,7 @@ export function canonicalRequest(parts: CanonicalRequestParts): string {
 }
 
 /** Outer white space removed, inner runs made one space. */
-export function canonicalHeaderValue(value: string): string {
+function canonicalHeaderValue(value: string): string {
   return (NEEDS_COLLAPSING.test(value) ? value.replace(/[ \t]+/g, ' ') : value).trim();
 }
 
@@ -56,6 +56,6 @@ export function stringToSign({
 }
 
 /** `bytes`: one character per byte. */
-export function sha256HexOfBytes(bytes: string): string {
+function sha256HexOfBytes(bytes: string): string {
   return hash('sha256', Buffer.from(bytes, 'latin1'), 'hex');
 }

@@ -40,7 +40,7 @@ export interface QueryPair {
   readonly value: string;
 }
 
-export const MAXIMUM_KEY_BYTES = 1024;
+const MAXIMUM_KEY_BYTES = 1024;
 
 const PLAIN_PATH = /^[A-Za-z0-9\-._~/]*$/;
 const ABSOLUTE_FORM = /^https?:\/\/([^/?]*)/i;

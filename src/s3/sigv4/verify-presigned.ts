@@ -10,7 +10,7 @@ import type { VerificationContext } from './verify-header.ts';
 import { verifySignature } from './verify-signature.ts';
 
 /** Seven days. */
-export const MAXIMUM_EXPIRES_SECONDS = 604_800;
+const MAXIMUM_EXPIRES_SECONDS = 604_800;
 
 /** Any of them makes a request a presigned one; the others must then be there too. */
 export function isPresigned(query: ReadonlyMap<string, string>): boolean {

@@ -107,7 +107,11 @@ describe('AwsChunkedDecoder', () => {
   });
 
   const attacks: [name: string, attack: () => Partial<Case> & { body: Buffer }, code: string][] = [
-    ['a flipped byte in chunk 2', () => ({ body: bytes(text(signed()).replace('bbbbbbbb', 'bbbbbbbx')) }), 'SignatureDoesNotMatch'],
+    [
+      'a flipped byte in chunk 2',
+      () => ({ body: bytes(text(signed()).replace('bbbbbbbb', 'bbbbbbbx')) }),
+      'SignatureDoesNotMatch',
+    ],
     [
       'two chunks swapped',
       () => {

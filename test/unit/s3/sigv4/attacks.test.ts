@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { signRequest, type SignedRequestOptions } from '../../../support/signed-client.ts';
 import { formatBasicTimestamp } from '../../../../src/s3/sigv4/timestamp.ts';
@@ -445,6 +445,78 @@ describe('Signature Version 2', () => {
     expect(codeOf(() => rawRequest('GET', `${target}&Expires=${expires}`, { Host: 'h' }))).toBe('InvalidRequest');
     const off = authenticator({ allowSignatureV2: false });
     expect(s3Error(() => off.authenticate(raw, NOW_MS)).code).toBe('InvalidRequest');
+  });
+});
+
+describe('less usual signatures', () => {
+  const key = ['20130524', 'us-east-1', 's3', 'aws4_request'].reduce(
+    (last, piece) => createHmac('sha256', last).update(piece).digest(),
+    Buffer.from(`AWS4${CREDENTIAL.secretAccessKey}`),
+  );
+  const scope = '20130524/us-east-1/s3/aws4_request';
+  const signatureOf = (canonical: string): string => {
+    const hashed = createHash('sha256').update(canonical).digest('hex');
+    return createHmac('sha256', key).update(`AWS4-HMAC-SHA256\n${TIMESTAMP}\n${scope}\n${hashed}`).digest('hex');
+  };
+
+  it('a request with a Date header and no x-amz-date is signed at that time', () => {
+    const date = 'Fri, 24 May 2013 00:00:00 GMT';
+    const signature = signatureOf(`GET\n/b/k\n\ndate:${date}\nhost:h\n\ndate;host\nUNSIGNED-PAYLOAD`);
+    const headers = {
+      Host: 'h',
+      Date: date,
+      'x-amz-content-sha256': 'UNSIGNED-PAYLOAD',
+      Authorization: `AWS4-HMAC-SHA256 Credential=${CREDENTIAL.accessKeyId}/${scope},SignedHeaders=date;host,Signature=${signature}`,
+    };
+    expect(authenticate(rawRequest('GET', '/b/k', headers)).isSigned).toBe(true);
+    const later = { ...headers, Date: 'Fri, 24 May 2013 00:00:01 GMT' };
+    expect(codeOf(() => rawRequest('GET', '/b/k', later))).toBe('SignatureDoesNotMatch');
+  });
+
+  it('a payload hash signed in the query of a presigned request is expected of the body', () => {
+    const sha256 = 'A'.repeat(64);
+    const query = `X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Content-Sha256=${sha256}&X-Amz-Credential=${CREDENTIAL.accessKeyId}%2F${encodeURIComponent(scope)}&X-Amz-Date=${TIMESTAMP}&X-Amz-Expires=60&X-Amz-SignedHeaders=host`;
+    const signature = signatureOf(`PUT\n/b/k\n${query}\nhost:h\n\nhost\n${sha256}`);
+    const target = `/b/k?${query}&X-Amz-Signature=${signature}`;
+    expect(authenticate(rawRequest('PUT', target, { Host: 'h' })).payload).toEqual({
+      kind: 'signed',
+      sha256Hex: sha256.toLowerCase(),
+    });
+    const disagreeing = { Host: 'h', 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' };
+    expect(codeOf(() => rawRequest('PUT', target, disagreeing))).toBe('InvalidRequest');
+  });
+
+  it('sec_lock_out: forged requests with a known access key do not hinder its holder', () => {
+    const server = authenticator();
+    const good = signed({ path: '/b/k' });
+    const forged = signRequest(
+      ENDPOINT,
+      { ...CREDENTIAL, secretAccessKey: 'guess' },
+      { path: '/b/k', timestamp: TIMESTAMP },
+    );
+    const raw = rawRequest('GET', '/b/k', forged.headers);
+    for (let attempt = 0; attempt < 1000; attempt++) {
+      expect(s3Error(() => server.authenticate(raw, NOW_MS)).code).toBe('SignatureDoesNotMatch');
+    }
+    expect(server.authenticate(good, NOW_MS).isSigned).toBe(true);
+  });
+
+  it('sec_unknown_key_same_work: an unknown access key is computed with as a known one is', () => {
+    const asked: string[] = [];
+    const server = authenticator({
+      credentials: {
+        find: (accessKeyId) => {
+          asked.push(accessKeyId);
+          return undefined;
+        },
+      },
+    });
+    const error = s3Error(() => server.authenticate(signed({ path: '/b/k' }), NOW_MS));
+    expect([error.code, asked]).toEqual(['InvalidAccessKeyId', [CREDENTIAL.accessKeyId]]);
+    // the stand-in secret signs nothing either
+    const nobody = { accessKeyId: 'AK', secretAccessKey: 'no-such-credential-no-such-credential-no' };
+    const request = signRequest(ENDPOINT, nobody, { path: '/b/k', timestamp: TIMESTAMP });
+    expect(codeOf(() => rawRequest('GET', '/b/k', request.headers))).toBe('InvalidAccessKeyId');
   });
 });
 
