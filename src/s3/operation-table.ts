@@ -50,6 +50,8 @@ import { listObjectVersions } from './operations/list-object-versions.ts';
 import { listObjects } from './operations/list-objects.ts';
 import { listObjectsV2 } from './operations/list-objects-v2.ts';
 import { listParts } from './operations/list-parts.ts';
+import { putBucketAcl } from './operations/put-bucket-acl.ts';
+import { putObjectAcl } from './operations/put-object-acl.ts';
 import { putObject } from './operations/put-object.ts';
 import { uploadPart } from './operations/upload-part.ts';
 import { uploadPartCopy } from './operations/upload-part-copy.ts';
@@ -143,6 +145,7 @@ const SERVICE_AND_BUCKET_ROWS: readonly OperationRow[] = [
     bodyLimitBytes: 64 * KIBIBYTE,
   }),
   row('HeadBucket', 'HEAD', 'bucket', [], 's3:ListBucket', headBucket),
+  row('PutBucketAcl', 'PUT', 'bucket', ['acl'], 's3:PutBucketAcl', putBucketAcl),
   row('DeleteBucket', 'DELETE', 'bucket', [], 's3:DeleteBucket', deleteBucket),
   row('GetBucketLocation', 'GET', 'bucket', ['location'], 's3:GetBucketLocation', getBucketLocation),
   row('ListObjects', 'GET', 'bucket', [], 's3:ListBucket', listObjects, {
@@ -219,6 +222,10 @@ const OBJECT_ROWS: readonly OperationRow[] = [
   }),
   row('GetObjectAcl', 'GET', 'object', ['acl'], 's3:GetObjectAcl', getObjectAcl, {
     versionAction: 's3:GetObjectVersionAcl',
+    implementedInputs: ['versionId'],
+  }),
+  row('PutObjectAcl', 'PUT', 'object', ['acl'], 's3:PutObjectAcl', putObjectAcl, {
+    versionAction: 's3:PutObjectVersionAcl',
     implementedInputs: ['versionId'],
   }),
   row('GetObjectTagging', 'GET', 'object', ['tagging'], 's3:GetObjectTagging', getObjectTagging, {
@@ -323,7 +330,6 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('ListObjectAnnotations', 'GET', 'object', ['annotation'], 's3:ListObjectAnnotations'),
   unimplemented('PutBucketAbac', 'PUT', 'bucket', ['abac'], 's3:PutBucketAbac'),
   unimplemented('PutBucketAccelerateConfiguration', 'PUT', 'bucket', ['accelerate'], 's3:PutAccelerateConfiguration'),
-  unimplemented('PutBucketAcl', 'PUT', 'bucket', ['acl'], 's3:PutBucketAcl'),
   unimplemented('PutBucketAnalyticsConfiguration', 'PUT', 'bucket', ['analytics', 'id'], 's3:PutAnalyticsConfiguration'),
   unimplemented('PutBucketCors', 'PUT', 'bucket', ['cors'], 's3:PutBucketCORS'),
   unimplemented('PutBucketEncryption', 'PUT', 'bucket', ['encryption'], 's3:PutEncryptionConfiguration'),
@@ -340,7 +346,6 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('PutBucketTagging', 'PUT', 'bucket', ['tagging'], 's3:PutBucketTagging'),
   unimplemented('PutBucketVersioning', 'PUT', 'bucket', ['versioning'], 's3:PutBucketVersioning'),
   unimplemented('PutBucketWebsite', 'PUT', 'bucket', ['website'], 's3:PutBucketWebsite'),
-  unimplemented('PutObjectAcl', 'PUT', 'object', ['acl'], 's3:PutObjectAcl'),
   unimplemented('PutObjectAnnotation', 'PUT', 'object', ['annotation', 'annotationName'], 's3:PutObjectAnnotation'),
   unimplemented('PutObjectLegalHold', 'PUT', 'object', ['legal-hold'], 's3:PutObjectLegalHold'),
   unimplemented('PutObjectLockConfiguration', 'PUT', 'bucket', ['object-lock'], 's3:PutBucketObjectLockConfiguration'),

@@ -74,3 +74,13 @@ test('GetObjectRetention and GetObjectLegalHold say that the bucket has no Objec
     expect(body).toContain('Bucket is missing Object Lock Configuration');
   }
 });
+
+test('PutBucketAcl takes the ACL that holds, and answers 501 to any other', async () => {
+  const put = (headers: Record<string, string>, body = ''): ReturnType<typeof server.request> =>
+    server.request('PUT', '/bucket?acl', { headers, body });
+  expect((await put({ 'x-amz-acl': 'private' })).status).toBe(200);
+  expect((await put({ 'x-amz-acl': 'public-read' })).status).toBe(501);
+  expect((await put({ 'x-amz-grant-read': 'id=a' })).status).toBe(501);
+  expect((await put({}, '<AccessControlPolicy/>')).status).toBe(501);
+  expect((await put({})).body).toContain('<Code>MissingSecurityHeader</Code>');
+});
