@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type BlobLayout, decodeBlobLayout, encodeBlobLayout } from '../../../src/data-store/blob-layout.ts';
 import { parseBlobEntry, writeBlobEntry } from '../../../src/data-store/stripe/blob-entry.ts';

@@ -15,9 +15,9 @@ test('hundreds of trickling uploads share the budget, all finish, and none keeps
     expect(harness.bodyBuffers.statistics().lentCount).toBeLessThanOrEqual(slotLimit);
   }
   const pinned = await harness.withTime(Promise.all(writers.map((writer) => writer.finish(Buffer.from('d')))));
-  for (const [i, { blob, unpin }] of pinned.entries()) {
-    expect((await harness.withTime(readAll(harness.store, blob))).equals(bodies[i]!)).toBe(true);
-    unpin();
+  for (const [i, written] of pinned.entries()) {
+    expect((await harness.withTime(readAll(harness.store, written.blob))).equals(bodies[i]!)).toBe(true);
+    written.unpin();
   }
   expect(harness.bodyBuffers.statistics()).toMatchObject({ lentCount: 0, waitingCount: 0 });
 });
