@@ -2,7 +2,7 @@ import { S3Error } from '../../errors/s3-error.ts';
 import type { ObjectHeaders } from '../../model/object-record.ts';
 
 /** S3's type of an object that came without one. */
-export const DEFAULT_CONTENT_TYPE = 'binary/octet-stream';
+const DEFAULT_CONTENT_TYPE = 'binary/octet-stream';
 
 const STORED_HEADERS = [
   'cache-control',

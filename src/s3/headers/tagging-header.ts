@@ -6,7 +6,7 @@ export interface Tag {
 }
 
 /** S3's limits of object tags: ten, keys of 128 and values of 256 characters. */
-export const OBJECT_TAG_LIMIT = 10;
+const OBJECT_TAG_LIMIT = 10;
 const TAG_KEY = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}$/u;
 const TAG_VALUE = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$/u;
 

@@ -3,7 +3,7 @@ import { S3Error } from '../../errors/s3-error.ts';
 const PREFIX = 'x-amz-meta-';
 
 /** Names without the prefix and values, together, in bytes of UTF-8. */
-export const USER_METADATA_LIMIT_BYTES = 2048;
+const USER_METADATA_LIMIT_BYTES = 2048;
 
 /**
  * User metadata of an upload: names without `x-amz-meta-`, lower-case. Header values arrive as one character a byte
