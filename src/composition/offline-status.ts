@@ -17,6 +17,9 @@ import { OwnerTable } from '../metadata-store/sqlite/owner-table.ts';
 import type { VolumeRecord } from '../model/blob.ts';
 import { INDEX_FILE, openDisks } from './open-metadata.ts';
 
+/** The end of each journal is read; two segments at the least. */
+const SCAN_BYTES = 0;
+
 /** What lies on one disk, read without changing anything. */
 interface DiskContent {
   diskId: string;
@@ -87,7 +90,7 @@ async function inspect(diskId: string, fs: DiskFs, clusterId: string): Promise<D
     directoryBytes(fs, QUARANTINE_DIRECTORY),
   ]);
   const state = typeof read === 'object' ? read : undefined;
-  const last = state === undefined ? undefined : (await scanJournal(fs, state, clusterTagOf(clusterId))).last;
+  const last = state === undefined ? undefined : (await scanJournal(fs, state, clusterTagOf(clusterId), SCAN_BYTES)).last;
   return { diskId, state, last, journalBytes, volumeBytes, quarantinedBytes };
 }
 

@@ -148,10 +148,8 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     const server = createNodeServer(options);
     server.on('request', dispatch);
     server.on('checkContinue', dispatch);
-    server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
-      response.writeHead(417, { 'x-amz-request-id': requestIds.next(), 'content-length': 0, connection: 'close' });
-      response.end();
-    });
+    // AWS ignores what it does not know.
+    server.on('checkExpectation', dispatch);
     server.on('clientError', refuse);
     server.on('tlsClientError', (_error: Error, socket: Socket) => socket.destroy());
     if (options.tls === undefined) {

@@ -4,7 +4,7 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { afterAll, expect, test } from 'vitest';
 import { AcknowledgedObjects } from '../support/acknowledged-objects.ts';
 import { payloadOf } from '../support/payload.ts';
-import { TestServer } from '../support/server-process.ts';
+import { eventually, TestServer } from '../support/server-process.ts';
 
 let server: TestServer | undefined;
 afterAll(async () => server?.destroy());
@@ -23,13 +23,14 @@ test(
     for (let round = 0; round < ROUNDS; round += 1) {
       const client = it.client({ maxAttempts: 1 });
       let isRunning = true;
+      // Unknown until acknowledged: either value may be there.
+      const pending = new Map<string, { identity: string; sizeBytes: number }>();
       const writers = [0, 1, 2, 3].map(async (writer) => {
         for (let n = 0; isRunning; n += 1) {
           const key = `${writer}/${n % 7}`;
           const identity = `round ${round} ${key} ${n}`;
           const size = [20, 4096, 150_000, 1_200_000][(writer + n) % 4] ?? 1;
           const before = objects.expected.get(key);
-          // Unknown until acknowledged: either value may be there.
           pending.set(key, { identity, sizeBytes: size });
           try {
             if (writer === 3 && n % 3 === 0) {
@@ -52,8 +53,9 @@ test(
           }
         }
       });
-      const pending = new Map<string, { identity: string; sizeBytes: number }>();
-      await delay(randomInt(30, 400));
+      const before = acknowledged;
+      await eventually('some writes are acknowledged', async () => acknowledged > before + 4);
+      await delay(randomInt(0, 300));
       isRunning = false;
       await it.kill();
       await Promise.all(writers);
