@@ -1,6 +1,5 @@
 import { assert } from '../../errors/assert.ts';
 import { StoreError } from '../../errors/store-error.ts';
-import type { Slot } from '../../memory/buffer-pool.ts';
 import type { BlobRecord } from '../../model/blob.ts';
 import { encodeBlobLayout, type StripeRun } from '../blob-layout.ts';
 import type { BlobWriter, BlobWriterOptions, PinnedBlob } from '../data-store.ts';
@@ -10,31 +9,16 @@ import type { StoreContext } from '../store-context.ts';
 import { DESCRIPTOR_LIMIT_BYTES, ENTRY_HEADER_BYTES, writeBlobEntry } from '../stripe/blob-entry.ts';
 import type { LargeVolume } from '../volume/large-volume.ts';
 import type { LargeVolumes } from '../volume/large-volumes.ts';
-import {
-  LargeStripeWriter,
-  sourceOf,
-  type StreamSource,
-  stripeCapacity,
-  type WrittenStripe,
-} from './large-stripe-writer.ts';
+import { LargeStripeWriter, sourceOf, stripeCapacity, type WrittenStripe } from './large-stripe-writer.ts';
+import { BodyPieces } from './body-pieces.ts';
 import { pinBlob } from './pin-blob.ts';
-
-/** A pooled buffer with body bytes that are in no stripe yet. */
-interface Piece {
-  readonly slot: Slot;
-  /** First byte that is in no stripe. */
-  start: number;
-  end: number;
-  /** End of what `observe` was given, and its promises. */
-  observedEnd: number;
-  readonly observing: Promise<void>[];
-}
 
 /** Counts uploads that share the budget of body buffers. */
 export interface WriterCensus {
   activeCount: number;
 }
 
+const NO_ENTRY = Buffer.alloc(0);
 /** Stripes of one upload that are being encoded or written at once. */
 const STRIPES_IN_FLIGHT = 2;
 
@@ -56,8 +40,7 @@ export class LargeBlobWriter implements BlobWriter {
   readonly #stripeWriter: LargeStripeWriter;
   #owned: LargeVolume | undefined;
   #choosing: Promise<LargeVolume> | undefined;
-  readonly #pieces: Piece[] = [];
-  #bufferedBytes = 0;
+  readonly #pieces: BodyPieces;
   /** Body bytes that were given to stripes. */
   #cutBytes = 0;
   /** By order of cutting; an entry is filled when its writes have returned. */
@@ -67,8 +50,6 @@ export class LargeBlobWriter implements BlobWriter {
   readonly #unsynced = new Set<WrittenStripe>();
   #unsyncedBytes = 0;
   #syncing: Promise<void> | undefined;
-  /** Promises of `observe` that have not settled. */
-  readonly #observing = new Set<Promise<unknown>>();
   readonly #pinned = new Set<number>();
   #failure: unknown;
   #isEnded = false;
@@ -88,6 +69,11 @@ export class LargeBlobWriter implements BlobWriter {
     this.#options = deps.options;
     this.#blobId = deps.blobId;
     this.#stripeWriter = new LargeStripeWriter(deps.context, deps.blobId, () => this.#nextVolume());
+    this.#pieces = new BodyPieces({
+      pool: deps.context.bodyBuffers,
+      observe: deps.options.observe,
+      onObserveFailure: (error) => (this.#failure ??= error),
+    });
     this.#census.activeCount++;
   }
 
@@ -95,16 +81,10 @@ export class LargeBlobWriter implements BlobWriter {
     this.#assertGoing();
     let offset = 0;
     while (offset < chunk.length) {
-      const piece = await this.#pieceWithRoom();
-      const length = Math.min(chunk.length - offset, piece.slot.bytes.length - piece.end);
-      chunk.copy(piece.slot.bytes, piece.end, offset, offset + length);
-      piece.end += length;
-      offset += length;
-      this.#bufferedBytes += length;
-      if (piece.end === piece.slot.bytes.length) this.#observe(piece);
-      const capacity = this.#stripeTarget();
-      while (this.#bufferedBytes >= capacity) await this.#cut(capacity);
-      this.#assertGoing();
+      if (!this.#pieces.hasRoom) await this.#addPiece();
+      offset += this.#pieces.append(chunk, offset);
+      const target = this.#stripeTarget();
+      while (this.#pieces.bufferedBytes >= target) await this.#cut(target);
     }
     await this.#throttle();
     this.#assertGoing();
@@ -120,8 +100,8 @@ export class LargeBlobWriter implements BlobWriter {
 
   async settle(): Promise<void> {
     this.#assertGoing();
-    for (const piece of this.#pieces) this.#observe(piece);
-    await Promise.all(this.#observing);
+    this.#pieces.showAll();
+    await this.#pieces.observed();
     this.#assertGoing();
   }
 
@@ -159,7 +139,7 @@ export class LargeBlobWriter implements BlobWriter {
     if (this.#isEnded) return;
     this.#isEnded = true;
     await Promise.allSettled([...this.#inFlight, this.#syncing]);
-    for (const piece of this.#pieces.splice(0)) await this.#releasePiece(piece);
+    await this.#pieces.release();
     if (this.#owned !== undefined) this.#volumes.retire(this.#owned);
     this.#owned = undefined;
     for (const volumeId of this.#pinned) this.#context.table.unpin(volumeId);
@@ -179,56 +159,36 @@ export class LargeBlobWriter implements BlobWriter {
     return Math.min(full, this.#share() * bodyBuffers.slotSizeBytes);
   }
 
-  async #pieceWithRoom(): Promise<Piece> {
-    const last = this.#pieces.at(-1);
-    if (last !== undefined && last.end < last.slot.bytes.length) return last;
+  async #addPiece(): Promise<void> {
     const { bodyBuffers } = this.#context;
     let slot = bodyBuffers.tryAcquire();
-    if (slot === undefined && this.#bufferedBytes > 0) {
+    if (slot === undefined && this.#pieces.bufferedBytes > 0) {
       // Others wait for buffers too: what this upload holds becomes a short stripe instead of a hostage.
-      await this.#cut(this.#bufferedBytes);
+      await this.#cut(this.#pieces.bufferedBytes);
       slot = bodyBuffers.tryAcquire();
     }
     slot ??= await acquireWithin(this.#context, bodyBuffers);
-    const piece: Piece = { slot, start: 0, end: 0, observedEnd: 0, observing: [] };
-    this.#pieces.push(piece);
-    return piece;
-  }
-
-  #observe(piece: Piece): void {
-    const { observe } = this.#options;
-    if (observe === undefined || piece.observedEnd === piece.end) return;
-    const promise = observe(piece.slot.bytes.subarray(piece.observedEnd, piece.end));
-    piece.observedEnd = piece.end;
-    if (promise === undefined) return;
-    piece.observing.push(promise);
-    const tracked = promise
-      .catch((error: unknown) => (this.#failure ??= error))
-      .finally(() => this.#observing.delete(tracked));
-    this.#observing.add(tracked);
-  }
-
-  async #releasePiece(piece: Piece): Promise<void> {
-    await Promise.allSettled(piece.observing);
-    this.#context.bodyBuffers.release(piece.slot);
+    if (this.#isEnded) bodyBuffers.release(slot);
+    else this.#pieces.addSlot(slot);
+    this.#assertGoing();
   }
 
   // ——— stripes ———
 
-  /** Gives the first `streamBytes` to a stripe; resolves when they are copied out of their pieces. */
-  async #cut(bodyBytes: number, entry?: Buffer): Promise<void> {
+  /** Gives the first `bodyBytes`, and the entry if it is the last, to a stripe; resolves when they are copied. */
+  async #cut(bodyBytes: number, entry: Buffer = NO_ENTRY): Promise<void> {
     while (this.#inFlight.size >= STRIPES_IN_FLIGHT && this.#failure === undefined) {
       await Promise.race(this.#inFlight);
     }
     this.#assertGoing();
-    const source = this.#sourceOfPieces(bodyBytes, entry);
+    const source = this.#pieces.front({ bodyBytes, entry, blobOffset: this.#cutBytes });
     const cut: { stripes: WrittenStripe[] } = { stripes: [] };
     this.#cuts.push(cut);
     this.#cutBytes += bodyBytes;
     this.#unsyncedBytes += bodyBytes;
     await new Promise<void>((resolve, reject) => {
       const writing = this.#stripeWriter.write(source, () => {
-        this.#dropFront(bodyBytes);
+        this.#pieces.dropFront(bodyBytes);
         resolve();
       });
       const tracked = writing.then(
@@ -248,55 +208,12 @@ export class LargeBlobWriter implements BlobWriter {
     });
   }
 
-  #sourceOfPieces(bodyBytes: number, entry: Buffer | undefined): StreamSource {
-    const pieces = [...this.#pieces];
-    const streamBytes = bodyBytes + (entry?.length ?? 0);
-    return {
-      streamBytes,
-      dataBytes: bodyBytes,
-      blobOffset: this.#cutBytes,
-      copyTo: (target, targetStart, from, length) => {
-        let position = 0;
-        let done = 0;
-        for (const { slot, start, end } of pieces) {
-          const size = end - start;
-          const skip = Math.max(0, from + done - position);
-          if (skip < size && done < length && from + done < bodyBytes) {
-            const count = Math.min(size - skip, length - done, bodyBytes - from - done);
-            slot.bytes.copy(target, targetStart + done, start + skip, start + skip + count);
-            done += count;
-          }
-          position += size;
-        }
-        if (done < length && entry !== undefined) {
-          const entryFrom = from + done - bodyBytes;
-          entry.copy(target, targetStart + done, entryFrom, entryFrom + length - done);
-        }
-      },
-    };
-  }
-
-  /** The first bytes are in a stripe now: empty pieces go back once they have been observed. */
-  #dropFront(bodyBytes: number): void {
-    let rest = bodyBytes;
-    this.#bufferedBytes -= bodyBytes;
-    for (let piece = this.#pieces[0]; piece !== undefined && rest > 0; piece = this.#pieces[0]) {
-      const count = Math.min(rest, piece.end - piece.start);
-      piece.start += count;
-      rest -= count;
-      if (piece.start < piece.end) return;
-      this.#observe(piece);
-      this.#pieces.shift();
-      void this.#releasePiece(piece);
-    }
-  }
-
   /** What is left and the entry: one stripe, or two when they do not fit one. */
   async #cutLast(descriptor: Buffer): Promise<void> {
-    for (const piece of this.#pieces) this.#observe(piece);
+    this.#pieces.showAll();
     const entry = Buffer.alloc(ENTRY_HEADER_BYTES + descriptor.length);
     writeBlobEntry(entry, 0, { blobId: this.#blobId, kind: 'large', bodyLengthBytes: 0, descriptor });
-    await this.#cut(this.#bufferedBytes, entry);
+    await this.#cut(this.#pieces.bufferedBytes, entry);
   }
 
   async #nextVolume(): Promise<LargeVolume> {
@@ -329,12 +246,18 @@ export class LargeBlobWriter implements BlobWriter {
   // ——— syncing ———
 
   #startSync(): void {
-    this.#sync().catch((error: unknown) => (this.#failure ??= error));
+    // What goes wrong is in #failure.
+    this.#sync().catch(() => undefined);
   }
 
   /** Syncs the volumes of all stripes whose writes have returned; one run at a time. */
   #sync(): Promise<void> {
-    this.#syncing ??= this.#syncWritten().finally(() => (this.#syncing = undefined));
+    this.#syncing ??= this.#syncWritten()
+      .catch((error: unknown) => {
+        this.#failure ??= error;
+        throw error;
+      })
+      .finally(() => (this.#syncing = undefined));
     return this.#syncing;
   }
 
