@@ -5,6 +5,7 @@ import type { SimulatedDiskImage } from '../../src/disk/simulated-disk-fs.ts';
 import { isStoreError } from '../../src/errors/store-error.ts';
 import type { DiskJournal } from '../../src/metadata-store/journal/disk-journal.ts';
 import type { JournalPosition } from '../../src/metadata-store/journal/journal.ts';
+import { chooseJournalDisks } from '../../src/metadata-store/journal/journal-configuration.ts';
 import { SEGMENT_BYTES, journalCluster, journalOf, levelDiskIds } from './journal-cluster.ts';
 import { settle } from './simulated-clock.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
@@ -92,7 +93,7 @@ class Schedule {
   readonly #damaged = new Set<number>();
   readonly #images = new Map<number, SimulatedDiskImage>();
   #journal: DiskJournal | undefined;
-  #journalDisks: number;
+  readonly #journalDisks: readonly number[];
   #payloads = 0;
   #starts = 0;
   /** Payloads of `truth` that lie before the oldest kept frame, by checkpoint. */
@@ -103,7 +104,8 @@ class Schedule {
     this.#random = cluster.random;
     this.#cluster = cluster;
     this.#faults = faults;
-    this.#journalDisks = cluster.diskIds.length;
+    const carriers = chooseJournalDisks(cluster.diskIds, options);
+    this.#journalDisks = carriers.map((diskId) => cluster.diskIds.indexOf(diskId));
   }
 
   static async make(options: ScheduleOptions): Promise<Schedule> {
@@ -281,9 +283,11 @@ class Schedule {
   async #illegalStart(): Promise<void> {
     const { k, m } = this.#options;
     this.#restart('keep-all', true);
-    const n = this.#journalDisks;
-    const gone = this.#random.shuffle(this.#indexes()).slice(0, m + 1 + this.#random.below(k));
-    this.#cluster.detach(gone.slice(0, n));
+    const journalDisks = this.#journalDisks;
+    const gone = this.#random
+      .shuffle(journalDisks)
+      .slice(0, Math.min(journalDisks.length, m + 1 + this.#random.below(k)));
+    this.#cluster.detach(gone);
     this.#cluster.restart();
     const journal = journalOf(this.#cluster);
     const outcome = await journal

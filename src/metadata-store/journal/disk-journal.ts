@@ -12,6 +12,7 @@ import { clusterTagOf, FRAME_HEADER_BYTES, samePosition, zeroPosition } from './
 import type { CheckpointFacts, Journal, JournalDiskStatus, JournalFrame, JournalPosition } from './journal.ts';
 import { type JournalConfiguration, writeQuorum } from './journal-configuration.ts';
 import { isPresent, type JournalContext } from './journal-context.ts';
+import { JournalDiskKeeper } from './journal-disk-keeper.ts';
 import { knowsPosition, oldestBase, type ReadableChain, readPayloads } from './journal-reader.ts';
 import { LevellingCrew } from './levelling-crew.ts';
 import { LostDisks } from './lost-disks.ts';
@@ -32,6 +33,8 @@ export interface DiskJournalOptions {
   maxQueuedBytes?: number;
   /** So much of the end of each disk's journal is read at a start. Default 32 MiB. */
   scanBytes?: number;
+  /** With spare disks: a journal disk lost for so long is replaced by another. Default one hour. */
+  replaceLostAfterMs?: number;
 }
 
 /** How long stopping and reopening wait for calls that may hang. */
@@ -48,6 +51,7 @@ export class DiskJournal implements Journal {
   readonly #checkpoints: CheckpointStore;
   readonly #lostDisks = new LostDisks();
   readonly #crew: LevellingCrew;
+  readonly #keeper: JournalDiskKeeper;
   readonly #stopWatching: () => void;
   #running: RunningEpoch | undefined;
   /** What the last start or reopening without an open epoch saw. */
@@ -84,6 +88,12 @@ export class DiskJournal implements Journal {
       configurationAt: (position) => this.#requireRunning().configurationAt(position),
     });
     this.#crew = new LevellingCrew(this.#context, this.#lostDisks, () => (this.isWritable ? this.#running : undefined));
+    this.#keeper = new JournalDiskKeeper({
+      context: this.#context,
+      replaceAfterMs: options.replaceLostAfterMs ?? 3_600_000,
+      configuration: () => (this.isWritable && this.#running?.rules.length === 1 ? this.#running.rules[0] : undefined),
+      change: (next) => this.changeConfiguration(next),
+    });
     this.#stopWatching = disks.onChange((disk) => this.#diskChanged(disk));
   }
 
@@ -198,10 +208,12 @@ export class DiskJournal implements Journal {
     this.#measureSinceCheckpoint();
     this.#crew.wake();
     this.#checkpoints.ensureHolders();
+    this.#keeper.look();
   }
 
   async stop(): Promise<void> {
     this.#stopWatching();
+    this.#keeper.stop();
     this.#condition = 'stopped';
     await this.#unlessHung(Promise.all([this.#crew.stop(), this.#checkpoints.settled()]));
     if (this.#running !== undefined) await this.#unlessHung(this.#running.drained());
@@ -243,6 +255,7 @@ export class DiskJournal implements Journal {
     if (this.#condition !== 'started') return;
     if (!isPresent(disk)) this.#running?.drop(disk.id);
     else this.#crew.wake();
+    this.#keeper.look();
   }
 
   #levelDisksChanged(isLevel: boolean): void {

@@ -6,7 +6,7 @@ import type { JournalPosition } from './journal.ts';
 
 /**
  * One frame is one batch: a header of 128 bytes, the payload, zeros up to a multiple of 4096. The same bytes go to every
- * disk. The CRC32C covers header and payload, `hash` (SHA-256, 16 bytes) binds the frame and through `previousHash` the
+ * disk. The CRC32C covers all of it, `hash` (SHA-256, 16 bytes) binds the frame and through `previousHash` the
  * whole chain before it; `clusterTag` keeps a frame of another cluster out. Layout: docs/ON-DISK-FORMAT.md.
  */
 export const FRAME_HEADER_BYTES = 128;
@@ -64,9 +64,8 @@ export function encodeFrame(target: Buffer, content: FrameContent, payload: Uint
   target.writeDoubleLE(content.writtenAtMs, 112);
   writeInteger(target, content.configurationSequence, 120);
   target.set(payload, FRAME_HEADER_BYTES);
-  const endBytes = FRAME_HEADER_BYTES + payload.length;
-  target.fill(0, endBytes);
-  target.writeUInt32LE(crc32c(target.subarray(8, endBytes)), 4);
+  target.fill(0, FRAME_HEADER_BYTES + payload.length);
+  target.writeUInt32LE(crc32c(target.subarray(8)), 4);
   return hashFrame(target);
 }
 
@@ -95,7 +94,7 @@ export function decodeFrame(bytes: Buffer, clusterTag: Buffer): Frame | undefine
   if (frameBytes === undefined || frameBytes > bytes.length) return undefined;
   const payloadBytes = bytes.readUInt32LE(16);
   const endBytes = FRAME_HEADER_BYTES + payloadBytes;
-  if (crc32c(bytes.subarray(8, endBytes)) !== bytes.readUInt32LE(4)) return undefined;
+  if (crc32c(bytes.subarray(8, frameBytes)) !== bytes.readUInt32LE(4)) return undefined;
   const kind = KINDS[bytes.readUInt8(9)];
   if (kind === undefined || bytes.readUInt8(8) !== VERSION) return undefined;
   const sequence = readInteger(bytes, 32);

@@ -365,6 +365,66 @@ describe('checkpoints', () => {
 });
 
 describe('more disks than n', () => {
+  async function largeCluster(): Promise<SimulatedCluster> {
+    const cluster = new SimulatedCluster({ diskCount: 9 });
+    const { clusterId } = cluster.diskSet;
+    for (const disk of cluster.diskSet.disks) {
+      await formatDisk(disk.fs, { clusterId, diskId: disk.id, diskIds: cluster.diskIds, code: { k: 2, m: 1 } });
+    }
+    return cluster;
+  }
+
+  it('replaces a journal disk that stays lost, and the new list alone then decides about starts', async () => {
+    const cluster = await largeCluster(); // journal on 0, 1, 3, 5, 7
+    let journal = await startedJournal(cluster, { replaceLostAfterMs: 5000 });
+    const payloads = await appendSome(journal, 10, 'b', 3000);
+    cluster.detach([0]);
+    await cluster.clock.advance(4000);
+    expect(levelDiskIds(journal)).not.toContain(cluster.diskIds[2]);
+    await until(cluster, () => levelDiskIds(journal).includes(cluster.diskIds[2]!), 'disk 2 carries the journal');
+    payloads.push(...(await appendSome(journal, 3, 'after')));
+    cluster.detach([1]);
+    cluster.restart();
+    // 0 and 1 are away: with the old list that is one too many, with the new one it is only disk 1.
+    journal = await startedJournal(cluster);
+    expect(await payloadsOf(journal)).toEqual(payloads);
+    cluster.detach([3]);
+    cluster.restart();
+    await expect(startedJournal(cluster)).rejects.toMatchObject({ code: 'QuorumLost' });
+    // The disk that was replaced comes back: it is no journal disk any more and does not count.
+    cluster.attach([0]);
+    cluster.restart();
+    await expect(startedJournal(cluster)).rejects.toMatchObject({ code: 'QuorumLost' });
+  });
+
+  it('changes the list under load, and an interrupted change leaves the old rule or both', async () => {
+    for (let turns = 0; turns < 400; turns += 23) {
+      const cluster = await largeCluster();
+      let journal = await startedJournal(cluster);
+      const payloads = await appendSome(journal, 4);
+      const ids = cluster.diskIds;
+      const next = { k: 2, m: 1, diskIds: ids, journalDiskIds: [ids[0]!, ids[2]!, ids[4]!, ids[6]!, ids[8]!] };
+      journal.changeConfiguration(next).catch(() => undefined);
+      for (let i = 0; i < turns; i++) await Promise.resolve();
+      const appended = journal.append(Buffer.from('meanwhile'));
+      if (turns % 2 === 0) {
+        await appended;
+        payloads.push('meanwhile');
+      } else {
+        appended.catch(() => undefined);
+      }
+      cluster.crash('random');
+      journal = await startedJournal(cluster);
+      const shown = await payloadsOf(journal);
+      expect(shown.slice(0, payloads.length)).toEqual(payloads);
+      payloads.push(...shown.slice(payloads.length), ...(await appendSome(journal, 2, 'later')));
+      await until(cluster, () => levelDiskIds(journal).length >= 5, 'the journal disks are level');
+      cluster.detach([0]); // in both lists
+      cluster.restart();
+      expect(await payloadsOf(await startedJournal(cluster))).toEqual(payloads);
+    }
+  });
+
   it('journals on J of them, and the others need no levelling', async () => {
     const cluster = new SimulatedCluster({ diskCount: 12 });
     const { clusterId } = cluster.diskSet;
