@@ -1,5 +1,4 @@
-import { assert } from '../errors/assert.ts';
-import type { Clock, Randomness } from '../model/clock.ts';
+import type { Clock } from '../model/clock.ts';
 import { makeErrno, toDiskError } from './disk-error.ts';
 import type { DiskFile, DiskFs, DiskSpace, FileFacts, OpenMode } from './disk-fs.ts';
 import { type DiskOperation, MUTATING_OPERATIONS } from './disk-operation.ts';
@@ -217,19 +216,4 @@ class FaultDiskFile implements DiskFile {
 
 function isOperation(operation: DiskOperation, wanted: Fault['operation']): boolean {
   return wanted === 'any' || wanted === operation || (wanted === 'mutation' && MUTATING_OPERATIONS.has(operation));
-}
-
-/** A fault from a seed: one failing call among the next `callCount`, of the kinds that disks really show. */
-export function randomFault({ random, callCount }: { random: Randomness; callCount: number }): Fault {
-  assert(callCount > 0, 'a fault needs calls to strike');
-  const nth = 1 + Math.floor(random.fraction() * callCount);
-  const effects: FaultEffect[] = [
-    { kind: 'error', errno: 'EIO' },
-    { kind: 'error', errno: 'EIO', isDone: true },
-    { kind: 'error', errno: 'ENOSPC' },
-    { kind: 'error', errno: 'EROFS' },
-    { kind: 'short', errno: 'ENOSPC' },
-    { kind: 'delay', delayMs: Math.floor(random.fraction() * 1000) },
-  ];
-  return { operation: 'mutation', nth, effect: effects[Math.floor(random.fraction() * effects.length)]! };
 }

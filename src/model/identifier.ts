@@ -12,7 +12,3 @@ export function makeIdentifier({ epoch, counter }: { epoch: number; counter: num
   assert(Number.isInteger(counter) && counter >= 0 && counter < COUNTER_LIMIT, `counter out of range: ${counter}`);
   return epoch * COUNTER_LIMIT + counter;
 }
-
-export function epochOf(identifier: number): number {
-  return Math.floor(identifier / COUNTER_LIMIT);
-}

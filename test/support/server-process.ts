@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -191,13 +191,6 @@ exec "$@"`;
     const { stdout } = await this.command('status', '--json', '--state', this.stateDirectory);
     return JSON.parse(stdout) as Record<string, unknown>;
   }
-}
-
-/** Sum of the sizes of all files below a folder; files may vanish meanwhile. */
-export function filesBelow(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
 }
 
 /** Polls until `condition` holds. @throws after `withinMs`. */

@@ -1,5 +1,4 @@
 import { createHash, createHmac } from 'node:crypto';
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { sign, type Request as Aws4Request } from 'aws4';
 
@@ -62,31 +61,6 @@ export function signRequest(
     headers: Object.fromEntries(Object.entries(signed.headers ?? {}).map(([name, value]) => [name, String(value)])),
     body,
   };
-}
-
-export interface Answer {
-  status: number;
-  headers: IncomingHttpHeaders;
-  body: Buffer;
-}
-
-/** Sends a request on a connection of its own and reads the whole answer. The path goes out exactly as given. */
-export async function send(endpoint: Endpoint, signed: SignedRequest): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const outgoing = httpRequest(
-      { ...endpoint, method: signed.method, path: signed.path, headers: signed.headers, agent: false },
-      (response) => {
-        const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
-        response.on('error', reject);
-        response.on('end', () =>
-          resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }),
-        );
-      },
-    );
-    outgoing.on('error', reject);
-    outgoing.end(signed.body);
-  });
 }
 
 /** A bare TCP connection that remembers everything it received. */

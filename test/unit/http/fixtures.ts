@@ -66,5 +66,3 @@ export async function eventually(isTrue: () => boolean, boundMs = 5_000): Promis
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
-
-export type Handler = (exchange: HttpExchange) => Promise<void> | void;
