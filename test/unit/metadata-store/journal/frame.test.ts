@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { assert, property, uint8Array } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   clusterTagOf,
@@ -31,8 +31,8 @@ function encoded(payload: Buffer, change: Partial<FrameContent> = {}): Buffer {
 
 describe('a frame', () => {
   it('comes back as it went in, for payloads of any length', () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 10_000 }), (payload) => {
+    assert(
+      property(uint8Array({ maxLength: 10_000 }), (payload) => {
         const bytes = encoded(Buffer.from(payload));
         expect(bytes.length % 4096).toBe(0);
         const frame = decodeFrame(bytes, TAG);
