@@ -22,11 +22,11 @@ test(
     let acknowledged = 0;
     for (let round = 0; round < ROUNDS; round += 1) {
       const client = it.client({ maxAttempts: 1 });
-      let isRunning = true;
+      const run = { isRunning: true };
       // Unknown until acknowledged: either value may be there.
       const pending = new Map<string, { identity: string; sizeBytes: number }>();
       const writers = [0, 1, 2, 3].map(async (writer) => {
-        for (let n = 0; isRunning; n += 1) {
+        for (let n = 0; run.isRunning; n += 1) {
           const key = `${writer}/${n % 7}`;
           const identity = `round ${round} ${key} ${n}`;
           const size = [20, 4096, 150_000, 1_200_000][(writer + n) % 4] ?? 1;
@@ -48,7 +48,7 @@ test(
             pending.delete(key);
             acknowledged += 1;
           } catch (error) {
-            if (isRunning) throw error;
+            if (run.isRunning) throw error;
             if (before !== undefined) objects.expected.set(key, before);
           }
         }
@@ -56,7 +56,7 @@ test(
       const before = acknowledged;
       await eventually('some writes are acknowledged', async () => acknowledged > before + 4);
       await delay(randomInt(0, 300));
-      isRunning = false;
+      run.isRunning = false;
       await it.kill();
       await Promise.all(writers);
       await it.start();

@@ -107,9 +107,9 @@ exec "$@"`;
     diskPaths = this.diskPaths,
     readyWithinMs = 20_000,
     prefix = [] as readonly string[],
-    environment = {} as Readonly<Record<string, string>>,
+    environment = {},
   } = {}): Promise<void> {
-    const [program = '', ...before] = [...prefix, process.execPath];
+    const [program, ...before] = [...prefix, process.execPath];
     const child = spawn(
       program,
       [

@@ -1,6 +1,5 @@
 import { afterEach } from 'vitest';
 import { createListener, type Listener, type ListenerOptions } from '../../../src/http/listener.ts';
-import type { HttpExchange } from '../../../src/http/http-exchange.ts';
 import { SystemClock, SystemRandomness } from '../../../src/observability/system-clock.ts';
 import { StallWatchdog } from '../../../src/streams/stall-watchdog.ts';
 import { RecordingLog } from '../../support/recording-log.ts';
