@@ -90,7 +90,8 @@ async function inspect(diskId: string, fs: DiskFs, clusterId: string): Promise<D
     directoryBytes(fs, QUARANTINE_DIRECTORY),
   ]);
   const state = typeof read === 'object' ? read : undefined;
-  const last = state === undefined ? undefined : (await scanJournal(fs, state, clusterTagOf(clusterId), SCAN_BYTES)).last;
+  const last =
+    state === undefined ? undefined : (await scanJournal(fs, state, clusterTagOf(clusterId), SCAN_BYTES)).last;
   return { diskId, state, last, journalBytes, volumeBytes, quarantinedBytes };
 }
 
