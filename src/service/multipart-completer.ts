@@ -26,7 +26,7 @@ export interface ListedPart {
   partNumber: number;
   /** Without quotes. */
   etag: string;
-  /** `ChecksumCRC32` and the like, as far as the client gave them. */
+  /** `ChecksumCRC32` and the like, as far as the client gave them. AWS insists on them for composite ones; the ETag names a part as well. */
   checksums: readonly { algorithm: ChecksumAlgorithm; value: string }[];
 }
 
@@ -64,7 +64,6 @@ export class MultipartCompleter {
     checkSizes(parts, request.claimedSizeBytes);
     const checksum = completedChecksum(upload, parts);
     checkClaimedChecksum(request.claimed, checksum, parts.length);
-    requirePartChecksums(upload, request.parts);
     return await this.#commit(request, upload, parts, checksum);
   }
 
@@ -206,16 +205,6 @@ function checkSizes(parts: readonly PartRecord[], claimedSizeBytes: number | und
       message: `The provided 'x-amz-mp-object-size' header value ${claimedSizeBytes} does not match what was computed: ${sizeBytes}`,
     });
   }
-}
-
-/** A composite checksum was promised over values that the client knows: it must name each. */
-function requirePartChecksums(upload: UploadRecord, parts: readonly ListedPart[]): void {
-  if (upload.checksumType !== 'COMPOSITE') return;
-  const silent = parts.find(({ checksums }) => checksums.length === 0);
-  if (!silent) return;
-  throw new S3Error('InvalidRequest', {
-    message: `The upload was created using a ${upload.checksumAlgorithm?.toLowerCase()} checksum. The complete request must include the checksum for each part. It was missing for part ${silent.partNumber} in the request.`,
-  });
 }
 
 function invalidPart(uploadId: string, { partNumber, etag }: ListedPart): S3Error {

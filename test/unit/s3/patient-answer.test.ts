@@ -36,7 +36,7 @@ describe('answerPatiently', () => {
     expect(clock.timerCount).toBe(0);
   });
 
-  it('sends a sign of life every ten seconds, then the document, in exactly the bytes announced', async () => {
+  it('sends a sign of life every ten seconds, then the document', async () => {
     const clock = new ManualClock();
     const work = new Promise<S3Response>((resolve) => clock.schedule(35_000, () => resolve(done)));
     const answer = await slowAnswer(clock, work);
@@ -44,7 +44,7 @@ describe('answerPatiently', () => {
     const pieces = await readUntilEnd(clock, answer);
     expect(pieces.slice(0, 3)).toEqual(['<?xml version="1.0" encoding="UTF-8"?>\n', ' ', ' ']);
     const whole = pieces.join('');
-    expect(whole).toHaveLength(Number(answer.headers!['content-length']));
+    expect(answer.headers).toEqual({ 'content-type': 'application/xml' });
     expect(whole.replaceAll(' ', '')).toBe((done.body as string).replaceAll(' ', ''));
     expect(clock.timerCount).toBe(0);
   });
