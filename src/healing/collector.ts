@@ -179,16 +179,18 @@ export class Collector {
     const failures: unknown[] = [];
     const copies: { blob: BlobRecord; pinned: PinnedBlob }[] = [];
     try {
-      await Promise.all(
-        batch.map(async (blob) => {
-          try {
-            copies.push({ blob, pinned: await dataStore.rewriteBlob(blob) });
-          } catch (error) {
-            // Deleted or moved meanwhile: nothing to do.
-            if (!isStoreError(error, 'BlobGone')) failures.push(error);
-          }
-        }),
-      );
+      const rewrite = async (blob: BlobRecord): Promise<void> => {
+        try {
+          copies.push({ blob, pinned: await dataStore.rewriteBlob(blob) });
+        } catch (error) {
+          // Deleted or moved meanwhile: nothing to do.
+          if (!isStoreError(error, 'BlobGone')) failures.push(error);
+        }
+      };
+      // Small ones at once, so that they fill stripes; large ones one by one, so that they take few buffers.
+      const isSmall = (blob: BlobRecord): boolean => blob.sizeBytes <= dataStore.smallBlobLimitBytes;
+      await Promise.all(batch.filter(isSmall).map(rewrite));
+      for (const blob of batch) if (!isSmall(blob)) await rewrite(blob);
       if (copies.length === 0) return { movedBytes: 0, failures };
       const { movedBlobIds } = await metadataStore.commit({
         type: 'MoveBlobs',

@@ -6,7 +6,7 @@ import { bodyOf, DataStoreHarness } from '../support/data-store-harness.ts';
 import { settle } from '../support/simulated-clock.ts';
 
 const SEED = Number(process.env['HOLDFAST_TEST_SEED'] ?? 1);
-const ROUNDS = Number(process.env['HOLDFAST_CRASH_ROUNDS'] ?? 8);
+const ROUNDS = Number(process.env['HOLDFAST_CRASH_ROUNDS'] ?? 6);
 
 interface Expected {
   blob: BlobRecord;

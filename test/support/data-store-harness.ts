@@ -107,7 +107,7 @@ export class DataStoreHarness {
     for (let round = 0; !progress.isDone; round++) {
       // Native encoding runs on the thread pool: real time must pass as well.
       await settle();
-      if (round > 50) await this.cluster.clock.advance(50);
+      if (round > 50) await this.cluster.clock.advance(10);
     }
     await ended;
     return work;

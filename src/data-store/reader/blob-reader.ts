@@ -63,7 +63,7 @@ export class BlobReader {
     const { stripe, shardIndex, bodyOffset, bodyLengthBytes } = layout;
     const place = stripe.places[shardIndex];
     if (place === undefined) throw new StoreError('ShardCorrupt', 'a blob layout names no shard of its stripe');
-    if (this.#reader.preference(volume, place.slot) < READ_PREFERENCE.lastResort) {
+    if (this.#reader.preference(volume, place.slot) === READ_PREFERENCE.good) {
       const body = await this.#readSliceInTime(layout, volume);
       if (body !== undefined) return body;
     }
@@ -80,16 +80,18 @@ export class BlobReader {
   /** `undefined` when the slice is missing, wrong or slow. */
   async #readSliceInTime(layout: SmallBlobLayout, volume: KnownVolume): Promise<Buffer | undefined> {
     const { clock, tunables } = this.#context;
+    let isLate = false;
+    const late = (): StoreError => {
+      isLate = true;
+      return new StoreError('DiskTimeout', 'a slice is slow');
+    };
     try {
-      return await within(
-        this.#readSlice(layout, volume),
-        clock,
-        tunables.hedgeAfterMs,
-        () => new StoreError('DiskTimeout', 'a slice is slow'),
-      );
+      return await within(this.#readSlice(layout, volume), clock, tunables.hedgeAfterMs, late);
     } catch (error) {
-      if (error instanceof StoreError) return undefined;
-      throw error;
+      if (!(error instanceof StoreError)) throw error;
+      const place = layout.stripe.places[layout.shardIndex];
+      if (isLate && place !== undefined) this.#reader.noteSlow(volume, place.slot);
+      return undefined;
     }
   }
 
@@ -129,7 +131,7 @@ export class BlobReader {
         : { body, descriptor: entry.descriptor };
     };
     const length = bodyOffset - entryStart + bodyLengthBytes;
-    if (this.#reader.preference(volume, place.slot) < READ_PREFERENCE.lastResort) {
+    if (this.#reader.preference(volume, place.slot) === READ_PREFERENCE.good) {
       const bytes = Buffer.allocUnsafe(length);
       try {
         const at = { slot: place.slot, offset: place.offset + entryStart };

@@ -172,7 +172,7 @@ class StripeRead {
   #isPromising(): boolean {
     return this.#wanted.every((index) => {
       const place = this.#location.places[index];
-      return place !== undefined && this.#reader.preference(this.#volume, place.slot) < READ_PREFERENCE.lastResort;
+      return place !== undefined && this.#reader.preference(this.#volume, place.slot) === READ_PREFERENCE.good;
     });
   }
 
@@ -184,9 +184,13 @@ class StripeRead {
     const slot = readBuffers.tryAcquire() ?? (await this.#waitForSlot());
     const shard = slot.bytes.subarray(0, shardLengthBytes);
     const call = this.#reader.readShard(this.#volume, this.#location, shardIndex, shard);
-    const isLate = new StoreError('DiskTimeout', 'a shard is slow');
+    let isLate = false;
+    const late = (): StoreError => {
+      isLate = true;
+      return new StoreError('DiskTimeout', 'a shard is slow');
+    };
     try {
-      const header = await within(call, clock, tunables.hedgeAfterMs, () => isLate);
+      const header = await within(call, clock, tunables.hedgeAfterMs, late);
       if (header !== undefined) {
         if (stripeCrcOf(header) === this.#stripeCrc) {
           return { payload: shard.subarray(this.#headerLength), release: () => readBuffers.release(slot) };
@@ -195,6 +199,8 @@ class StripeRead {
       }
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
+      const place = this.#location.places[shardIndex];
+      if (isLate && place !== undefined) this.#reader.noteSlow(this.#volume, place.slot);
     }
     releaseWhenSettled(readBuffers, slot, [call]);
     return undefined;

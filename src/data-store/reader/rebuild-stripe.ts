@@ -122,6 +122,10 @@ function gatherShards(context: StoreContext, reader: ShardReader, request: Rebui
       if (headers.size >= k || pending.size === 0) finish();
     };
     const hedge = (): void => {
+      for (const index of pending) {
+        const slot = location.places[index]?.slot;
+        if (slot !== undefined) reader.noteSlow(volume, slot);
+      }
       for (let extra = pending.size; extra > 0; extra--) start();
       cancelHedge = context.clock.schedule(context.tunables.hedgeAfterMs, hedge);
     };

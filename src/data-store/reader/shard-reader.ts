@@ -12,11 +12,17 @@ export type DamageKind = 'missing' | 'corrupt' | 'unreadable';
 /** How much a disk is to be relied on for reading: lower is better. */
 export const READ_PREFERENCE = { good: 0, slow: 1, lastResort: 2, absent: 3 } as const;
 
+/** A disk that kept a reader waiting is avoided for this long, twice as long each time, up to the longest. */
+const AVOID_MS = 1_000;
+const AVOID_LONGEST_MS = 30_000;
+
 /** Reads single shards and slices of them, tells the disk set of failing disks and the damage log of damaged shards. */
 export class ShardReader {
   readonly #context: StoreContext;
   readonly #files: ShardFiles;
   readonly #damage: DamageLog;
+  /** By disk id: slow ones, so that not every reader waits for them again and leaves a buffer behind. */
+  readonly #slow = new Map<string, { untilMs: number; avoidMs: number }>();
 
   constructor(context: StoreContext, files: ShardFiles, damage: DamageLog) {
     this.#context = context;
@@ -31,9 +37,10 @@ export class ShardReader {
 
   /** `online` disks first; those that are behind or failing only when nothing else is left: what they give is verified. */
   preference(volume: KnownVolume, slot: number): number {
-    switch (this.diskOf(volume, slot)?.state) {
+    const disk = this.diskOf(volume, slot);
+    switch (disk?.state) {
       case 'online':
-        return READ_PREFERENCE.good;
+        return this.#isAvoided(disk) ? READ_PREFERENCE.slow : READ_PREFERENCE.good;
       case 'suspect':
         return READ_PREFERENCE.slow;
       case 'returning':
@@ -42,6 +49,26 @@ export class ShardReader {
       default:
         return READ_PREFERENCE.absent;
     }
+  }
+
+  /** A reader has waited long enough for this disk and goes on without it. */
+  noteSlow(volume: KnownVolume, slot: number): void {
+    const disk = this.diskOf(volume, slot);
+    if (disk === undefined || this.#isAvoided(disk)) return;
+    const avoidMs = Math.min(AVOID_LONGEST_MS, 2 * (this.#slow.get(disk.id)?.avoidMs ?? AVOID_MS / 2));
+    this.#slow.set(disk.id, { untilMs: this.#context.clock.monotonicMs() + avoidMs, avoidMs });
+  }
+
+  #isAvoided(disk: Disk): boolean {
+    const slow = this.#slow.get(disk.id);
+    return slow !== undefined && slow.untilMs > this.#context.clock.monotonicMs();
+  }
+
+  /** A read in time after the pause: the next slowness begins with a short one again. */
+  #noteInTime(disk: Disk, beganAtMs: number): void {
+    if (this.#slow.size === 0 || !this.#slow.has(disk.id)) return;
+    const isInTime = this.#context.clock.monotonicMs() - beganAtMs < this.#context.tunables.hedgeAfterMs;
+    if (isInTime && !this.#isAvoided(disk)) this.#slow.delete(disk.id);
   }
 
   /**
@@ -56,7 +83,9 @@ export class ShardReader {
     const disk = this.diskOf(volume, slot);
     if (disk === undefined) return 'missing';
     try {
+      const beganAtMs = this.#context.clock.monotonicMs();
       const count = await this.#files.read(disk, volume.volumeId, buffer, offset);
+      this.#noteInTime(disk, beganAtMs);
       return count === buffer.length ? undefined : 'corrupt';
     } catch (error) {
       if (isStoreError(error, 'DiskTimeout')) throw error;
