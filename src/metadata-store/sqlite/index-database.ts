@@ -66,16 +66,22 @@ export class IndexDatabase {
   readonly #applier: RecordApplier;
   readonly #decider: MutationDecider;
   readonly #sql;
-  readonly #files: Map<string, FileIdentity>;
+  /** As they were opened. */
+  readonly file: FileIdentity;
+  readonly #files: readonly FileIdentity[];
   #applied: AppliedPosition;
 
-  /** Opens the index, or makes an empty one. @throws IndexUnusable | SqliteError */
+  /**
+   * Opens the index, or makes an empty one; in `serving` mode it counts as open from here until `close`.
+   * @throws IndexUnusable | SqliteError
+   */
   constructor({ path, clock, nextIdentifier, mode }: IndexDatabaseOptions) {
     this.path = path;
     this.#writer = openConnection(path, mode === 'serving' ? 'read-write' : 'building');
     try {
       prepareSchema(this.#writer);
       this.#applied = readApplied(this.#writer);
+      this.#writer.exec('UPDATE applied SET is_closed = 0');
       this.#reader = mode === 'serving' ? openConnection(path, 'read-only') : this.#writer;
     } catch (error) {
       this.#writer.close();
@@ -104,8 +110,8 @@ export class IndexDatabase {
       ),
       walFrames: this.#writer.prepare<[], [number, number, number]>('PRAGMA wal_checkpoint(NOOP)').raw(),
     };
-    const files = mode === 'serving' ? [path, `${path}-wal`] : [path];
-    this.#files = new Map(files.map((name) => [name, identify(name)]));
+    this.file = identify(path);
+    this.#files = mode === 'serving' ? [this.file, identify(`${path}-wal`)] : [this.file];
   }
 
   get applied(): AppliedPosition {
@@ -176,7 +182,8 @@ export class IndexDatabase {
 
   /** Why the files under this path are no longer those that were opened; `undefined` while they are. */
   whyReplaced(): string | undefined {
-    for (const [name, opened] of this.#files) {
+    for (const opened of this.#files) {
+      const name = opened.path;
       let now: FileIdentity;
       try {
         now = identify(name);
@@ -190,8 +197,15 @@ export class IndexDatabase {
     return undefined;
   }
 
-  /** The last connection to close moves the WAL into the file. */
+  /** Whole and at rest: the last connection to close moves the WAL into the file. */
   close(): void {
+    if (this.#reader !== this.#writer) this.#reader.close();
+    this.#writer.exec('UPDATE applied SET is_closed = 1');
+    this.#writer.close();
+  }
+
+  /** For an index that failed, or may have. */
+  abandon(): void {
     if (this.#reader !== this.#writer) this.#reader.close();
     this.#writer.close();
   }
@@ -211,12 +225,14 @@ export function isSqliteError(error: unknown): boolean {
   return error instanceof Database.SqliteError;
 }
 
-export type ConnectionKind = 'read-write' | 'read-only' | 'building';
+/** `maintenance` writes too, but reads every page once at most. */
+export type ConnectionKind = 'read-write' | 'read-only' | 'maintenance' | 'building';
 
 /** KiB of page cache, as SQLite wants it: negative. */
 const CACHE_SIZE: Readonly<Record<ConnectionKind, number>> = {
-  'read-write': -49_152,
+  'read-write': -32_768,
   'read-only': -16_384,
+  maintenance: -4096,
   building: -196_608,
 };
 
@@ -234,7 +250,7 @@ export function openConnection(path: string, kind: ConnectionKind): Database.Dat
       db.unsafeMode(true);
       setJournalMode(db, 'off');
     }
-    if (kind === 'read-write') {
+    if (kind === 'read-write' || kind === 'maintenance') {
       setJournalMode(db, 'wal');
       db.pragma('wal_autocheckpoint = 0');
       db.pragma('journal_size_limit = 134217728');
@@ -249,6 +265,16 @@ export function openConnection(path: string, kind: ConnectionKind): Database.Dat
 function setJournalMode(db: Database.Database, wanted: 'wal' | 'off'): void {
   const mode = db.pragma(`journal_mode = ${wanted}`, { simple: true });
   assert(mode === wanted, `SQLite refuses journal mode ${wanted}: ${String(mode)}`);
+}
+
+/** Was this index closed, or else is its WAL there? @throws SqliteError */
+export function wasClosed(path: string): boolean {
+  const db = openConnection(path, 'read-only');
+  try {
+    return db.prepare<[], number>('SELECT is_closed FROM applied').pluck().get() === 1;
+  } finally {
+    db.close();
+  }
 }
 
 /** The applied position of an index or a snapshot of one. @throws IndexUnusable | SqliteError */
@@ -294,13 +320,15 @@ function checkSqliteVersion(db: Database.Database): void {
   }
 }
 
-interface FileIdentity {
+export interface FileIdentity {
+  path: string;
   device: number;
   inode: number;
   sizeBytes: number;
 }
 
-function identify(path: string): FileIdentity {
+/** What the path names now. @throws ENOENT … */
+export function identify(path: string): FileIdentity {
   const { dev, ino, size } = statSync(path);
-  return { device: dev, inode: ino, sizeBytes: size };
+  return { path, device: dev, inode: ino, sizeBytes: size };
 }

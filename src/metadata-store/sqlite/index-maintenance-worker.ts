@@ -1,23 +1,22 @@
 import { parentPort } from 'node:worker_threads';
 import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
-import { openConnection, readApplied, type AppliedPosition } from './index-database.ts';
+import { checkIndexFile } from './check-index-file.ts';
+import { identify, openConnection, readApplied, type AppliedPosition, type FileIdentity } from './index-database.ts';
 
-/** What the main thread asks for; one at a time, answered in order. */
+/** What the main thread asks for; one at a time, answered in order. `index`: the file that the main thread has open. */
 export type MaintenanceRequest =
-  | { type: 'open'; path: string }
-  | { type: 'move-wal' }
-  | { type: 'snapshot'; target: string }
+  | { type: 'move-wal'; index: FileIdentity }
+  | { type: 'snapshot'; index: FileIdentity; target: string }
   | { type: 'check'; path: string };
 
 export type MaintenanceAnswer =
-  | { type: 'done' }
   /** Pages of the WAL that could not yet be moved. */
   | { type: 'moved'; backlogPages: number }
   /** `problem` undefined: the file is whole. */
   | { type: 'checked'; problem: string | undefined }
   | { type: 'snapshot'; applied: AppliedPosition }
-  | { type: 'failed'; message: string; code: string | undefined };
+  | { type: 'failed'; message: string };
 
 /** The thread that does what would block the main one for long: SQLite's own checkpoints, snapshots, integrity checks. */
 let connection: Database | undefined;
@@ -28,30 +27,33 @@ port.on('message', (request: MaintenanceRequest) => {
   try {
     answer = serve(request);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;
-    answer = { type: 'failed', message: String(error), code };
+    answer = { type: 'failed', message: String(error) };
   }
   port.postMessage(answer);
 });
 
 function serve(request: MaintenanceRequest): MaintenanceAnswer {
   switch (request.type) {
-    case 'open':
-      connection = openConnection(request.path, 'read-write');
-      return { type: 'done' };
     case 'move-wal':
-      assert(connection !== undefined, 'no index is open');
-      // PASSIVE waits for nobody and makes nobody wait.
-      return { type: 'moved', backlogPages: moveWal(connection) };
+      return { type: 'moved', backlogPages: moveWal(connectionTo(request.index)) };
     case 'snapshot':
-      assert(connection !== undefined, 'no index is open');
-      connection.prepare('VACUUM INTO ?').run(request.target);
+      connectionTo(request.index).prepare('VACUUM INTO ?').run(request.target);
       return { type: 'snapshot', applied: readSnapshot(request.target) };
     case 'check':
-      return { type: 'checked', problem: check(request.path) };
+      return { type: 'checked', problem: checkIndexFile(request.path) };
   }
 }
 
+/** Of the same file as the main thread's, or none: the path may name another one by now. */
+function connectionTo(index: FileIdentity): Database {
+  if (connection !== undefined) return connection;
+  const before = identify(index.path);
+  assert(before.device === index.device && before.inode === index.inode, `${index.path} is another file now`);
+  connection = openConnection(index.path, 'maintenance');
+  return connection;
+}
+
+/** PASSIVE: waits for nobody and makes nobody wait. */
 function moveWal(db: Database): number {
   const row = db.prepare<[], [number, number, number]>('PRAGMA wal_checkpoint(PASSIVE)').raw().get();
   assert(row !== undefined, 'a checkpoint tells how far it came');
@@ -64,23 +66,5 @@ function readSnapshot(path: string): AppliedPosition {
     return readApplied(snapshot);
   } finally {
     snapshot.close();
-  }
-}
-
-function check(path: string): string | undefined {
-  let db: Database;
-  try {
-    // Closing it moves a WAL left by a crash into the file, here and not on the main thread.
-    db = openConnection(path, 'read-write');
-  } catch (error) {
-    return String(error);
-  }
-  try {
-    const result = db.pragma('quick_check(1)', { simple: true });
-    return result === 'ok' ? undefined : String(result);
-  } catch (error) {
-    return String(error);
-  } finally {
-    db.close();
   }
 }

@@ -81,14 +81,14 @@ export class IndexMaintenance {
   async #moveWal(): Promise<void> {
     const { thread, index, holdCommits } = this.#options;
     for (let round = 0; round < ROUNDS_BEFORE_FINISH; round += 1) {
-      const backlogPages = await thread.moveWal();
+      const backlogPages = await thread.moveWal(index.file);
       if (this.#isStopped) return;
       if (backlogPages <= FINISH_BACKLOG_PAGES) break;
     }
     const release = await holdCommits();
     try {
       if (this.#isStopped) return;
-      await thread.moveWal();
+      await thread.moveWal(index.file);
       index.refreshReader();
     } finally {
       release();
@@ -115,7 +115,7 @@ export class IndexMaintenance {
     const startedMs = clock.monotonicMs();
     rmSync(target, { force: true });
     try {
-      const { position } = await thread.snapshot(target);
+      const { position } = await thread.snapshot(index.file, target);
       // Committed means acknowledged, so any position in a snapshot may be installed. Without one there is nothing to keep.
       if (this.#isStopped || position === undefined) return;
       await journal.installCheckpoint(target, position);

@@ -10,6 +10,8 @@ export const INDEX_SCHEMA_VERSION = 1;
  * number. Names that point to blobs count as references; blobs without one are deleted in the transaction that takes the
  * last away. Sums (`buckets`, `volumes`) change in the same transaction as what they count.
  *
+ * `applied.is_closed` is 0 in an index that is open or was not closed: without its WAL that may be half of a state.
+ *
  * Encodings inside columns: `details`, `parts`, `checksum` as in `records/attributes-codec.ts`; `footprint` as in
  * `records/record-codec.ts`; `blob_ids` as varints one after the other; `storage_class` '' is STANDARD; `version_id` ''
  * is the null version; disk ids are JSON arrays.
@@ -20,7 +22,8 @@ CREATE TABLE applied (
   batch_number INTEGER NOT NULL,
   epoch INTEGER,
   sequence INTEGER,
-  hash BLOB
+  hash BLOB,
+  is_closed INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 INSERT INTO applied (id, batch_number) VALUES (1, 0);
 

@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, rmSync, statSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import type { Log } from '../../observability/log.ts';
 import type { CheckpointFacts, Journal } from '../journal/journal.ts';
 import type { RecoveryProgress } from '../metadata-store.ts';
 import { decodeBatch } from '../records/record-codec.ts';
-import { IndexDatabase, IndexUnusable, isSqliteError } from './index-database.ts';
+import { IndexDatabase, IndexUnusable, isSqliteError, wasClosed } from './index-database.ts';
 
 export interface RecoverIndexOptions {
   journal: Journal;
@@ -124,8 +124,12 @@ export function removeIndexFiles(path: string): void {
 }
 
 async function openExisting(options: RecoverIndexOptions): Promise<IndexDatabase> {
-  const problem = await options.checkFile(options.path);
+  const { path } = options;
+  // Looked at before anything opens the file: opening and closing it makes and removes WALs.
+  const walBytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  const problem = await options.checkFile(path);
   if (problem !== undefined) throw new IndexUnusable(problem);
+  if (walBytes === 0 && !wasClosed(path)) throw new IndexUnusable('its WAL is missing');
   return replayed(options, new IndexDatabase({ ...options, mode: 'serving' }), { isOneTransaction: false });
 }
 
@@ -139,7 +143,7 @@ async function buildFrom(options: RecoverIndexOptions, checkpoint: CheckpointFac
   const { position } = index.applied;
   const expected = checkpoint?.position;
   if (position?.sequence !== expected?.sequence || (expected && !position?.hash.equals(expected.hash))) {
-    index.close();
+    index.abandon();
     throw new IndexUnusable('the checkpoint is not at the position that it names');
   }
   (await replayed(options, index, { isOneTransaction: true })).close();
@@ -174,7 +178,7 @@ async function replayed(
     });
     return index;
   } catch (error) {
-    index.close();
+    index.abandon();
     throw error;
   }
 }

@@ -100,7 +100,7 @@ export class SqliteMetadataStore implements MetadataStore {
     this.#wakeRebuild();
     await this.#commits.close(new StoreError('NotReady', 'the metadata store is stopping'));
     await this.#rebuild;
-    await this.#closeIndex();
+    await this.#closeIndex({ isWhole: true });
     await this.#options.journal.stop();
     this.#state = 'stopped';
   }
@@ -230,12 +230,6 @@ export class SqliteMetadataStore implements MetadataStore {
       checkFile: (path) => thread.check(path),
       trustExisting,
     });
-    try {
-      await thread.open(indexPath);
-    } catch (error) {
-      index.close();
-      throw error;
-    }
     this.#index = index;
     this.#maintenance = new IndexMaintenance({
       journal,
@@ -252,7 +246,7 @@ export class SqliteMetadataStore implements MetadataStore {
     else await this.#commits.beginUndecided(index);
   }
 
-  async #closeIndex(): Promise<void> {
+  async #closeIndex({ isWhole }: { isWhole: boolean }): Promise<void> {
     const index = this.#index;
     this.#index = undefined;
     // The thread first: nothing may still hold the files when the last connection closes.
@@ -260,7 +254,8 @@ export class SqliteMetadataStore implements MetadataStore {
     await this.#maintenance?.stop();
     this.#thread = undefined;
     this.#maintenance = undefined;
-    index?.close();
+    if (isWhole) index?.close();
+    else index?.abandon();
   }
 
   /** `isFileGone`: what lies under the path now is not what was open, and may be anything. */
@@ -280,7 +275,7 @@ export class SqliteMetadataStore implements MetadataStore {
     let waitMs = REBUILD_BACKOFF_MS.first;
     while (this.#state === 'rebuilding') {
       try {
-        await this.#closeIndex();
+        await this.#closeIndex({ isWhole: false });
         await this.#openIndex(trustExisting, (step) => log.debug(step, 'rebuilding the index'));
         if (this.#state === 'rebuilding') this.#state = 'ready';
         return;

@@ -7,6 +7,7 @@ import {
   rmSync,
   statSync,
   truncateSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -158,6 +159,22 @@ test('a WAL left beside a missing index is not replayed into the new one', async
   removeIndex();
   copyFileSync(`${harness.indexPath}.kept`, `${harness.indexPath}-wal`);
   expect(await reopenAndDump(disk)).toEqual(dump);
+});
+
+test('an index that was not closed is not believed without its WAL', async () => {
+  const { disk } = await prepare();
+  const { store, journal } = await harness.open(disk, { walLimitBytes: 64 * 1024 });
+  await runWorkload(store, { seed: 30, steps: 60 });
+  const half = `${harness.indexPath}.half`;
+  copyFileSync(harness.indexPath, half);
+  await store.stop();
+  const dump = dumpIndex(harness.indexPath);
+  // As if a kill had come in the middle of moving the WAL, and the WAL were lost: pages of two moments in one file.
+  const file = readFileSync(half);
+  readFileSync(harness.indexPath).copy(file, file.length - 8 * 4096, file.length - 8 * 4096, file.length);
+  removeIndex();
+  writeFileSync(harness.indexPath, file);
+  expect(await reopenAndDump(journal.disk)).toEqual(dump);
 });
 
 test('a crash at any moment leaves an index that the next start completes', async () => {
