@@ -25,7 +25,8 @@ function zeroBuffer(): Buffer {
  * `file` is open in `direct-sync` mode: zeros are synced when a write returns.
  *
  * Invariant: zeros are written only at or beyond `#readyBytes`, appends only below it or after `claim` has moved it:
- * the two never touch the same block.
+ * the two never touch the same block. Zeros that failed may still land (a call that missed its deadline), so nothing is
+ * claimed after that.
  */
 export class ZeroAhead {
   readonly #file: DiskFile;
@@ -34,6 +35,7 @@ export class ZeroAhead {
   /** Everything below has been written, by zeros or claimed for appends. */
   #readyBytes: number;
   #running: Promise<void> | undefined;
+  #failure: unknown;
   #isStopped = false;
 
   constructor({
@@ -53,9 +55,10 @@ export class ZeroAhead {
     this.#onFailure = onFailure;
   }
 
-  /** An append up to `endBytes` is about to begin: `undefined` when there is nothing to wait for. */
+  /** An append up to `endBytes` is about to begin: `undefined` when there is nothing to wait for. Rejects after a failure. */
   claim(endBytes: number): Promise<void> | undefined {
     if (endBytes <= this.#readyBytes) return undefined;
+    if (this.#failure !== undefined) return Promise.reject(this.#failure as Error);
     if (this.#running === undefined) {
       this.#readyBytes = Math.ceil(endBytes / BLOCK_BYTES) * BLOCK_BYTES;
       return undefined;
@@ -92,6 +95,7 @@ export class ZeroAhead {
     } catch (error) {
       this.#readyBytes = end;
       this.#isStopped = true;
+      this.#failure = error;
       this.#onFailure(error);
     }
   }
