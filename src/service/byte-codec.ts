@@ -20,10 +20,27 @@ export class ByteWriter {
   }
 
   string(value: string): void {
+    if (value.length < 0x80 && this.#shortAscii(value)) return;
     const lengthBytes = Buffer.byteLength(value);
     this.varint(lengthBytes);
     this.#reserve(lengthBytes);
     this.#length += this.#bytes.write(value, this.#length);
+  }
+
+  /** Byte by byte: for the short names of a descriptor a call into native code costs more. False: not ASCII, nothing written. */
+  #shortAscii(value: string): boolean {
+    const { length } = value;
+    this.#reserve(length + 1);
+    const bytes = this.#bytes;
+    const start = this.#length + 1;
+    for (let index = 0; index < length; index++) {
+      const code = value.charCodeAt(index);
+      if (code >= 0x80) return false;
+      bytes[start + index] = code;
+    }
+    bytes[start - 1] = length;
+    this.#length = start + length;
+    return true;
   }
 
   pairs(pairs: readonly (readonly [string, string])[]): void {
