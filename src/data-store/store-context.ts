@@ -5,6 +5,7 @@ import type { Clock, Randomness } from '../model/clock.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
 import type { Log } from '../observability/log.ts';
 import type { DataStoreTunables } from './tunables.ts';
+import type { RenewableBuffers } from './volume/renewable-buffers.ts';
 import type { VolumeSeals } from './volume/volume-seals.ts';
 import type { VolumeTable } from './volume/volume-table.ts';
 
@@ -24,9 +25,9 @@ export interface StoreContext {
   /** Pieces of bodies that stream in; given from outside because the budget is the server's. */
   readonly bodyBuffers: BufferPool;
   /** Whole stripes twice, k + m shards of the longest kind: payloads being encoded, and shards being written. */
-  readonly stripeBuffers: BufferPool;
+  readonly stripeBuffers: RenewableBuffers;
   /** Whole stripes being rebuilt; apart, because a slow reader holds one as long as it reads from it. */
-  readonly decodeBuffers: BufferPool;
+  readonly decodeBuffers: RenewableBuffers;
   /** Single shards being read. */
-  readonly readBuffers: BufferPool;
+  readonly readBuffers: RenewableBuffers;
 }

@@ -1,7 +1,7 @@
 import { assert } from '../errors/assert.ts';
 import { isStoreError, StoreError } from '../errors/store-error.ts';
 import type { DiskSet } from '../disk/disk-set.ts';
-import { BufferPool } from '../memory/buffer-pool.ts';
+import type { BufferPool } from '../memory/buffer-pool.ts';
 import type { BlobRecord, VolumeLedger, VolumeRecord } from '../model/blob.ts';
 import type { Clock, Randomness } from '../model/clock.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
@@ -26,6 +26,7 @@ import { ENTRY_HEADER_BYTES, parseBlobEntry } from './stripe/blob-entry.ts';
 import { type DataStoreTunables, DEFAULT_TUNABLES } from './tunables.ts';
 import { LargeVolumes } from './volume/large-volumes.ts';
 import { QUARANTINE_DIRECTORY, VOLUME_DIRECTORY } from './volume/volume-file.ts';
+import { RenewableBuffers } from './volume/renewable-buffers.ts';
 import { VolumeOpener } from './volume/volume-opener.ts';
 import { listOrNothing, VolumeRecovery } from './volume/volume-recovery.ts';
 import { VolumeSeals } from './volume/volume-seals.ts';
@@ -83,9 +84,18 @@ export class StripedDataStore implements DataStore {
       seals: new VolumeSeals({ ledger, clock, log }),
       accepts: (disk) => disk.acceptsData,
       bodyBuffers: bufferPool,
-      stripeBuffers: poolOf(2 * stripeBytes, tunables.stripeBufferBudgetBytes),
-      decodeBuffers: poolOf(stripeBytes, tunables.readBufferBudgetBytes / 2),
-      readBuffers: poolOf(longestShard, tunables.readBufferBudgetBytes),
+      stripeBuffers: new RenewableBuffers({
+        slotSizeBytes: 2 * stripeBytes,
+        budgetBytes: tunables.stripeBufferBudgetBytes,
+      }),
+      decodeBuffers: new RenewableBuffers({
+        slotSizeBytes: stripeBytes,
+        budgetBytes: tunables.readBufferBudgetBytes / 2,
+      }),
+      readBuffers: new RenewableBuffers({
+        slotSizeBytes: longestShard,
+        budgetBytes: tunables.readBufferBudgetBytes,
+      }),
     };
     this.smallBlobLimitBytes = tunables.smallBlobLimitBytes;
     this.#opener = new VolumeOpener(this.#context);
@@ -286,8 +296,4 @@ export class StripedDataStore implements DataStore {
     }
     return usage;
   }
-}
-
-function poolOf(slotSizeBytes: number, budgetBytes: number): BufferPool {
-  return new BufferPool({ slotSizeBytes, budgetBytes, growthSlots: 1 });
 }

@@ -253,7 +253,10 @@ class StripeRead {
 }
 
 /** Waits for a slot for a bounded time. @throws StoreError Overloaded */
-export async function acquireWithin(context: StoreContext, pool: StoreContext['readBuffers']): Promise<Slot> {
+export async function acquireWithin(
+  context: StoreContext,
+  pool: { tryAcquire(): Slot | undefined; acquire(): Promise<Slot>; release(slot: Slot): void },
+): Promise<Slot> {
   const free = pool.tryAcquire();
   if (free !== undefined) return free;
   const acquiring = pool.acquire();

@@ -1,6 +1,6 @@
 import { assert } from '../../errors/assert.ts';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
-import { BufferPool, type Slot } from '../../memory/buffer-pool.ts';
+import type { Slot } from '../../memory/buffer-pool.ts';
 import type { BlobRecord } from '../../model/blob.ts';
 import { bodyCrcOf, encodeBlobLayout, type SmallBlobLayout } from '../blob-layout.ts';
 import type { PinnedBlob } from '../data-store.ts';
@@ -15,6 +15,7 @@ import {
   stripePayloadLength,
 } from '../stripe/stripe-header.ts';
 import { releaseWhenSettled } from '../volume/buffer-return.ts';
+import { RenewableBuffers } from '../volume/renewable-buffers.ts';
 import { SmallVolume } from '../volume/small-volume.ts';
 import type { VolumeOpener } from '../volume/volume-opener.ts';
 import { pinBlob } from './pin-blob.ts';
@@ -40,7 +41,7 @@ export class SmallBlobWriter {
   readonly #context: StoreContext;
   readonly #opener: VolumeOpener;
   readonly #shardLimitBytes: number;
-  readonly #buffers: BufferPool;
+  readonly #buffers: RenewableBuffers;
   #waiting: WaitingBlob[] = [];
   #waitingBytes = 0;
   #open: SmallVolume | undefined;
@@ -58,8 +59,8 @@ export class SmallBlobWriter {
     const needed = 1024 + ENTRY_HEADER_BYTES + DESCRIPTOR_LIMIT_BYTES + tunables.smallBlobLimitBytes;
     this.#shardLimitBytes = Math.ceil(Math.max(needed, tunables.smallShardLimitBytes) / 4096) * 4096;
     const slotSizeBytes = width * this.#shardLimitBytes + SmallVolume.imageBytes(width, this.#shardLimitBytes);
-    // One is in use at a time; the others replace those that a hung disk holds.
-    this.#buffers = new BufferPool({ slotSizeBytes, budgetBytes: 8 * slotSizeBytes, growthSlots: 1 });
+    // One is in use at a time, and another one while its calls end.
+    this.#buffers = new RenewableBuffers({ slotSizeBytes, budgetBytes: 4 * slotSizeBytes });
   }
 
   write(body: Buffer, descriptor: Buffer, blobId: number = this.#context.ledger.nextIdentifier()): Promise<PinnedBlob> {
