@@ -55,24 +55,32 @@ describe('ObjectReader', () => {
     const moves = fc.array(fc.nat(7), { maxLength: 12 });
     const edges = fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }));
     await fc.assert(
-      fc.asyncProperty(sizes, fc.integer({ min: 1, max: 100 }), moves, edges, async (blobSizes, piece, moved, edge) => {
-        const made = await makeObject(blobSizes, piece);
-        const [start, end] = edge.map((fraction) => Math.round(fraction * made.body.length)).toSorted((a, b) => a - b);
-        const range = { start: start!, length: end! - start! };
-        const opened = await made.reader.open(made.object, range);
-        const received: Buffer[] = [];
-        if (Buffer.isBuffer(opened)) received.push(opened);
-        else {
-          for await (const { bytes, release } of opened) {
-            received.push(Buffer.from(bytes));
-            release();
-            const index = moved.pop();
-            if (index !== undefined && index < blobSizes.length && blobSizes[index]! > 0) made.move(index);
+      fc.asyncProperty(
+        sizes,
+        fc.integer({ min: 1, max: 100 }),
+        moves,
+        edges,
+        async (blobSizes, pieceSize, moved, edge) => {
+          const made = await makeObject(blobSizes, pieceSize);
+          const [start, end] = edge
+            .map((fraction) => Math.round(fraction * made.body.length))
+            .toSorted((a, b) => a - b);
+          const range = { start: start!, length: end! - start! };
+          const opened = await made.reader.open(made.object, range);
+          const received: Buffer[] = [];
+          if (Buffer.isBuffer(opened)) received.push(opened);
+          else {
+            for await (const piece of opened) {
+              received.push(Buffer.from(piece.bytes));
+              piece.release();
+              const index = moved.pop();
+              if (index !== undefined && index < blobSizes.length && blobSizes[index]! > 0) made.move(index);
+            }
           }
-        }
-        expect(Buffer.concat(received).equals(made.body.subarray(start, end))).toBe(true);
-        expect(made.data.check()).toEqual(CLEAN);
-      }),
+          expect(Buffer.concat(received).equals(made.body.subarray(start, end))).toBe(true);
+          expect(made.data.check()).toEqual(CLEAN);
+        },
+      ),
       { numRuns: 300 },
     );
   });
