@@ -126,7 +126,8 @@ exec "$@"`;
         '127.0.0.1:0',
         ...(this.#options.flags ?? []),
       ],
-      { env: { ...this.environment(), ...environment }, stdio: ['ignore', 'pipe', 'pipe'] },
+      // A process group of its own: a program it runs under is killed with it.
+      { env: { ...this.environment(), ...environment }, stdio: ['ignore', 'pipe', 'pipe'], detached: true },
     );
     this.#child = child;
     this.endpoint = '';
@@ -161,7 +162,7 @@ exec "$@"`;
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, 'close');
-    child.kill(signal);
+    if (child.pid !== undefined) process.kill(-child.pid, signal);
     await gone;
   }
 
