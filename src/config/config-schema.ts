@@ -130,7 +130,7 @@ export const CONFIG_SCHEMA = {
       why: 'Returns space steadily without showing in the latency of requests.',
     }),
     checkpointSize: key({
-      type: size({ min: '1 MiB', max: '1 TiB' }),
+      type: size({ min: '32 MiB', max: '1 TiB' }),
       default: '256 MiB',
       env: 'HOLDFAST_CHECKPOINT_SIZE',
       what: 'Journal bytes since the last checkpoint after which a new one is due (or the size of the index, if larger).',
