@@ -36,4 +36,9 @@ export class MetadataVolumeLedger implements VolumeLedger {
   listVolumes(): Promise<VolumeRecord[]> {
     return this.#store.listVolumes();
   }
+
+  /** A commit without a record writes nothing and is answered only when everything before it is decided. */
+  whenDecided(): Promise<void> {
+    return this.#store.commit({ type: 'RecordDamage', damage: [] });
+  }
 }

@@ -55,4 +55,9 @@ export interface VolumeLedger {
   /** Remembers that these disks have removed their file of a dropped volume. */
   confirmDrop(volumeId: number, diskIds: readonly string[]): Promise<void>;
   listVolumes(): Promise<VolumeRecord[]>;
+  /**
+   * Resolves when no frame is undecided: every volume whose files may exist is in `listVolumes` from then on.
+   * @throws StoreError QuorumLost | Undecided while the journal takes no writes, at once when that is known
+   */
+  whenDecided(): Promise<void>;
 }

@@ -128,6 +128,10 @@ export class MemoryVolumeLedger implements VolumeLedger {
     return this.#change(() => [...this.journal.volumes.values()]);
   }
 
+  whenDecided(): Promise<void> {
+    return this.#change(() => undefined);
+  }
+
   commitBlob(blob: BlobRecord): Promise<void> {
     return this.#change(() => this.journal.put(blob));
   }

@@ -153,6 +153,7 @@ export function ledgerOf(metadata: MetadataStore): VolumeLedger {
     dropVolume: async (volumeId) => metadata.commit({ type: 'DropVolume', volumeId }),
     confirmDrop: async (volumeId, diskIds) => metadata.commit({ type: 'ConfirmDrop', volumeId, diskIds }),
     listVolumes: () => metadata.listVolumes(),
+    whenDecided: async () => metadata.commit({ type: 'RecordDamage', damage: [] }),
   };
 }
 

@@ -14,6 +14,8 @@ import {
 } from './volume-file.ts';
 
 const SCAN_BYTES = 256 * 1024;
+/** Between two looks at a disk while the journal takes no writes. */
+const RETRY_AFTER_MS = 2_000;
 
 /**
  * What a start does with the volumes of earlier runs, and with each disk that comes back later:
@@ -26,27 +28,42 @@ const SCAN_BYTES = 256 * 1024;
  */
 export class VolumeRecovery {
   readonly #context: StoreContext;
+  readonly #sealing = new Set<number>();
+  /** Disks to be inspected later. */
+  readonly #waiting = new Set<string>();
 
   constructor(context: StoreContext) {
     this.#context = context;
   }
 
   async start(): Promise<void> {
-    const { ledger, table, disks, log } = this.#context;
-    const records = await ledger.listVolumes();
-    // Never appended to again, whatever the journal still says.
-    for (const record of records) table.add(record, record.state === 'open' ? 'sealed' : record.state);
-    for (const record of records) if (record.state === 'open') await this.#seal(record);
+    const { ledger, disks, log } = this.#context;
+    await this.#takeOver(await ledger.listVolumes());
     // A journal that takes no writes now does not keep the start from going on to read.
     await this.#context.seals.settle();
     const present = disks.disks.filter((disk) => disk.state === 'online');
     await Promise.all(
       present.map((disk) =>
-        this.inspectDisk(disk, records).catch((error: unknown) => {
+        this.inspectDisk(disk).catch((error: unknown) => {
           log.warn({ diskId: disk.id, error }, 'the volumes of a disk could not be inspected');
         }),
       ),
     );
+  }
+
+  /** Seals what the journal says is open and this process has neither opened nor sealed. */
+  async #takeOver(records: readonly VolumeRecord[]): Promise<void> {
+    const { table, seals } = this.#context;
+    table.merge(records);
+    const left = records.filter(
+      ({ volumeId, state }) =>
+        state === 'open' &&
+        table.get(volumeId)?.state !== 'open' &&
+        !seals.isPending(volumeId) &&
+        !this.#sealing.has(volumeId),
+    );
+    for (const { volumeId } of left) this.#sealing.add(volumeId);
+    for (const record of left) await this.#seal(record).finally(() => this.#sealing.delete(record.volumeId));
   }
 
   async #seal(record: VolumeRecord): Promise<void> {
@@ -95,12 +112,41 @@ export class VolumeRecovery {
     }
   }
 
-  /** Finishes drops and quarantines unknown files of one disk. Safe while volumes are being opened. */
-  async inspectDisk(disk: Disk, knownRecords?: readonly VolumeRecord[]): Promise<void> {
+  /**
+   * Finishes drops and quarantines unknown files of one disk. Safe while volumes are being opened. While the journal has
+   * an undecided frame nothing is touched, because that frame may open the volume of an unknown file: tried again later.
+   */
+  async inspectDisk(disk: Disk): Promise<void> {
+    try {
+      await this.#inspect(disk);
+    } catch (error) {
+      if (!isStoreError(error, 'QuorumLost', 'Undecided', 'IndexFailed')) throw error;
+      this.#inspectLater(disk);
+    }
+  }
+
+  #inspectLater(disk: Disk): void {
+    const { clock, log } = this.#context;
+    if (this.#waiting.has(disk.id)) return;
+    this.#waiting.add(disk.id);
+    clock.schedule(RETRY_AFTER_MS, () => {
+      this.#waiting.delete(disk.id);
+      // A disk that is gone is inspected when it comes back.
+      if (disk.state !== 'online') return;
+      this.inspectDisk(disk).catch((error: unknown) => {
+        log.warn({ diskId: disk.id, error }, 'the volumes of a disk could not be inspected');
+      });
+    });
+  }
+
+  async #inspect(disk: Disk): Promise<void> {
     const { ledger, log } = this.#context;
     const names = await listOrNothing(disk, VOLUME_DIRECTORY);
     // After the listing: a file made meanwhile belongs to a volume that was acknowledged before.
-    const records = new Map((knownRecords ?? (await ledger.listVolumes())).map((record) => [record.volumeId, record]));
+    await ledger.whenDecided();
+    const listed = await ledger.listVolumes();
+    await this.#takeOver(listed);
+    const records = new Map(listed.map((record) => [record.volumeId, record]));
     for (const name of names) {
       const volumeId = volumeIdOfFileName(name);
       const record = volumeId === undefined ? undefined : records.get(volumeId);

@@ -29,6 +29,11 @@ export class VolumeSeals {
     this.#try(volumeId, lengthBytes);
   }
 
+  /** Sealed here and not yet in the journal. */
+  isPending(volumeId: number): boolean {
+    return this.#pending.has(volumeId);
+  }
+
   #try(volumeId: number, lengthBytes: number): void {
     const sealing = this.#ledger
       .sealVolume(volumeId, lengthBytes)

@@ -46,7 +46,8 @@ export class VolumeTable {
   merge(records: readonly VolumeRecord[]): void {
     for (const record of records) {
       const known = this.#volumes.get(record.volumeId);
-      if (known === undefined) this.add(record, record.state);
+      // One that this process did not open is never appended to, whatever the journal still says.
+      if (known === undefined) this.add(record, record.state === 'open' ? 'sealed' : record.state);
       else if (record.state === 'dropped') known.state = 'dropped';
     }
   }
