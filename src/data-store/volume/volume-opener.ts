@@ -170,7 +170,13 @@ export class VolumeOpener {
       await disk.fs.createDirectoryDurable(VOLUME_DIRECTORY);
       this.#prepared.add(disk.id);
     }
-    await disk.fs.createDurable(path);
+    try {
+      await disk.fs.createDurable(path);
+    } catch (error) {
+      // The directory may have been removed: the next attempt makes it again.
+      this.#prepared.delete(disk.id);
+      throw error;
+    }
     const file = await disk.fs.open(path, shape.purpose === 'small' ? 'direct-sync' : 'direct');
     try {
       await file.write(header, 0);
