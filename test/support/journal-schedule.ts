@@ -138,18 +138,18 @@ class Schedule {
 
   async #step(): Promise<void> {
     const dice = this.#random.below(100);
-    if (dice < 50) await this.#append();
-    else if (dice < 58) await this.#appendAndCrash();
-    else if (dice < 64) await this.#crashAndStart();
-    else if (dice < 72) this.#detach();
+    if (dice < 34) await this.#append();
+    else if (dice < 50) await this.#appendAndCrash();
+    else if (dice < 60) await this.#crashInStart();
+    else if (dice < 66) await this.#crashAndStart();
+    else if (dice < 73) this.#detach();
     else if (dice < 80) await this.#attach();
-    else if (dice < 84) this.#remember();
+    else if (dice < 83) this.#remember();
     else if (dice < 88) this.#breakNthCall();
     else if (dice < 91) await this.#restoreStale();
     else if (dice < 94) await this.#corrupt();
     else if (dice < 96) await this.#illegalStart();
-    else if (dice < 98) await this.#checkpoint();
-    else await this.#crashInStart();
+    else await this.#checkpoint();
   }
 
   // ——— steps ———
@@ -213,12 +213,15 @@ class Schedule {
     await this.#start();
   }
 
+  /** Several starts in a row on different disks, each killed somewhere. */
   async #crashInStart(): Promise<void> {
-    this.#restart('random', false);
-    const journal = journalOf(this.#cluster);
-    journal.start(() => {}).catch(() => undefined);
-    await this.#turns(this.#random.below(600));
-    this.#tell('crash-in-start');
+    do {
+      this.#restart('random', false);
+      const journal = journalOf(this.#cluster);
+      journal.start(() => {}).catch(() => undefined);
+      await this.#turns(this.#random.below(this.#random.below(2) === 0 ? 250 : 800));
+      this.#tell('crash-in-start');
+    } while (this.#random.below(2) === 0);
     await this.#crashAndStart();
   }
 
@@ -335,11 +338,12 @@ class Schedule {
     return this.#damaged.has(index) || this.#damaged.size < this.#options.m;
   }
 
-  /** A new process. `isWhole`: with every disk; otherwise absent and damaged ones together are at most m. */
+  /** A new process. `isWhole`: with every disk; otherwise any disks are away, with the damaged ones at most m. */
   #restart(mode: 'random' | 'torn' | 'keep-all' | 'drop-all', isWhole: boolean): void {
     const allowed = isWhole ? 0 : Math.max(0, this.#options.m - this.#damaged.size);
-    const absent = this.#random.shuffle(this.#indexes().filter((index) => !this.#cluster.disks[index]!.isAttached));
-    for (const index of absent.slice(this.#random.below(allowed + 1))) this.#cluster.disks[index]!.attach();
+    const away = this.#random.shuffle(this.#indexes()).slice(0, this.#random.below(allowed + 1));
+    for (const disk of this.#cluster.disks) disk.attach();
+    for (const index of away) this.#cluster.disks[index]!.detach();
     this.#cluster.crash(mode);
     this.#journal = undefined;
     this.#tell(`| ${mode}`);
@@ -431,7 +435,8 @@ class Schedule {
   }
 
   #makePayload(): string {
-    const payload = `p${++this.#payloads}.${'x'.repeat(this.#random.below(this.#random.below(4) === 0 ? SEGMENT_BYTES / 2 : 3000))}`;
+    const limit = this.#random.below(8) === 0 ? SEGMENT_BYTES / 2 : 500;
+    const payload = `p${++this.#payloads}.${'x'.repeat(this.#random.below(limit))}`;
     this.#oracle.invoked(payload);
     return payload;
   }
