@@ -24,7 +24,17 @@ export interface GroupCommitOptions {
   onIndexFailure: (error: unknown) => void;
   /** After each committed batch. */
   onCommitted: () => void;
+  /** Why mutations that make the index grow are refused now; `undefined`: they are not. */
+  shortage: () => StoreError | undefined;
 }
+
+/** What is refused when space runs out. Everything else frees space, or is needed to free it. */
+const GROWING: ReadonlySet<Mutation['type']> = new Set([
+  'CreateBucket',
+  'PutObject',
+  'CreateMultipartUpload',
+  'PutPart',
+] as const);
 
 interface Waiting {
   mutation: Mutation;
@@ -94,7 +104,8 @@ export class GroupCommit {
 
   commit(mutation: Mutation): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const refusal = this.#closed ?? this.#undecided?.failure;
+      const shortage = GROWING.has(mutation.type) ? this.#options.shortage() : undefined;
+      const refusal = this.#closed ?? this.#undecided?.failure ?? shortage;
       if (refusal !== undefined) {
         reject(refusal);
         return;

@@ -13,8 +13,11 @@ export interface IndexMaintenanceOptions {
   index: IndexDatabase;
   /** A checkpoint is due when the journal since the last exceeds the index's size, and at least this. */
   checkpointMinimumBytes: number;
-  /** SQLite's WAL is moved into the index when it holds so many bytes. */
+  /** SQLite's WAL is moved into the index when it holds so many bytes … */
   walLimitBytes: number;
+  /** … and so many while space is short: then commits wait for it, and no checkpoint is made. */
+  shortWalLimitBytes: number;
+  isShort: () => boolean;
   /** Lets no batch begin until the returned function is called. */
   holdCommits: () => Promise<() => void>;
   /** The files under the index's path are no longer those that were opened. */
@@ -27,7 +30,7 @@ const FINISH_BACKLOG_PAGES = 256;
 const ROUNDS_BEFORE_FINISH = 4;
 const IDENTITY_CHECK_MS = 250;
 const RETRY_CHECKPOINT_MS = 30_000;
-/** The WAL is looked at after so many batches. */
+/** The WAL is looked at after so many batches: a batch writes some 20 KiB to 1 MiB. */
 const BATCHES_BETWEEN_LOOKS = 16;
 
 /**
@@ -54,7 +57,8 @@ export class IndexMaintenance {
     if (++this.#batchesSinceLook >= BATCHES_BETWEEN_LOOKS) {
       this.#batchesSinceLook = 0;
       const walBytes = this.#options.index.walPages() * PAGE_BYTES;
-      if (walBytes > this.#options.walLimitBytes) this.#startMovingWal();
+      const { isShort, shortWalLimitBytes, walLimitBytes } = this.#options;
+      if (walBytes > (isShort() ? shortWalLimitBytes : walLimitBytes)) this.#startMovingWal();
     }
     if (this.#options.journal.bytesSinceCheckpoint > this.#options.checkpointMinimumBytes) this.#considerCheckpoint();
   }
@@ -79,8 +83,8 @@ export class IndexMaintenance {
    * when all of it was moved. So: move while commits run until little is left, then move that between two batches.
    */
   async #moveWal(): Promise<void> {
-    const { thread, index, holdCommits } = this.#options;
-    for (let round = 0; round < ROUNDS_BEFORE_FINISH; round += 1) {
+    const { thread, index, holdCommits, isShort } = this.#options;
+    for (let round = 0; round < ROUNDS_BEFORE_FINISH && !isShort(); round += 1) {
       const backlogPages = await thread.moveWal(index.file);
       if (this.#isStopped) return;
       if (backlogPages <= FINISH_BACKLOG_PAGES) break;
@@ -96,8 +100,8 @@ export class IndexMaintenance {
   }
 
   #considerCheckpoint(): void {
-    const { clock, journal, index } = this.#options;
-    if (this.#checkpointWork !== undefined || clock.monotonicMs() < this.#noCheckpointBeforeMs) return;
+    const { clock, journal, index, isShort } = this.#options;
+    if (isShort() || this.#checkpointWork !== undefined || clock.monotonicMs() < this.#noCheckpointBeforeMs) return;
     if (journal.bytesSinceCheckpoint <= index.sizeBytes()) return;
     this.#checkpointWork = this.#makeCheckpoint()
       .catch((error: unknown) => {

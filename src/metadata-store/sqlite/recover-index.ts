@@ -20,8 +20,11 @@ export interface RecoverIndexOptions {
   progress: (progress: RecoveryProgress) => void;
   /** Reads the whole file at this path, off the main thread; returns what is wrong with it. */
   checkFile: (path: string) => Promise<string | undefined>;
-  /** False: the file failed at run time in a way that its content cannot be believed. */
-  trustExisting: boolean;
+  /**
+   * `no`: the file failed at run time in a way that its content cannot be believed. `closed-here`: it failed, but this
+   * process closed it, so that it is whole with or without a WAL.
+   */
+  trustExisting: 'yes' | 'no' | 'closed-here';
 }
 
 /** A transaction of replay ends after so many records. */
@@ -38,7 +41,7 @@ const REPLAY_WAL_PAGES = 16_384;
 export async function recoverIndex(options: RecoverIndexOptions): Promise<IndexDatabase> {
   const { path, log, journal } = options;
   const bases: { name: string; open: () => Promise<IndexDatabase> }[] = [];
-  if (options.trustExisting && existsSync(path)) {
+  if (options.trustExisting !== 'no' && existsSync(path)) {
     bases.push({ name: 'the existing index', open: () => openExisting(options) });
   }
   for (const checkpoint of journal.checkpoints()) {
@@ -129,14 +132,19 @@ async function openExisting(options: RecoverIndexOptions): Promise<IndexDatabase
   const walBytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
   const problem = await options.checkFile(path);
   if (problem !== undefined) throw new IndexUnusable(problem);
-  if (walBytes === 0 && !wasClosed(path)) throw new IndexUnusable('its WAL is missing');
+  const isWhole = options.trustExisting === 'closed-here' || walBytes > 0 || wasClosed(path);
+  if (!isWhole) throw new IndexUnusable('its WAL is missing');
   return replayed(options, new IndexDatabase({ ...options, mode: 'serving' }), { isOneTransaction: false });
 }
 
-/** Makes the index anew beside the place where it belongs, and puts it there when it is whole and synced. */
+/**
+ * Makes the index anew beside the place where it belongs, and puts it there when it is whole and synced. What lies there
+ * was found unusable and goes first: it may be the space that is missing.
+ */
 async function buildFrom(options: RecoverIndexOptions, checkpoint: CheckpointFacts | undefined) {
   const { path } = options;
   const building = buildingPath(path);
+  removeIndexFiles(path);
   removeIndexFiles(building);
   if (checkpoint !== undefined) await restore(options, checkpoint, building);
   const index = new IndexDatabase({ ...options, path: building, mode: 'building' });
@@ -186,7 +194,6 @@ async function replayed(
 /** Synced before it is renamed: what lies under `path` is always a whole file. */
 async function publish(from: string, path: string): Promise<void> {
   await sync(from);
-  removeIndexFiles(path);
   await rename(from, path);
   await sync(dirname(path));
 }

@@ -20,10 +20,11 @@ import type {
 } from '../metadata-store.ts';
 import { GroupCommit } from './group-commit.ts';
 import { IdentifierSource } from './identifier-source.ts';
-import { isSqliteError, type IndexDatabase } from './index-database.ts';
+import { isSqliteError, RecordNotApplied, type IndexDatabase } from './index-database.ts';
 import { IndexMaintenance, snapshotPath } from './index-maintenance.ts';
 import { MaintenanceThread } from './maintenance-thread.ts';
-import { recoverIndex } from './recover-index.ts';
+import { recoverIndex, type RecoverIndexOptions } from './recover-index.ts';
+import { StateReserve } from './state-reserve.ts';
 import type { ReadSubject } from './undecided-scope.ts';
 
 export interface SqliteMetadataStoreOptions {
@@ -41,6 +42,8 @@ export interface SqliteMetadataStoreOptions {
   maxBatchMutations?: number;
   /** Default 1 MiB. */
   maxBatchBytes?: number;
+  /** Space in the state directory kept for deletes when it runs full. Default 0: none. */
+  reserveBytes?: number;
   /** How long a mutation waits for an undecided batch to be decided. Default 10 s. */
   undecidedAnswerMs?: number;
 }
@@ -61,6 +64,7 @@ export class SqliteMetadataStore implements MetadataStore {
   readonly #options: SqliteMetadataStoreOptions;
   readonly #identifiers: IdentifierSource;
   readonly #commits: GroupCommit;
+  readonly #reserve: StateReserve;
   #state: State = 'new';
   #index: IndexDatabase | undefined;
   #thread: MaintenanceThread | undefined;
@@ -72,6 +76,12 @@ export class SqliteMetadataStore implements MetadataStore {
     this.#options = options;
     const { journal, clock, log } = options;
     this.#identifiers = new IdentifierSource(journal);
+    this.#reserve = new StateReserve({
+      path: `${options.indexPath}.reserve`,
+      sizeBytes: options.reserveBytes ?? 0,
+      clock,
+      log,
+    });
     this.#commits = new GroupCommit({
       journal,
       clock,
@@ -81,6 +91,7 @@ export class SqliteMetadataStore implements MetadataStore {
       undecidedAnswerMs: options.undecidedAnswerMs ?? 10_000,
       onIndexFailure: (error) => this.#indexFailed(error, false),
       onCommitted: () => this.#maintenance?.onCommitted(),
+      shortage: () => this.#reserve.shortage,
     });
   }
 
@@ -89,8 +100,9 @@ export class SqliteMetadataStore implements MetadataStore {
     const { journal } = this.#options;
     progress({ phase: 'reading-journals', fraction: 0 });
     await journal.start((fraction) => progress({ phase: 'reading-journals', fraction }));
-    await this.#openIndex(true, progress);
+    await this.#openIndex('yes', progress);
     this.#state = 'ready';
+    this.#reserve.start();
     progress({ phase: 'ready', fraction: 1 });
   }
 
@@ -100,6 +112,7 @@ export class SqliteMetadataStore implements MetadataStore {
     this.#wakeRebuild();
     await this.#commits.close(new StoreError('NotReady', 'the metadata store is stopping'));
     await this.#rebuild;
+    await this.#reserve.stop();
     await this.#closeIndex({ isWhole: true });
     await this.#options.journal.stop();
     this.#state = 'stopped';
@@ -215,7 +228,10 @@ export class SqliteMetadataStore implements MetadataStore {
     return new StoreError('NotReady', `the metadata store is ${this.#state}`);
   }
 
-  async #openIndex(trustExisting: boolean, progress: (progress: RecoveryProgress) => void): Promise<void> {
+  async #openIndex(
+    trustExisting: RecoverIndexOptions['trustExisting'],
+    progress: (progress: RecoveryProgress) => void,
+  ): Promise<void> {
     const { journal, indexPath, clock, log } = this.#options;
     rmSync(snapshotPath(indexPath), { force: true });
     const thread = new MaintenanceThread();
@@ -239,6 +255,8 @@ export class SqliteMetadataStore implements MetadataStore {
       index,
       checkpointMinimumBytes: this.#options.checkpointMinimumBytes ?? 256 * 1024 * 1024,
       walLimitBytes: this.#options.walLimitBytes ?? 48 * 1024 * 1024,
+      shortWalLimitBytes: (this.#options.reserveBytes ?? 0) / 8,
+      isShort: () => this.#reserve.shortage !== undefined,
       holdCommits: () => this.#commits.hold(),
       onReplaced: (reason) => this.#indexFailed(new Error(reason), true),
     });
@@ -263,13 +281,14 @@ export class SqliteMetadataStore implements MetadataStore {
     if (this.#state !== 'ready') return;
     this.#state = 'rebuilding';
     this.#options.log.error({ error }, 'the index failed; it is rebuilt from checkpoint and journal');
-    const trustExisting = !isFileGone && !isCorruption(error);
+    if (codeOf(error) === 'SQLITE_FULL') this.#reserve.release();
+    const trustExisting = isFileGone || isCorruption(error) ? 'no' : 'closed-here';
     this.#rebuild = this.#rebuildIndex(trustExisting).finally(() => {
       this.#rebuild = undefined;
     });
   }
 
-  async #rebuildIndex(trustExisting: boolean): Promise<void> {
+  async #rebuildIndex(trustExisting: RecoverIndexOptions['trustExisting']): Promise<void> {
     const { log, clock } = this.#options;
     await this.#commits.abandon(new StoreError('IndexFailed', 'the index failed; it is rebuilt'));
     let waitMs = REBUILD_BACKOFF_MS.first;
@@ -295,6 +314,12 @@ export class SqliteMetadataStore implements MetadataStore {
 }
 
 function isCorruption(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error);
   return code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB';
+}
+
+/** The code of SQLite, also of one that a failed record carries. */
+function codeOf(error: unknown): string {
+  const cause = error instanceof RecordNotApplied ? error.cause : error;
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : '';
 }
