@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { StorageOptions } from '../cli/server-types.ts';
 import { type LocalDiskSetOptions, LocalDiskSet } from '../disk/local-disk-set.ts';
+import { DEFAULT_SEGMENT_BYTES } from '../metadata-store/journal/format-journal.ts';
 import { DiskJournal } from '../metadata-store/journal/disk-journal.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import { SqliteMetadataStore } from '../metadata-store/sqlite/sqlite-metadata-store.ts';
@@ -29,7 +30,12 @@ export function openDisks(
 /** The SQLite index over the journal on these disks; not yet started. */
 export function makeMetadataStore(options: StorageOptions, disks: LocalDiskSet): MetadataStore {
   const { config, clock, log, stateDirectory } = options;
-  const journal = new DiskJournal({ disks, clock, log: log.child({ part: 'journal' }) });
+  const journal = new DiskJournal({
+    disks,
+    clock,
+    log: log.child({ part: 'journal' }),
+    reserveSegments: Math.ceil(config.storage.journalReserve / DEFAULT_SEGMENT_BYTES),
+  });
   return new SqliteMetadataStore({
     journal,
     indexPath: path.join(stateDirectory, INDEX_FILE),

@@ -136,6 +136,13 @@ export const CONFIG_SCHEMA = {
       what: 'Journal bytes since the last checkpoint after which a new one is due (or the size of the index, if larger).',
       why: 'Bounds what a start without an index replays, while a checkpoint costs no more than the journal did.',
     }),
+    journalReserve: key({
+      type: size({ min: '16 MiB', max: '16 GiB' }),
+      default: '64 MiB',
+      env: 'HOLDFAST_JOURNAL_RESERVE',
+      what: 'Journal space written with zeros ahead of its use on each disk, in segments of 16 MiB.',
+      why: 'Makes synced appends cheap, and leaves room for thousands of deletes on a disk that another program has filled.',
+    }),
     diskDeadline: key({
       type: duration({ min: '100 ms', max: '10 min' }),
       default: '10 s',
