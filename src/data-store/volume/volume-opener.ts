@@ -62,6 +62,8 @@ export class VolumeOpener {
   /** A store saw a disk fail a write: tells the disk set, and leaves the disk alone for a while. */
   reportFailure(disk: Disk, operation: string, error: unknown): void {
     this.#avoidedUntilMs.set(disk.id, this.#context.clock.monotonicMs() + AVOID_MS);
+    // The directory of volumes may be what was removed: the next volume makes sure of it again.
+    this.#prepared.delete(disk.id);
     this.#context.disks.reportFailure(disk.id, { operation, error });
   }
 
@@ -170,13 +172,7 @@ export class VolumeOpener {
       await disk.fs.createDirectoryDurable(VOLUME_DIRECTORY);
       this.#prepared.add(disk.id);
     }
-    try {
-      await disk.fs.createDurable(path);
-    } catch (error) {
-      // The directory may have been removed: the next attempt makes it again.
-      this.#prepared.delete(disk.id);
-      throw error;
-    }
+    await disk.fs.createDurable(path);
     const file = await disk.fs.open(path, shape.purpose === 'small' ? 'direct-sync' : 'direct');
     try {
       await file.write(header, 0);
