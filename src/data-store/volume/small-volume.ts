@@ -59,7 +59,7 @@ export class SmallVolume {
       return { slot, file, zeros, end: VOLUME_HEADER_BYTES, tail: Buffer.alloc(BLOCK_BYTES) };
     });
     const made = new SmallVolume(context, opener, opened.volume, slots);
-    for (const slot of slots) slot.zeros.advance(slot.end);
+    for (const slot of slots) slot.zeros.advance(slot.end, 0);
     return made;
   }
 
@@ -152,7 +152,7 @@ export class SmallVolume {
     for (const { open, region } of calls) {
       open.end += shardLengthBytes;
       region.copy(open.tail, 0, region.length - BLOCK_BYTES);
-      open.zeros.advance(open.end);
+      open.zeros.advance(open.end, shardLengthBytes);
     }
     return failures;
   }

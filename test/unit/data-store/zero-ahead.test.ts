@@ -30,7 +30,7 @@ test('nothing is appended where zeros that missed their deadline may still land'
     limitBytes: 2 ** 24,
     onFailure: (error) => failures.push(error),
   });
-  zeros.advance(4096);
+  zeros.advance(4096, 0);
   expect(writes.map(({ offset }) => offset)).toEqual([4096]);
   const waiting = zeros.claim(8192);
   expect(waiting).toBeDefined();
