@@ -1,12 +1,13 @@
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
-const IMF_FIXDATE = /^[A-Z][a-z]{2}, (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT$/;
+const IMF_FIXDATE = /^[A-Z][a-z]{2}, (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) (?:GMT|UTC|[+-]0000)$/;
 const RFC_850 = /^[A-Z][a-z]+, (\d{2})-([A-Z][a-z]{2})-(\d{2}) (\d{2}):(\d{2}):(\d{2}) GMT$/;
 const ASCTIME = /^[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ \d]\d) (\d{2}):(\d{2}):(\d{2}) (\d{4})$/;
 const ISO_8601 = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.\d{1,9})?(?:Z|\+00:?00)$/;
 
 /**
- * Milliseconds since 1970 of an HTTP date (the three forms of RFC 9110 §5.6.7) or, as S3 also takes, ISO 8601 in UTC.
+ * Milliseconds since 1970 of an HTTP date (the three forms of RFC 9110 §5.6.7, also with `+0000` for GMT as mail
+ * libraries write it) or, as S3 also takes, ISO 8601 in UTC.
  * `undefined` for anything else: a date that cannot be read is ignored by the conditional headers.
  */
 export function parseHttpDate(text: string): number | undefined {

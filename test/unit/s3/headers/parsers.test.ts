@@ -11,6 +11,7 @@ const throwing = (code: string): unknown => expect.objectContaining({ code });
 
 test.each([
   'Sun, 06 Nov 1994 08:49:37 GMT',
+  'Sun, 06 Nov 1994 08:49:37 -0000',
   'Sunday, 06-Nov-94 08:49:37 GMT',
   'Sun Nov  6 08:49:37 1994',
   '1994-11-06T08:49:37Z',
