@@ -100,11 +100,10 @@ export class RecordApplier {
     blobIds: readonly number[],
   ): void {
     const { bucketId, key, order, attributes } = record;
-    this.#removeCurrent(bucketId, key);
     const isLarge = blobIds.length > INLINE_BLOB_LIMIT || attributes.parts.length > 0;
     const onlyBlobId = !isLarge && blobIds.length === 1 ? blobIds[0]! : null;
     const encodedIds = onlyBlobId === null ? encodeBlobIds(blobIds) : EMPTY;
-    this.#sql.putObject.run(
+    const row = [
       bucketId,
       key,
       order,
@@ -118,7 +117,12 @@ export class RecordApplier {
       onlyBlobId,
       isLarge ? EMPTY : encodedIds,
       attributes.details,
-    );
+    ];
+    // A new key, the usual case, is looked up once.
+    if (this.#sql.insertObject.run(row).changes === 0) {
+      this.#removeCurrent(bucketId, key);
+      this.#sql.replaceObject.run(row);
+    }
     if (isLarge) this.#sql.insertLargeLists.run(order, encodedIds, attributes.parts);
     this.#addUsage(bucketId, 1, attributes.sizeBytes, 0);
   }
@@ -231,6 +235,9 @@ export class RecordApplier {
   }
 }
 
+const OBJECT_ROW = `(bucket_id, key, ord, version_id, size_bytes, etag, modified_ms, owner_id, storage_class, checksum,
+  has_large_lists, only_blob_id, blob_ids, details) VALUES (?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+
 function prepareStatements(db: Database) {
   return {
     createBucket: db.prepare(
@@ -246,11 +253,8 @@ function prepareStatements(db: Database) {
         'SELECT ord, size_bytes, has_large_lists, only_blob_id, blob_ids FROM objects WHERE bucket_id = ? AND key = ?',
       )
       .raw(),
-    putObject: db.prepare(
-      `REPLACE INTO objects (bucket_id, key, ord, version_id, size_bytes, etag, modified_ms, owner_id, storage_class,
-       checksum, has_large_lists, only_blob_id, blob_ids, details)
-       VALUES (?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    ),
+    insertObject: db.prepare(`INSERT INTO objects ${OBJECT_ROW} ON CONFLICT DO NOTHING`),
+    replaceObject: db.prepare(`REPLACE INTO objects ${OBJECT_ROW}`),
     deleteObject: db.prepare<[number, Buffer]>('DELETE FROM objects WHERE bucket_id = ? AND key = ?'),
     insertLargeLists: db.prepare<[number, Buffer, Buffer]>(
       'INSERT INTO large_lists (ord, blob_ids, parts) VALUES (?, ?, ?)',
