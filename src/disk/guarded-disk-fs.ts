@@ -3,7 +3,7 @@ import { StoreError } from '../errors/store-error.ts';
 import type { Clock } from '../model/clock.ts';
 import { errnoOf, toDiskError } from './disk-error.ts';
 import type { DiskFile, DiskFs, DiskSpace, FileFacts, OpenMode } from './disk-fs.ts';
-import type { DiskOperation } from './disk-operation.ts';
+import { type DiskOperation, MUTATING_OPERATIONS } from './disk-operation.ts';
 import { ROOT_PATH } from './relative-path.ts';
 
 /** Deadlines are kept to this coarseness: no timer for each call, one sweep over what is under way. */
@@ -48,7 +48,8 @@ export function whenReturned(error: unknown): Promise<void> {
  * Keeps one bad disk from freezing the process: at most `maxCallsInFlight` calls of this disk occupy threads, each call
  * rejects with DiskTimeout when its deadline passes, and while the guard is shut calls reject at once. A call that
  * missed its deadline keeps its place until the system really returns: the thread is still taken, and so is its buffer
- * (see `whenReturned`).
+ * (see `whenReturned`). If it was to change something it may still do so, over whatever was done after it: until it
+ * returns no further change begins.
  */
 export class DiskGuard {
   readonly #options: DiskGuardOptions;
@@ -56,6 +57,9 @@ export class DiskGuard {
   readonly #underWay = new Set<Call>();
   #waiting: Call[] = [];
   #inFlight = 0;
+  /** Calls that change the medium, missed their deadline and have not returned. */
+  #lateChangeCount = 0;
+  #lateRefusal: StoreError | undefined;
   #shutReason: StoreError | undefined;
   #isSweeping = false;
 
@@ -68,6 +72,11 @@ export class DiskGuard {
   /** Places taken, those of calls that missed their deadline included. */
   get inFlightCount(): number {
     return this.#inFlight;
+  }
+
+  /** May the system still carry out a change that its caller has given up? */
+  get hasLateChange(): boolean {
+    return this.#lateChangeCount > 0;
   }
 
   get waitingCount(): number {
@@ -90,7 +99,8 @@ export class DiskGuard {
   }
 
   run<T>(operation: DiskOperation, path: string, proceed: () => Promise<T>): Promise<T> {
-    if (this.#shutReason !== undefined) return Promise.reject(this.#shutReason);
+    const refusal = this.#refusalOf(operation);
+    if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise<T>((resolve, reject) => {
       const call: Call = { operation, path, sweeps: 0, start: undefined, reject, onReturn: undefined };
       this.#underWay.add(call);
@@ -119,9 +129,19 @@ export class DiskGuard {
     });
   }
 
+  #refusalOf(operation: DiskOperation): StoreError | undefined {
+    return this.#shutReason ?? (MUTATING_OPERATIONS.has(operation) ? this.#lateRefusal : undefined);
+  }
+
   #start<T>(call: Call, proceed: () => Promise<T>, resolve: (value: T) => void): void {
-    this.#inFlight++;
     call.start = undefined;
+    const refusal = this.#refusalOf(call.operation);
+    if (refusal !== undefined) {
+      this.#underWay.delete(call);
+      call.reject(refusal);
+      return;
+    }
+    this.#inFlight++;
     callSafely(proceed).then(
       (value) => {
         this.#returned(call);
@@ -138,7 +158,11 @@ export class DiskGuard {
   #returned(call: Call): void {
     this.#inFlight--;
     call.onReturn?.();
-    this.#waiting.shift()?.start?.();
+    while (this.#inFlight < this.#options.maxCallsInFlight) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      next.start?.();
+    }
   }
 
   #fail(call: Call, error: unknown): void {
@@ -162,6 +186,26 @@ export class DiskGuard {
     });
   }
 
+  #noteLate(call: Call, error: StoreError): void {
+    const isChange = MUTATING_OPERATIONS.has(call.operation);
+    if (isChange) {
+      this.#lateChangeCount++;
+      // One for all that are refused meanwhile: whoever reports it reports nothing new.
+      this.#lateRefusal ??= new StoreError(
+        'DiskTimeout',
+        `${this.#options.name} takes no change before ${call.operation} ${call.path} has returned`,
+        { cause: error },
+      );
+    }
+    const returned = new Promise<void>((resolve) => {
+      call.onReturn = () => {
+        if (isChange && --this.#lateChangeCount === 0) this.#lateRefusal = undefined;
+        resolve();
+      };
+    });
+    lateReturns.set(error, returned);
+  }
+
   #sweep(): void {
     const { name, deadlineMs, onFailure } = this.#options;
     for (const call of this.#underWay) {
@@ -173,7 +217,7 @@ export class DiskGuard {
         `${call.operation} ${name}/${call.path} did not return in ${deadlineMs} ms`,
         { hint: 'the device hangs or is far too slow; look at the kernel log' },
       );
-      if (call.start === undefined) lateReturns.set(error, new Promise((resolve) => (call.onReturn = resolve)));
+      if (call.start === undefined) this.#noteLate(call, error);
       else this.#waiting = this.#waiting.filter((other) => other !== call);
       onFailure?.(call.operation, error);
       call.reject(error);

@@ -273,7 +273,8 @@ export class LocalDisk implements Disk {
     }
     if (this.#location !== location || this.#isClosed) return;
     if (this.#state !== 'suspect' && this.#state !== 'failed') return;
-    if (!isGood) return this.#scheduleProbe();
+    // While a late call may still change something there, what is levelled now would not stay so.
+    if (!isGood || this.#guard.hasLateChange) return this.#scheduleProbe();
     this.#guard.reopen();
     if (this.#isLevel) this.#setState('online', undefined);
     else this.#setState('returning', 'it works again; the journal is not level yet');

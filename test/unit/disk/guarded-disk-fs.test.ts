@@ -74,6 +74,23 @@ describe('DiskGuard', () => {
     expect(outcomeOf(fs.stat('a')).error).toBeUndefined();
   });
 
+  test('after a late call that changes the disk no other one begins until it has returned; reads go on', async () => {
+    const { clock, simulated, faults, failures, fs } = await makeGuarded(4);
+    for (const name of ['old', 'new']) await simulated.createDurable(name);
+    faults.addFault({ operation: 'publish', effect: { kind: 'hang' } });
+    const late = outcomeOf(fs.publish('old', 'a'));
+    await clock.advance(9100);
+    expect(isStoreError(late.error, 'DiskTimeout')).toBe(true);
+    // Carried out now, it would be undone by the late one.
+    await expect(fs.publish('new', 'a')).rejects.toSatisfy((error) => isStoreError(error, 'DiskTimeout'));
+    expect(await fs.stat('new')).toBeDefined();
+    expect(failures).toEqual(['publish DiskTimeout']);
+    faults.releaseHung();
+    await settle();
+    await fs.publish('new', 'a');
+    expect(await fs.stat('new')).toBeUndefined();
+  });
+
   test('a deadline of an idle guard leaves no timer behind', async () => {
     const { clock, fs } = await makeGuarded();
     for (let i = 0; i < 20; i++) await fs.stat('a');

@@ -431,6 +431,22 @@ describe('failing disks', () => {
     await set.close();
   });
 
+  test('a disk where a late call may still change something does not come back before that has returned', async () => {
+    const { set, faults } = await openFaulty({ deadlineMs: 100 });
+    const disk = set.disks[0]!;
+    await disk.fs.createDurable('old');
+    for (const fault of faults) fault.addFault({ operation: 'publish', effect: { kind: 'hang' } });
+    await expect(disk.fs.publish('old', 'state')).rejects.toSatisfy((error) => isStoreError(error, 'DiskTimeout'));
+    expect(disk.state).toBe('suspect');
+    const probes = (): number => faults.reduce((sum, fault) => sum + fault.countOf('unlink'), 0);
+    const before = probes();
+    await until(() => probes() > before + 4, 'probes');
+    expect(disk.state).toBe('suspect');
+    for (const fault of faults) fault.releaseHung();
+    await until(() => disk.state === 'online', 'online');
+    expect(await disk.fs.stat('state')).toBeDefined();
+  });
+
   test('a directory that hangs at the start is waited for no longer than the deadline', async () => {
     const paths = await format(3);
     const set = await openSet(paths, {
