@@ -16,7 +16,7 @@ import type { SqliteMetadataStore } from '../../../../src/metadata-store/sqlite/
 import { dumpIndex, recountIndex } from '../../../support/index-dump.ts';
 import { createBucket, openVolume, putMutation } from '../../../support/metadata-fixtures.ts';
 import { runWorkload, seededRandom } from '../../../support/metadata-workload.ts';
-import { copyOf, type MemoryJournalDisk } from '../../../support/memory-journal.ts';
+import { copyOf, type MemoryJournal, type MemoryJournalDisk } from '../../../support/memory-journal.ts';
 import { sqliteHarness, type SqliteHarness } from '../../../support/open-sqlite-store.ts';
 
 let harness: SqliteHarness;
@@ -35,15 +35,7 @@ async function prepare(options: { checkpoints?: boolean; steps?: number } = {}) 
   const volumeId = await openVolume(store);
   await runWorkload(store, { seed: 1, steps: options.steps ?? 60 });
   if (options.checkpoints) {
-    // Also more than the index itself holds.
-    for (let round = 0; journal.checkpoints().length < 2; round += 1) {
-      expect(round).toBeLessThan(2000);
-      await store.commit({
-        type: 'PutDocument',
-        address: { collection: 'filler', id: 'x' },
-        body: Buffer.alloc(20_000, round),
-      });
-    }
+    await fillUntilTwoCheckpoints(store, journal);
     await runWorkload(store, { seed: 2, steps: 20 });
   }
   await store.stop();
@@ -54,6 +46,18 @@ async function reopenAndDump(disk: MemoryJournalDisk) {
   const { store } = await harness.open(disk);
   await store.stop();
   return dumpIndex(harness.indexPath);
+}
+
+/** Writes more than the index itself holds, twice; waits while a checkpoint is under way. */
+async function fillUntilTwoCheckpoints(store: SqliteMetadataStore, journal: MemoryJournal): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  for (let round = 0; journal.checkpoints().length < 2; round += 1) {
+    expect(performance.now()).toBeLessThan(deadline);
+    const address = { collection: 'filler', id: String(round % 7) };
+    if (journal.bytesSinceCheckpoint < 3_000_000) {
+      await store.commit({ type: 'PutDocument', address, body: Buffer.alloc(20_000, round) });
+    } else await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 function removeIndex(): void {
@@ -112,10 +116,7 @@ test('an index older than every frame kept is not believed', async () => {
   copyFileSync(harness.indexPath, old);
   const disk = early.journal.disk;
   const { store, journal } = await harness.open(disk, { checkpointMinimumBytes: 20_000 });
-  for (let round = 0; journal.checkpoints().length < 2; round += 1) {
-    const address = { collection: 'filler', id: String(round % 7) };
-    await store.commit({ type: 'PutDocument', address, body: Buffer.alloc(20_000, round) });
-  }
+  await fillUntilTwoCheckpoints(store, journal);
   await store.stop();
   const dump = dumpIndex(harness.indexPath);
   removeIndex();
