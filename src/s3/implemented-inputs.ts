@@ -29,6 +29,17 @@ export const HOLDING_VALUES: ReadonlyMap<string, readonly string[]> = new Map([
   ['x-amz-storage-class', ['STANDARD']],
 ]);
 
+const CANNED_ACLS: ReadonlySet<string> = new Set([
+  'authenticated-read',
+  'aws-exec-read',
+  'bucket-owner-full-control',
+  'bucket-owner-read',
+  'log-delivery-write',
+  'private',
+  'public-read',
+  'public-read-write',
+]);
+
 const STORAGE_CLASSES: ReadonlySet<string> = new Set([
   'DEEP_ARCHIVE',
   'EXPRESS_ONEZONE',
@@ -76,7 +87,7 @@ export function unimplementedInputs(row: OperationRow): UnimplementedInputs {
  * Refuses what S3 defines for this operation and this server does not do: nothing is accepted and ignored, except values
  * that state what already holds.
  *
- * @throws S3Error NotImplemented, naming the input | InvalidStorageClass
+ * @throws S3Error NotImplemented, naming the input | InvalidStorageClass, InvalidArgument (no such class, no such canned ACL)
  */
 export function refuseUnimplementedInputs(
   row: OperationRow,
@@ -102,6 +113,9 @@ function refuseHeader(name: string, value: string): void {
   if (holding?.includes(value)) return;
   if (name === 'x-amz-storage-class' && !STORAGE_CLASSES.has(value)) {
     throw new S3Error('InvalidStorageClass', { details: { StorageClassRequested: value } });
+  }
+  if (name === 'x-amz-acl' && !CANNED_ACLS.has(value)) {
+    throw new S3Error('InvalidArgument', { details: { ArgumentName: name, ArgumentValue: value } });
   }
   throw notImplemented('Header', name);
 }

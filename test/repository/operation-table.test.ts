@@ -89,6 +89,7 @@ test.each(refusals)('%s answers 501 to the %s %s', (_name, kind, input, row) => 
     expect(error).toBeInstanceOf(S3Error);
     const { code, details } = error as S3Error;
     if (input === 'x-amz-storage-class') expect(code).toBe('InvalidStorageClass');
+    else if (input === 'x-amz-acl') expect(code).toBe('InvalidArgument');
     else expect([code, Object.values(details)]).toEqual(['NotImplemented', [input]]);
     return;
   }
