@@ -1,6 +1,6 @@
 import { assert } from '../errors/assert.ts';
 import { isStoreError, StoreError } from '../errors/store-error.ts';
-import type { DiskSet } from '../disk/disk-set.ts';
+import type { Disk, DiskSet } from '../disk/disk-set.ts';
 import type { BufferPool } from '../memory/buffer-pool.ts';
 import type { BlobRecord, VolumeLedger, VolumeRecord } from '../model/blob.ts';
 import type { Clock, Randomness } from '../model/clock.ts';
@@ -272,28 +272,29 @@ export class StripedDataStore implements DataStore {
         preallocated.set(diskId, (preallocated.get(diskId) ?? 0) + bytes);
       }
     }
-    for (const disk of this.#context.disks.disks) {
-      if (disk.state === 'missing' || disk.state === 'foreign') continue;
-      const sizeOf = async (directory: string): Promise<number> => {
-        let total = 0;
-        for (const name of await listOrNothing(disk, directory)) {
-          total += (await disk.fs.stat(`${directory}/${name}`))?.sizeBytes ?? 0;
-        }
-        return total;
-      };
+    const sizeOf = async (disk: Disk, directory: string): Promise<number> => {
+      let total = 0;
+      for (const name of await listOrNothing(disk, directory)) {
+        total += (await disk.fs.stat(`${directory}/${name}`))?.sizeBytes ?? 0;
+      }
+      return total;
+    };
+    const measure = async (disk: Disk): Promise<void> => {
       try {
         const preallocatedBytes = preallocated.get(disk.id) ?? 0;
         usage.set(disk.id, {
-          volumeBytes: Math.max(0, (await sizeOf(VOLUME_DIRECTORY)) - preallocatedBytes),
+          volumeBytes: Math.max(0, (await sizeOf(disk, VOLUME_DIRECTORY)) - preallocatedBytes),
           preallocatedBytes,
-          quarantinedBytes: await sizeOf(QUARANTINE_DIRECTORY),
+          quarantinedBytes: await sizeOf(disk, QUARANTINE_DIRECTORY),
         });
       } catch (error) {
         // A disk that fails now has no usage to tell; its state says so.
         if (!isStoreError(error)) throw error;
         this.#context.disks.reportFailure(disk.id, { operation: 'usage', error });
       }
-    }
+    };
+    const present = this.#context.disks.disks.filter(({ state }) => state !== 'missing' && state !== 'foreign');
+    await Promise.all(present.map(measure));
     return usage;
   }
 }

@@ -22,7 +22,7 @@ export interface DataStoreTunables {
   stripeBufferBudgetBytes: number;
   /** Budget of buffers for reading large blobs; half as much again for rebuilding stripes. */
   readBufferBudgetBytes: number;
-  /** How long a read waits for a shard before it goes on without it. */
+  /** The longest a read waits for a shard before it goes on without it; less when reads are usually fast. */
   hedgeAfterMs: number;
   /** How long a write or sync may take before its disk is given up and the volume sealed. */
   syncDeadlineMs: number;

@@ -79,14 +79,14 @@ export class BlobReader {
 
   /** `undefined` when the slice is missing, wrong or slow. */
   async #readSliceInTime(layout: SmallBlobLayout, volume: KnownVolume): Promise<Buffer | undefined> {
-    const { clock, tunables } = this.#context;
+    const { clock } = this.#context;
     let isLate = false;
     const late = (): StoreError => {
       isLate = true;
       return new StoreError('DiskTimeout', 'a slice is slow');
     };
     try {
-      return await within(this.#readSlice(layout, volume), clock, tunables.hedgeAfterMs, late);
+      return await within(this.#readSlice(layout, volume), clock, this.#reader.hedgeAfterMs, late);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       const place = layout.stripe.places[layout.shardIndex];

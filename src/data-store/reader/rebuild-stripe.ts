@@ -127,11 +127,11 @@ function gatherShards(context: StoreContext, reader: ShardReader, request: Rebui
         if (slot !== undefined) reader.noteSlow(volume, slot);
       }
       for (let extra = pending.size; extra > 0; extra--) start();
-      cancelHedge = context.clock.schedule(context.tunables.hedgeAfterMs, hedge);
+      cancelHedge = context.clock.schedule(reader.hedgeAfterMs, hedge);
     };
     for (let i = 0; i < Math.min(k, k + m); i++) start();
     if (pending.size === 0) return finish();
-    cancelHedge = context.clock.schedule(context.tunables.hedgeAfterMs, hedge);
+    cancelHedge = context.clock.schedule(reader.hedgeAfterMs, hedge);
   });
 }
 

@@ -15,6 +15,11 @@ export const READ_PREFERENCE = { good: 0, slow: 1, lastResort: 2, absent: 3 } as
 /** A disk that kept a reader waiting is avoided for this long, twice as long each time, up to the longest. */
 const AVOID_MS = 1_000;
 const AVOID_LONGEST_MS = 30_000;
+/** A read is slow after so many times the typical one, but not before the shortest time. */
+const HEDGE_FACTOR = 8;
+const HEDGE_SHORTEST_MS = 30;
+/** Of each read in the typical duration. */
+const TYPICAL_WEIGHT = 1 / 64;
 
 /** Reads single shards and slices of them, tells the disk set of failing disks and the damage log of damaged shards. */
 export class ShardReader {
@@ -23,6 +28,7 @@ export class ShardReader {
   readonly #damage: DamageLog;
   /** By disk id: slow ones, so that not every reader waits for them again and leaves a buffer behind. */
   readonly #slow = new Map<string, { untilMs: number; avoidMs: number }>();
+  #typicalMs = 0;
 
   constructor(context: StoreContext, files: ShardFiles, damage: DamageLog) {
     this.#context = context;
@@ -51,6 +57,14 @@ export class ShardReader {
     }
   }
 
+  /**
+   * How long a read waits for a shard before it goes on without it: a multiple of what reads take these days, so that a
+   * disk of 100 ms among fast ones is read around and a loaded machine does not double its own load.
+   */
+  get hedgeAfterMs(): number {
+    return Math.min(this.#context.tunables.hedgeAfterMs, Math.max(HEDGE_SHORTEST_MS, HEDGE_FACTOR * this.#typicalMs));
+  }
+
   /** A reader has waited long enough for this disk and goes on without it. */
   noteSlow(volume: KnownVolume, slot: number): void {
     const disk = this.diskOf(volume, slot);
@@ -64,11 +78,13 @@ export class ShardReader {
     return slow !== undefined && slow.untilMs > this.#context.clock.monotonicMs();
   }
 
-  /** A read in time after the pause: the next slowness begins with a short one again. */
-  #noteInTime(disk: Disk, beganAtMs: number): void {
-    if (this.#slow.size === 0 || !this.#slow.has(disk.id)) return;
-    const isInTime = this.#context.clock.monotonicMs() - beganAtMs < this.#context.tunables.hedgeAfterMs;
-    if (isInTime && !this.#isAvoided(disk)) this.#slow.delete(disk.id);
+  /** Also: a read in time after the pause, and the next slowness begins with a short one again. */
+  #noteDuration(disk: Disk, beganAtMs: number): void {
+    const durationMs = this.#context.clock.monotonicMs() - beganAtMs;
+    const { hedgeAfterMs } = this;
+    // Capped: one hung disk says little about the others, all of them together do.
+    this.#typicalMs += (Math.min(durationMs, 2 * hedgeAfterMs) - this.#typicalMs) * TYPICAL_WEIGHT;
+    if (durationMs < hedgeAfterMs && this.#slow.has(disk.id) && !this.#isAvoided(disk)) this.#slow.delete(disk.id);
   }
 
   /**
@@ -85,7 +101,7 @@ export class ShardReader {
     try {
       const beganAtMs = this.#context.clock.monotonicMs();
       const count = await this.#files.read(disk, volume.volumeId, buffer, offset);
-      this.#noteInTime(disk, beganAtMs);
+      this.#noteDuration(disk, beganAtMs);
       return count === buffer.length ? undefined : 'corrupt';
     } catch (error) {
       if (isStoreError(error, 'DiskTimeout')) throw error;

@@ -37,6 +37,20 @@ describe('reading', () => {
     expect(harness.store.takeDamage()).toEqual([]);
   });
 
+  test('waits for a disk of 100 ms among fast ones only once in a while', async () => {
+    const { harness, faults, blobs } = await startWithBlobs();
+    const healthy = [0, 1, 3, 4, 5];
+    faults[2]!.addFault({ operation: 'read', times: 10_000, effect: { kind: 'delay', delayMs: 100 } });
+    const before = faults.map((fs) => fs.countOf('read'));
+    for (let round = 0; round < 15; round++) {
+      for (const { blob, body } of blobs) expect((await harness.get(blob)).equals(body)).toBe(true);
+    }
+    const counts = faults.map((fs, index) => fs.countOf('read') - before[index]!);
+    const typical = healthy.reduce((sum, index) => sum + counts[index]!, 0) / healthy.length;
+    expect(counts[2]).toBeGreaterThan(0);
+    expect(counts[2]).toBeLessThan(typical / 3);
+  });
+
   test('with EIO from two disks is right, and the damage is recorded as unreadable', async () => {
     const { harness, faults, blobs } = await startWithBlobs();
     const { diskSet, diskIds } = harness.cluster;
