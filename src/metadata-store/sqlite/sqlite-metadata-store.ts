@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { StoreError } from '../../errors/store-error.ts';
+import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import type { BlobRecord, VolumeRecord } from '../../model/blob.ts';
 import type { Clock } from '../../model/clock.ts';
 import type { BucketRecord, ObjectRecord, PartRecord, UploadRecord } from '../../model/object-record.ts';
@@ -288,6 +288,21 @@ export class SqliteMetadataStore implements MetadataStore {
     });
   }
 
+  /**
+   * An index that is lost while a frame is undecided ends the commits' own attempts; without an epoch no frame may be
+   * readable, and then there is nothing to rebuild from.
+   */
+  async #reopenJournal(): Promise<void> {
+    const { journal, log } = this.#options;
+    if (journal.isWritable) return;
+    try {
+      await journal.reopen();
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+      log.warn({ error }, 'no new epoch can be opened yet');
+    }
+  }
+
   async #rebuildIndex(trustExisting: RecoverIndexOptions['trustExisting']): Promise<void> {
     const { log, clock } = this.#options;
     await this.#commits.abandon(new StoreError('IndexFailed', 'the index failed; it is rebuilt'));
@@ -295,6 +310,7 @@ export class SqliteMetadataStore implements MetadataStore {
     while (this.#state === 'rebuilding') {
       try {
         await this.#closeIndex({ isWhole: false });
+        await this.#reopenJournal();
         await this.#openIndex(trustExisting, (step) => log.debug(step, 'rebuilding the index'));
         if (this.#state === 'rebuilding') this.#state = 'ready';
         return;
