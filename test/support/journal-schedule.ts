@@ -5,6 +5,7 @@ import type { SimulatedDiskImage } from '../../src/disk/simulated-disk-fs.ts';
 import { isStoreError } from '../../src/errors/store-error.ts';
 import type { DiskJournal } from '../../src/metadata-store/journal/disk-journal.ts';
 import type { JournalPosition } from '../../src/metadata-store/journal/journal.ts';
+import { clusterTagOf, decodeFrame, hasFrameMagic } from '../../src/metadata-store/journal/frame.ts';
 import { chooseJournalDisks } from '../../src/metadata-store/journal/journal-configuration.ts';
 import { SEGMENT_BYTES, journalCluster, journalOf, levelDiskIds } from './journal-cluster.ts';
 import { settle } from './simulated-clock.ts';
@@ -51,6 +52,16 @@ class Oracle {
     this.#unknown.clear();
   }
 
+  /** Every good frame that lies on any disk, void ones too: a position names one content for ever. */
+  foundOnDisk(bytes: Buffer): void {
+    const key = `raw ${bytes.readUInt32LE(24)}.${bytes.readUInt32LE(32)}`;
+    const checksum = bytes.toString('hex', 4, 8);
+    const before = this.#positions.get(key);
+    if (before === checksum) return;
+    if (before !== undefined) throw new Error(`position ${key} was used twice`);
+    this.#positions.set(key, checksum);
+  }
+
   #remember({ epoch, sequence, hash }: JournalPosition): void {
     const key = `${epoch}.${sequence}`;
     const before = this.#positions.get(key);
@@ -87,6 +98,7 @@ class Schedule {
   readonly #random: SeededRandomness;
   readonly #cluster: SimulatedCluster;
   readonly #oracle = new Oracle();
+  readonly #clusterTag: Buffer;
   readonly #faults: FaultDiskFs[];
   readonly #story: string[] = [];
   /** Disks whose content went back in time or was damaged: they count as lost until they are level in an open epoch. */
@@ -103,6 +115,7 @@ class Schedule {
     this.#options = options;
     this.#random = cluster.random;
     this.#cluster = cluster;
+    this.#clusterTag = clusterTagOf(cluster.diskSet.clusterId);
     this.#faults = faults;
     const carriers = chooseJournalDisks(cluster.diskIds, options);
     this.#journalDisks = carriers.map((diskId) => cluster.diskIds.indexOf(diskId));
@@ -345,8 +358,24 @@ class Schedule {
     for (const disk of this.#cluster.disks) disk.attach();
     for (const index of away) this.#cluster.disks[index]!.detach();
     this.#cluster.crash(mode);
+    this.#cluster.clock.jumpWallClock(1); // so that frames of two lives differ
     this.#journal = undefined;
     this.#tell(`| ${mode}`);
+    this.#lookAtFrames();
+  }
+
+  #lookAtFrames(): void {
+    for (const [index, disk] of this.#cluster.disks.entries()) {
+      if (this.#damaged.has(index)) continue;
+      for (const path of disk.filePaths().filter((one) => one.endsWith('.seg'))) {
+        const bytes = disk.peek(path);
+        for (let offset = 0; offset < bytes.length; offset += 4096) {
+          if (!hasFrameMagic(bytes, offset)) continue;
+          const frame = decodeFrame(bytes.subarray(offset), this.#clusterTag);
+          if (frame !== undefined) this.#oracle.foundOnDisk(frame.bytes);
+        }
+      }
+    }
   }
 
   async #start(): Promise<void> {
