@@ -42,5 +42,6 @@ export function makeMetadataStore(options: StorageOptions, disks: LocalDiskSet):
     clock,
     log: log.child({ part: 'metadata' }),
     checkpointMinimumBytes: config.storage.checkpointSize,
+    reserveBytes: config.storage.stateReserve,
   });
 }

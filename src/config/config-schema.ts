@@ -143,6 +143,13 @@ export const CONFIG_SCHEMA = {
       what: 'Journal space written with zeros ahead of its use on each disk, in segments of 16 MiB.',
       why: 'Makes synced appends cheap, and leaves room for thousands of deletes on a disk that another program has filled.',
     }),
+    stateReserve: key({
+      type: size({ min: '1 MiB', max: '16 GiB' }),
+      default: '64 MiB',
+      env: 'HOLDFAST_STATE_RESERVE',
+      what: 'Bytes really written in the state directory and given back when its file system is full.',
+      why: 'The index must be able to record deletes even then.',
+    }),
     diskDeadline: key({
       type: duration({ min: '100 ms', max: '10 min' }),
       default: '10 s',

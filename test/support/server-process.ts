@@ -75,7 +75,8 @@ exec "$@"`;
     return {
       PATH: process.env['PATH'],
       HOME: this.folder,
-      // One segment: dozens of stores are made in a run.
+      // Little: dozens of stores are made in a run.
+      HOLDFAST_STATE_RESERVE: '1 MiB',
       HOLDFAST_JOURNAL_RESERVE: '16 MiB',
       HOLDFAST_ROOT_ACCESS_KEY_ID: this.accessKeyId,
       HOLDFAST_ROOT_SECRET_ACCESS_KEY: this.secretAccessKey,
