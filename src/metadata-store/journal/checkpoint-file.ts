@@ -140,6 +140,14 @@ export async function withCheckpointFile<T>(
   }
 }
 
+async function writeFully(file: FileHandle, data: Buffer, offset: number): Promise<void> {
+  for (let done = 0; done < data.length;) {
+    const { bytesWritten } = await file.write(data, done, data.length - done, offset + done);
+    if (bytesWritten === 0) throw new StoreError('IndexFailed', 'the state directory takes no bytes of the snapshot');
+    done += bytesWritten;
+  }
+}
+
 /** Writes the blocks into a file outside the disks and syncs it. A block that no reader has is an error. */
 export async function restoreSnapshot(
   targetFile: string,
@@ -159,7 +167,7 @@ export async function restoreSnapshot(
       if (data === undefined) {
         throw new StoreError('JournalCorrupt', `block ${index} of the checkpoint is readable on no disk`);
       }
-      await file.write(data, 0, data.length, index * DATA_BYTES);
+      await writeFully(file, data, index * DATA_BYTES);
       progress((index + 1) / count);
     }
     await file.sync();
