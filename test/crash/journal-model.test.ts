@@ -9,6 +9,7 @@ const BOUNDS: ModelBounds[] = [
   { n: 2, m: 0, maxEpoch: 3, maxPayloads: 2, maxWipes: 0 },
   { n: 3, m: 1, maxEpoch: 3, maxPayloads: 2, maxWipes: 1 },
   { n: 4, m: 2, maxEpoch: 2, maxPayloads: 2, maxWipes: 1 },
+  { n: 4, m: 2, maxEpoch: 3, maxPayloads: 1, maxWipes: 0 },
 ];
 const DEEP_BOUNDS: ModelBounds[] = [
   { n: 2, m: 1, maxEpoch: 5, maxPayloads: 3, maxWipes: 2 },

@@ -9,7 +9,7 @@ import { runSchedule } from '../support/journal-schedule.ts';
  * `JOURNAL_SEED=<seed> npx vitest run test/crash/journal-schedules.test.ts`. JOURNAL_SCHEDULES sets how many are run.
  */
 const FIRST_SEED = Number(process.env['JOURNAL_SEED'] ?? 1);
-const COUNT = process.env['JOURNAL_SEED'] === undefined ? Number(process.env['JOURNAL_SCHEDULES'] ?? 60) : 1;
+const COUNT = process.env['JOURNAL_SEED'] === undefined ? Number(process.env['JOURNAL_SCHEDULES'] ?? 50) : 1;
 
 describe('DiskJournal under random crashes, losses, stale disks, damage and errors', () => {
   let folder = '';
@@ -19,14 +19,14 @@ describe('DiskJournal under random crashes, losses, stale disks, damage and erro
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   it.each([
-    { k: 2, m: 1 },
-    { k: 1, m: 1 },
-    { k: 4, m: 2 },
-    { k: 2, m: 2 },
-    { k: 3, m: 0 },
+    { k: 2, m: 1, diskCount: 3 },
+    { k: 1, m: 1, diskCount: 2 },
+    { k: 4, m: 2, diskCount: 6 },
+    { k: 2, m: 2, diskCount: 4 },
+    { k: 3, m: 0, diskCount: 3 },
     { k: 2, m: 1, diskCount: 9 },
   ])(
-    '$k+$m loses nothing acknowledged and never changes its mind (disks: $diskCount)',
+    '$k plus $m on $diskCount disks loses nothing acknowledged and never changes its mind',
     async (cluster) => {
       let acknowledged = 0;
       for (let seed = FIRST_SEED; seed < FIRST_SEED + COUNT; seed++) {
