@@ -122,13 +122,14 @@ export class StripedDataStore implements DataStore {
 
   async start(): Promise<void> {
     assert(this.#state === 'new', 'a data store is started once');
-    await this.#recovery.start();
+    // Before the recovery: the journal levels disks meanwhile.
     this.#unsubscribe = this.#context.disks.onChange((disk, before) => {
       if (disk.state !== 'online' || before === 'online') return;
       this.#recovery.inspectDisk(disk).catch((error: unknown) => {
         this.#context.log.warn({ diskId: disk.id, error }, 'the volumes of a disk could not be inspected');
       });
     });
+    await this.#recovery.start();
     this.#state = 'running';
   }
 

@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { volumePath } from '../../../src/data-store/volume/volume-file.ts';
+import type { DiskFs } from '../../../src/disk/disk-fs.ts';
+import { FaultDiskFs } from '../../../src/disk/fault-disk-fs.ts';
+import type { SimulatedDiskFs } from '../../../src/disk/simulated-disk-fs.ts';
 import { bodyOf, DataStoreHarness } from '../../support/data-store-harness.ts';
+import { ManualClock } from '../../support/simulated-clock.ts';
 
 const CODE = { k: 2, m: 1 };
 
@@ -55,6 +59,27 @@ describe('a start', () => {
     expect(harness.cluster.disks[0]!.peek('quarantine/notes.txt').toString()).toBe('content of volumes/notes.txt');
     const usage = (await harness.withTime(harness.store.diskUsage())).get(harness.cluster.diskIds[0]!)!;
     expect(usage.quarantinedBytes).toBeGreaterThan(0);
+  });
+
+  test('looks at a disk that is levelled while the start is under way', async () => {
+    const clock = new ManualClock();
+    let first: FaultDiskFs | undefined;
+    const wrap = (fs: SimulatedDiskFs, index: number): DiskFs => {
+      if (index > 0) return fs;
+      return (first = new FaultDiskFs(fs, clock));
+    };
+    const harness = await DataStoreHarness.start({ code: CODE, clock, wrap });
+    await harness.withTime(harness.put(bodyOf('a', 3000)));
+    const unknown = volumePath(123_456);
+    await harness.cluster.disks[2]!.createDurable(unknown);
+    await harness.withTime(harness.store.stop());
+    harness.cluster.restart();
+    const { diskSet, diskIds } = harness.cluster;
+    diskSet.setState(diskIds[2]!, 'returning');
+    first!.addFault({ operation: 'list', effect: { kind: 'do', action: () => diskSet.markLevel(diskIds[2]!) } });
+    await harness.restart();
+    await harness.cluster.clock.advance(10);
+    expect(harness.cluster.disks[2]!.filePaths()).toContain(unknown.replace('volumes/', 'quarantine/'));
   });
 
   test('finishes drops that were acknowledged and not carried out', async () => {
