@@ -24,10 +24,12 @@ export interface StoreContext {
   readonly accepts: (disk: Disk) => boolean;
   /** Pieces of bodies that stream in; given from outside because the budget is the server's. */
   readonly bodyBuffers: BufferPool;
-  /** Whole stripes twice, k + m shards of the longest kind: payloads being encoded, and shards being written. */
+  /** Whole large stripes twice: payloads being encoded, and shards being written. */
   readonly stripeBuffers: RenewableBuffers;
-  /** Whole stripes being rebuilt; apart, because a slow reader holds one as long as it reads from it. */
+  /** Whole large stripes being rebuilt; apart, because a slow reader holds one as long as it reads from it. */
   readonly decodeBuffers: RenewableBuffers;
+  /** Whole stripes of either kind, held only while one is rebuilt and copied from. */
+  readonly scratchBuffers: RenewableBuffers;
   /** Single shards being read. */
   readonly readBuffers: RenewableBuffers;
 }

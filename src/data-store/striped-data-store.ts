@@ -47,6 +47,9 @@ export interface StripedDataStoreOptions {
   tunables?: Partial<DataStoreTunables>;
 }
 
+/** Stripes that are rebuilt at once for small reads and moves: each takes a millisecond or two. */
+const SCRATCH_SLOTS = 4;
+
 /**
  * The data store of design §4 on the disks of one machine: see `DataStore` for the contract, `blob-layout.ts`,
  * `stripe/` and `volume/volume-file.ts` for the format, and docs/decisions/0004-stripe-layout.md for the reasons.
@@ -71,7 +74,8 @@ export class StripedDataStore implements DataStore {
     assert(isSupportedCode(code), `unsupported code ${code.k}+${code.m}`);
     const tunables = { ...DEFAULT_TUNABLES, ...options.tunables };
     const longestShard = Math.max(tunables.largeShardSizeBytes, tunables.smallShardLimitBytes);
-    const stripeBytes = (code.k + code.m) * longestShard;
+    const width = code.k + code.m;
+    const stripeBytes = width * tunables.largeShardSizeBytes;
     this.#context = {
       disks,
       ledger,
@@ -93,8 +97,12 @@ export class StripedDataStore implements DataStore {
         budgetBytes: tunables.readBufferBudgetBytes / 2,
       }),
       readBuffers: new RenewableBuffers({
-        slotSizeBytes: longestShard,
+        slotSizeBytes: tunables.largeShardSizeBytes,
         budgetBytes: tunables.readBufferBudgetBytes,
+      }),
+      scratchBuffers: new RenewableBuffers({
+        slotSizeBytes: width * longestShard,
+        budgetBytes: SCRATCH_SLOTS * width * longestShard,
       }),
     };
     this.smallBlobLimitBytes = tunables.smallBlobLimitBytes;

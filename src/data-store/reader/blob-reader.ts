@@ -173,17 +173,17 @@ export class BlobReader {
     }: { location: StripeLocation; wanted: readonly number[]; stripeCrc: number | undefined },
     use: (rebuilt: RebuiltStripe) => T,
   ): Promise<T> {
-    const { decodeBuffers } = this.#context;
+    const { scratchBuffers } = this.#context;
     const neededBytes = (location.k + location.m) * location.shardLengthBytes;
     const calls: Promise<unknown>[] = [];
     const slot =
-      neededBytes > decodeBuffers.slotSizeBytes ? undefined : await acquireWithin(this.#context, decodeBuffers);
+      neededBytes > scratchBuffers.slotSizeBytes ? undefined : await acquireWithin(this.#context, scratchBuffers);
     const buffer = slot?.bytes.subarray(0, neededBytes) ?? Buffer.allocUnsafeSlow(neededBytes);
     try {
       const request = { volume, location, wanted, shards: buffer, stripeCrc, calls };
       return use(await rebuildStripe(this.#context, this.#reader, request));
     } finally {
-      if (slot !== undefined) releaseWhenSettled(decodeBuffers, slot, calls);
+      if (slot !== undefined) releaseWhenSettled(scratchBuffers, slot, calls);
     }
   }
 }
