@@ -55,7 +55,7 @@ async function rotate(context: CliContext, settings: Settings): Promise<ExitCode
 
 async function reset(context: CliContext, settings: Settings): Promise<ExitCode> {
   await refuseConfiguredKey(context, settings);
-  if ((await askServer(settings.stateDirectory, { method: 'GET', path: '/live' })) !== undefined) {
+  if ((await askServer(settings.stateDirectory, { method: 'GET', path: '/-/live' })) !== undefined) {
     throw new CommandFailure('a server is running; reset works offline', {
       hint: 'With a running server: holdfast credentials rotate',
     });

@@ -1,8 +1,14 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { X509Certificate } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { AdminServer } from '../../../src/admin/admin-server.ts';
+import { Readiness } from '../../../src/admin/readiness.ts';
 import { COMMANDS } from '../../../src/cli/run-cli.ts';
 import { rememberCluster } from '../../../src/cli/state-directory.ts';
+import { silentLog } from '../../../src/observability/log.ts';
+import { RequestMetrics } from '../../../src/observability/request-metrics.ts';
+import { ManualClock } from '../../support/simulated-clock.ts';
+import { statusExample } from '../admin/status-example.ts';
 import { FakeCli } from './fake-cli.ts';
 
 let cli: FakeCli;
@@ -119,6 +125,31 @@ test('credentials reset makes a new master key when it is lost', async () => {
   expect(await state('credentials', 'reset')).toBe(0);
   expect(await state('credentials', 'show')).toBe(0);
   expect(existsSync(`${cli.stateDirectory}/master.key`)).toBe(true);
+});
+
+test('credentials reset says that a server is running and names rotate', async () => {
+  await state('format', '--disks', cli.path('d{1..3}'));
+  const server = new AdminServer({
+    actions: {
+      readiness: new Readiness(new ManualClock()),
+      requests: new RequestMetrics(),
+      status: async () => statusExample(),
+      rootKey: () => ({ accessKeyId: 'HFKEY', secretAccessKey: 'a-secret-that-stays' }),
+      rotateRootKey: () => Promise.reject(new Error('nothing is rotated')),
+      reloadTls: async () => {},
+    },
+    listen: [],
+    stateDirectory: cli.stateDirectory,
+    log: silentLog,
+  });
+  await server.start();
+  try {
+    expect(await state('credentials', 'reset')).toBe(1);
+  } finally {
+    await server.stop();
+  }
+  expect(cli.stderr).toContain('a server is running; reset works offline');
+  expect(cli.stderr).toContain('holdfast credentials rotate');
 });
 
 test('a configured root key cannot be rotated here', async () => {
