@@ -10,12 +10,12 @@ import { addRemoteStatusRoute } from './admin/remote-status.ts';
 import type { StatusReport } from './admin/status-report.ts';
 import { DigestPool } from './checksums/digest-pool.ts';
 import { prepareChecksums } from './checksums/wasm-hashers.ts';
-import { collectStatus } from './cli/collect-status.ts';
 import type { Composition, Server, ServerFacts, ServerOptions } from './cli/server-types.ts';
 import { formatStorage } from './composition/format-storage.ts';
+import { readLiveStatus } from './composition/live-status.ts';
 import { MetadataVolumeLedger } from './composition/metadata-volume-ledger.ts';
 import { readOfflineStatus } from './composition/offline-status.ts';
-import { makeMetadataStore, openDisks } from './composition/open-metadata.ts';
+import { makeMetadata, type Metadata, openDisks } from './composition/open-metadata.ts';
 import { makeDataStore } from './composition/make-data-store.ts';
 import type { DataStore } from './data-store/data-store.ts';
 import type { LocalDiskSet } from './disk/local-disk-set.ts';
@@ -24,7 +24,6 @@ import { Collector } from './healing/collector.ts';
 import { DamageRecorder } from './healing/damage-recorder.ts';
 import { createListener, type Listener } from './http/listener.ts';
 import { TlsCertificates } from './http/tls-certificates.ts';
-import type { MetadataStore } from './metadata-store/metadata-store.ts';
 import { RequestMetrics } from './observability/request-metrics.ts';
 import { S3RequestHandler } from './s3/handle-request.ts';
 import { parseRawRequest, virtualHostedBucket } from './s3/sigv4/raw-request.ts';
@@ -45,7 +44,7 @@ const WAIT_FOR_DISKS_MS = 1000;
 /** The stores and what works on them; exists once the disks are open. */
 interface Storage {
   disks: LocalDiskSet;
-  metadataStore: MetadataStore;
+  metadata: Metadata;
   dataStore: DataStore;
   collector: Collector;
   damageRecorder: DamageRecorder;
@@ -66,14 +65,14 @@ class HoldfastServer implements Server {
   #listener: Listener | undefined;
   #admin: AdminServer | undefined;
   #disks: LocalDiskSet | undefined;
-  #metadataStore: MetadataStore | undefined;
+  #metadata: Metadata | undefined;
   #storage: Storage | undefined;
   #credentials: CredentialStore | undefined;
   #services: S3Services | undefined;
   readonly #authorizer = new RootAuthorizer();
   readonly #authenticator: RequestAuthenticator;
   readonly #handler: S3RequestHandler;
-  #startedAtMs: number | undefined;
+  #startedAtMs = 0;
   #isStopping = false;
 
   constructor(options: ServerOptions) {
@@ -95,11 +94,11 @@ class HoldfastServer implements Server {
     const disks = await openDisks(this.#options);
     this.#disks = disks;
     const adminEndpoints = await this.#openAdmin();
-    const metadataStore = await this.#recoverMetadata(disks);
-    const storage = this.#assemble(disks, metadataStore);
+    const metadata = await this.#recoverMetadata(disks);
+    const storage = this.#assemble(disks, metadata);
     this.#storage = storage;
     const credentials = this.#makeCredentials(disks);
-    const { isCreated } = await credentials.open(metadataStore);
+    const { isCreated } = await credentials.open(metadata.store);
     this.#credentials = credentials;
     this.#readiness.enter('opening-volumes', 0);
     await storage.dataStore.start();
@@ -116,23 +115,23 @@ class HoldfastServer implements Server {
    * Waits for disks while fewer are present than a start needs: they may be mounted one after the other. Nothing is
    * decided, and every request is answered 503, until then.
    */
-  async #recoverMetadata(disks: LocalDiskSet): Promise<MetadataStore> {
+  async #recoverMetadata(disks: LocalDiskSet): Promise<Metadata> {
     const { clock, log } = this.#options;
     for (;;) {
-      const metadataStore = makeMetadataStore(this.#options, disks);
-      this.#metadataStore = metadataStore;
+      const metadata = makeMetadata(this.#options, disks);
+      this.#metadata = metadata;
       try {
-        await metadataStore.start(({ phase, fraction, detail }) => {
+        await metadata.store.start(({ phase, fraction, detail }) => {
           // Ready means that S3 is served: that is said later.
           if (phase !== 'ready') this.#readiness.enter(phase, fraction, detail);
         });
         this.#throwIfStopping();
-        return metadataStore;
+        return metadata;
       } catch (error) {
         if (!isStoreError(error, 'QuorumLost') || this.#isStopping) throw error;
         log.error({ err: error, hint: error.hint }, 'too few disks are present to start; waiting for more');
         this.#readiness.enter('waiting-for-disks', 0, error.message);
-        await metadataStore.stop();
+        await metadata.store.stop();
         await new Promise<void>((resolve) => clock.schedule(WAIT_FOR_DISKS_MS, resolve));
         this.#throwIfStopping();
       }
@@ -143,12 +142,13 @@ class HoldfastServer implements Server {
     if (this.#isStopping) throw new StoreError('NotReady', 'the server was stopped while it started');
   }
 
-  #assemble(disks: LocalDiskSet, metadataStore: MetadataStore): Storage {
+  #assemble(disks: LocalDiskSet, metadata: Metadata): Storage {
+    const metadataStore = metadata.store;
     const { clock, config, log } = this.#options;
     const dataStore = makeDataStore(this.#options, disks, new MetadataVolumeLedger(metadataStore));
     return {
       disks,
-      metadataStore,
+      metadata,
       dataStore,
       collector: new Collector({
         dataStore,
@@ -223,7 +223,7 @@ class HoldfastServer implements Server {
         requests: this.#metrics,
         status: () => this.#statusIfOpen(),
         rootKey: () => this.#openCredentials().root,
-        rotateRootKey: () => this.#openCredentials().rotate(this.#openStorage().metadataStore),
+        rotateRootKey: () => this.#openCredentials().rotate(this.#openStorage().metadata.store),
         reloadTls: () => this.reloadTls(),
       },
       listen: config.admin.listen,
@@ -245,7 +245,8 @@ class HoldfastServer implements Server {
     });
   }
 
-  #makeServices({ metadataStore, dataStore }: Storage): S3Services {
+  #makeServices({ metadata, dataStore }: Storage): S3Services {
+    const metadataStore = metadata.store;
     const { clock, config, randomness } = this.#options;
     const { region } = config.s3;
     const buckets = new BucketService({ metadataStore, clock, region });
@@ -313,7 +314,7 @@ class HoldfastServer implements Server {
     await this.#storage?.collector.stop();
     await this.#storage?.damageRecorder.stop();
     await this.#storage?.dataStore.stop();
-    await this.#metadataStore?.stop();
+    await this.#metadata?.store.stop();
     await this.#disks?.close();
     await this.#digests.stop();
   }
@@ -327,32 +328,13 @@ class HoldfastServer implements Server {
   async #statusIfOpen(): Promise<StatusReport | undefined> {
     const storage = this.#storage;
     if (storage === undefined || this.#services === undefined) return undefined;
-    const { disks, metadataStore, dataStore, collector } = storage;
-    const [metadata, volumes, diskUsage] = await Promise.all([
-      metadataStore.status(),
-      metadataStore.listVolumes(),
-      dataStore.diskUsage(),
-    ]);
-    const { config, findings, version } = this.#options;
-    return collectStatus({
-      mode: 'online',
-      version,
-      clusterId: disks.clusterId,
+    return readLiveStatus(this.#options, {
+      ...storage,
       accountId: this.#credentials?.owner.accountId,
-      region: config.s3.region,
       readiness: this.#readiness.report(),
-      code: disks.cluster.code,
-      writeCode: dataStore.writeCode(),
-      disks: disks.disks,
-      metadata,
-      volumes,
-      diskUsage,
-      reserveBytes: (disk) => Math.min(config.storage.reserve, Math.floor(disk.space.totalBytes / 10)),
-      collector: collector.report(),
-      lastRecordAtMs: undefined,
       startedAtMs: this.#startedAtMs,
       endpoints: this.#endpoints(),
-      findings,
+      findings: this.#options.findings,
     });
   }
 
@@ -367,8 +349,8 @@ class HoldfastServer implements Server {
     adminEndpoints: string[];
   }): Promise<ServerFacts> {
     const { storage, credentials, isCreated, adminEndpoints } = parts;
-    const { disks, metadataStore } = storage;
-    const { bucketCount, objectCount } = await metadataStore.status();
+    const { disks, metadata } = storage;
+    const { bucketCount, objectCount } = await metadata.store.status();
     return {
       clusterId: disks.clusterId,
       endpoints: this.#endpoints(),
@@ -411,7 +393,7 @@ export const composition: Composition = {
   readOfflineStatus,
   openMetadata: async (options) => {
     const disks = await openDisks(options);
-    const store = makeMetadataStore(options, disks);
+    const { store } = makeMetadata(options, disks);
     const close = async (): Promise<void> => {
       await store.stop();
       await disks.close();

@@ -25,6 +25,7 @@ interface DiskContent {
   diskId: string;
   state: JournalState | undefined;
   last: JournalPosition | undefined;
+  lastWrittenAtMs: number | undefined;
   journalBytes: number;
   volumeBytes: number;
   quarantinedBytes: number;
@@ -66,7 +67,7 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
     ),
     reserveBytes: (disk) => Math.min(config.storage.reserve, Math.floor(disk.space.totalBytes / 10)),
     collector: undefined,
-    lastRecordAtMs: undefined,
+    lastRecordAtMs: newestRecordAtMs(contents),
     startedAtMs: undefined,
     endpoints: [],
     findings: index.isMissing
@@ -82,6 +83,11 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
   });
 }
 
+function newestRecordAtMs(contents: readonly DiskContent[]): number | undefined {
+  const times = contents.flatMap(({ lastWrittenAtMs }) => lastWrittenAtMs ?? []);
+  return times.length === 0 ? undefined : Math.max(...times);
+}
+
 async function inspect(diskId: string, fs: DiskFs, clusterId: string): Promise<DiskContent> {
   const [read, journalBytes, volumeBytes, quarantinedBytes] = await Promise.all([
     readState(fs),
@@ -90,9 +96,9 @@ async function inspect(diskId: string, fs: DiskFs, clusterId: string): Promise<D
     directoryBytes(fs, QUARANTINE_DIRECTORY),
   ]);
   const state = typeof read === 'object' ? read : undefined;
-  const last =
-    state === undefined ? undefined : (await scanJournal(fs, state, clusterTagOf(clusterId), SCAN_BYTES)).last;
-  return { diskId, state, last, journalBytes, volumeBytes, quarantinedBytes };
+  const scan = state === undefined ? undefined : await scanJournal(fs, state, clusterTagOf(clusterId), SCAN_BYTES);
+  const { last, lastWrittenAtMs } = scan ?? {};
+  return { diskId, state, last, lastWrittenAtMs, journalBytes, volumeBytes, quarantinedBytes };
 }
 
 async function directoryBytes(fs: DiskFs, directory: string): Promise<number> {

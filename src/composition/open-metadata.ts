@@ -27,8 +27,14 @@ export function openDisks(
   });
 }
 
+export interface Metadata {
+  /** Started and stopped by the store. */
+  journal: DiskJournal;
+  store: MetadataStore;
+}
+
 /** The SQLite index over the journal on these disks; not yet started. */
-export function makeMetadataStore(options: StorageOptions, disks: LocalDiskSet): MetadataStore {
+export function makeMetadata(options: StorageOptions, disks: LocalDiskSet): Metadata {
   const { config, clock, log, stateDirectory } = options;
   const journal = new DiskJournal({
     disks,
@@ -36,7 +42,7 @@ export function makeMetadataStore(options: StorageOptions, disks: LocalDiskSet):
     log: log.child({ part: 'journal' }),
     reserveSegments: Math.ceil(config.storage.journalReserve / DEFAULT_SEGMENT_BYTES),
   });
-  return new SqliteMetadataStore({
+  const store = new SqliteMetadataStore({
     journal,
     indexPath: path.join(stateDirectory, INDEX_FILE),
     clock,
@@ -44,4 +50,5 @@ export function makeMetadataStore(options: StorageOptions, disks: LocalDiskSet):
     checkpointMinimumBytes: config.storage.checkpointSize,
     reserveBytes: config.storage.stateReserve,
   });
+  return { journal, store };
 }

@@ -40,6 +40,9 @@ export interface DiskJournalOptions {
 /** How long stopping and reopening wait for calls that may hang. */
 const HUNG_CALLS_MS = 1000;
 
+/** A clock that is set by a few seconds is nothing to tell. */
+const CLOCK_TOLERANCE_MS = 60_000;
+
 /**
  * The journal on the disks of a `DiskSet`. Between `start` and `stop` it is in one of three conditions: an epoch is open
  * (`isWritable`); the open epoch has an undecided frame; or no epoch could be opened and the acknowledged prefix is
@@ -58,6 +61,7 @@ export class DiskJournal implements Journal {
   #view: ChainView | undefined;
   #condition: 'new' | 'started' | 'stopped' = 'new';
   /** While no epoch is open. */
+  #lastRecordAtMs: number | undefined;
   #acknowledged: JournalPosition = zeroPosition;
   #spentEpoch = 0;
   #hasOpened = false;
@@ -113,6 +117,11 @@ export class DiskJournal implements Journal {
     return this.#checkpointDebtBytes + (this.#running?.appendedBytes ?? 0);
   }
 
+  /** Wall clock of the newest record that the start found; `undefined` on a new cluster. */
+  get lastRecordAtMs(): number | undefined {
+    return this.#lastRecordAtMs;
+  }
+
   get maxPayloadBytes(): number {
     return this.#context.segmentBytes - FRAME_HEADER_BYTES;
   }
@@ -123,6 +132,7 @@ export class DiskJournal implements Journal {
     assert(this.#condition === 'new', 'a journal starts once');
     progress(0);
     const inspections = await this.#inspect();
+    this.#noteClock(inspections);
     progress(0.5);
     const view = await chooseChain(inspections, this.#context.clusterTag);
     requireReadQuorum(view);
@@ -152,6 +162,18 @@ export class DiskJournal implements Journal {
     }
     await this.#open(view, inspections);
     this.#begin();
+  }
+
+  #noteClock(inspections: readonly Inspection[]): void {
+    const { clock, log } = this.#context;
+    const times = inspections.flatMap(({ scan }) => scan?.lastWrittenAtMs ?? []);
+    if (times.length === 0) return;
+    const lastRecordAtMs = Math.max(...times);
+    this.#lastRecordAtMs = lastRecordAtMs;
+    const behindMs = lastRecordAtMs - clock.nowMs();
+    if (behindMs > CLOCK_TOLERANCE_MS) {
+      log.warn({ behindMs }, 'the clock is behind the last record: it labels new versions, it does not order them');
+    }
   }
 
   async #inspect(): Promise<Inspection[]> {

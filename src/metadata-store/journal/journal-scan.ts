@@ -32,6 +32,8 @@ export interface JournalScan {
   configurations: { position: JournalPosition; configuration: JournalConfiguration }[];
   /** What the first frame that was read says of the newest configuration frame up to it. */
   configurationSequence?: number;
+  /** Wall clock of the newest frame that was read. */
+  lastWrittenAtMs?: number;
 }
 
 /**
@@ -182,6 +184,7 @@ function acceptFrame(scan: JournalScan, frame: Frame): void {
   if (!follows(frame, scan.highest)) scan.holes.push({ after: scan.highest, upTo: frame.previous });
   if (scan.holes.length === 0) scan.last = position;
   scan.highest = position;
+  scan.lastWrittenAtMs = frame.writtenAtMs;
   if (comparePositions(frame.acknowledged, scan.acknowledged) > 0) scan.acknowledged = frame.acknowledged;
   scan.configurationSequence ??= frame.configurationSequence;
   if (frame.kind === 'configuration') scan.configurations.push(configurationOf(frame));

@@ -1,0 +1,47 @@
+import type { Finding, ReadinessReport, StatusReport } from '../admin/status-report.ts';
+import { collectStatus } from '../cli/collect-status.ts';
+import type { ServerOptions } from '../cli/server-types.ts';
+import type { DataStore } from '../data-store/data-store.ts';
+import type { LocalDiskSet } from '../disk/local-disk-set.ts';
+import type { Collector } from '../healing/collector.ts';
+import type { Metadata } from './open-metadata.ts';
+
+/** What a running server tells about itself. */
+export interface LiveSources {
+  disks: LocalDiskSet;
+  metadata: Metadata;
+  dataStore: DataStore;
+  collector: Collector;
+  accountId: string | undefined;
+  readiness: ReadinessReport;
+  startedAtMs: number;
+  endpoints: readonly string[];
+  findings: readonly Finding[];
+}
+
+/** @throws StoreError IndexFailed | NotReady while the index is rebuilt */
+export async function readLiveStatus(options: ServerOptions, sources: LiveSources): Promise<StatusReport> {
+  const { disks, metadata, dataStore, collector, ...rest } = sources;
+  const [facts, volumes, diskUsage] = await Promise.all([
+    metadata.store.status(),
+    metadata.store.listVolumes(),
+    dataStore.diskUsage(),
+  ]);
+  const { config, version } = options;
+  return collectStatus({
+    ...rest,
+    mode: 'online',
+    version,
+    clusterId: disks.clusterId,
+    region: config.s3.region,
+    code: disks.cluster.code,
+    writeCode: dataStore.writeCode(),
+    disks: disks.disks,
+    metadata: facts,
+    volumes,
+    diskUsage,
+    reserveBytes: (disk) => Math.min(config.storage.reserve, Math.floor(disk.space.totalBytes / 10)),
+    collector: collector.report(),
+    lastRecordAtMs: metadata.journal.lastRecordAtMs,
+  });
+}
