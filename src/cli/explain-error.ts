@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { NoRootKeyError } from '../access/credential-store.ts';
 import { ConfigError } from '../config/load-config.ts';
 import { isStoreError } from '../errors/store-error.ts';
@@ -25,6 +26,11 @@ export function explainError(error: unknown): { message: string; exitCode: ExitC
 }
 
 function explainSystemError(error: NodeJS.ErrnoException & { address?: string; port?: number }): string | undefined {
+  // A Unix socket comes with its path as the address and the port -1.
+  if (error.address?.startsWith('/') === true && ['EACCES', 'EPERM', 'EROFS'].includes(error.code ?? '')) {
+    const directory = dirname(error.address);
+    return `no permission to write in ${directory}.\n${chownLine(directory)} && chmod u+rwx ${shellQuote(directory)}`;
+  }
   const address = error.address?.includes(':') === true ? `[${error.address}]` : error.address;
   if (error.code === 'EADDRINUSE' && error.port !== undefined) {
     return `${address}:${error.port} is in use by another program.\nChoose another port: --listen ${address}:${error.port + 10} (or --admin-listen, if it is the admin port)`;
