@@ -12,6 +12,9 @@ const { version } = JSON.parse(readFileSync(path.join(packageDirectory, 'package
   version: string;
 };
 
+// Index, socket and whatever else is made: nobody else reads keys and names.
+process.umask(0o077);
+
 const context: CliContext = {
   env: process.env,
   workingDirectory: process.cwd(),

@@ -171,6 +171,8 @@ function createNodeServer({ limits, timeouts, tls }: ListenerOptions): Server | 
   const nodeOptions: ServerOptions = {
     maxHeaderSize: limits.maximumHeaderBytes,
     headersTimeout: timeouts.headersMs,
+    // a request without Host gets S3's answer, with a request id
+    requireHostHeader: false,
     // a legal upload may take hours: bodies are watched by their rate
     requestTimeout: 0,
     keepAliveTimeout: timeouts.keepAliveMs,
