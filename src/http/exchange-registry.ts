@@ -152,7 +152,12 @@ export class ExchangeRegistry {
       refuse(exchange, 'RequestHeaderSectionTooLarge');
       return;
     }
-    const transferEncoding = request.headers['transfer-encoding'];
+    const { host, 'transfer-encoding': transferEncoding } = request.headers;
+    // Node would refuse it as well, but without a request id and a line in the log.
+    if (host === undefined && request.httpVersion !== '1.0') {
+      refuse(exchange, 'BadRequest');
+      return;
+    }
     if (transferEncoding !== undefined && transferEncoding.toLowerCase() !== 'chunked') {
       refuse(exchange, 'BadRequest');
       return;

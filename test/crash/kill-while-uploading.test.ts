@@ -9,7 +9,7 @@ import { eventually, TestServer } from '../support/server-process.ts';
 let server: TestServer | undefined;
 afterAll(async () => server?.destroy());
 
-const ROUNDS = Number(process.env['KILL_ROUNDS'] ?? 8);
+const ROUNDS = Number(process.env['KILL_ROUNDS'] ?? 20);
 
 test(
   `kill -9 during uploads, ${ROUNDS} times: every acknowledged object is byte-identical, no other is half visible`,
