@@ -50,8 +50,8 @@ export class TlsCertificates {
 
   /** @throws Error with the file's name when a pair cannot be used */
   static async load(options: { pairs: readonly CertificatePair[]; log: Log; clock: Clock }): Promise<TlsCertificates> {
-    const fingerprint = await fingerprintOf(options.pairs);
-    return new TlsCertificates(options, await loadPairs(options.pairs), fingerprint);
+    const loaded = await loadPairs(options.pairs);
+    return new TlsCertificates(options, loaded, await fingerprintOf(options.pairs));
   }
 
   /** For servers made now: what clients without SNI get. */
@@ -124,8 +124,8 @@ async function loadPairs(pairs: readonly CertificatePair[]): Promise<LoadedPair[
 }
 
 async function loadPair({ certificateFile, keyFile }: CertificatePair): Promise<LoadedPair> {
-  const [cert, key] = await Promise.all([readFile(certificateFile), readFile(keyFile)]);
   try {
+    const [cert, key] = await Promise.all([readFile(certificateFile), readFile(keyFile)]);
     const certificate = new X509Certificate(cert);
     if (!certificate.checkPrivateKey(createPrivateKey(key))) {
       throw new Error('the key does not belong to the certificate');

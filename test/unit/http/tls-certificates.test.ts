@@ -108,6 +108,10 @@ describe('TlsCertificates', () => {
     const pair = makePair('a', 'a.test');
     writeFileSync(pair.keyFile, 'not a key');
     await expect(TlsCertificates.load({ pairs: [pair], log, clock })).rejects.toThrow(pair.keyFile);
+    const missing = { certificateFile: '/nowhere/cert.pem', keyFile: '/nowhere/key.pem' };
+    await expect(TlsCertificates.load({ pairs: [missing], log, clock })).rejects.toThrow(
+      /cannot use \/nowhere\/cert.pem with \/nowhere\/key.pem/,
+    );
   });
 
   it('a client that never finishes its handshake does not hold up the end', async () => {
