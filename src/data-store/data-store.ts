@@ -29,6 +29,13 @@ export interface DataStore {
    */
   read(blob: Pick<BlobRecord, 'blobId' | 'sizeBytes' | 'layout'>, range: ByteRange): AsyncIterable<DataPiece>;
 
+  /**
+   * Keeps the volumes of these blobs readable until the returned function is called, exactly once: for a read over
+   * several blobs, whose later ones may be deleted while the first is sent.
+   * @throws StoreError BlobGone (a volume dropped already: look up again); then nothing is pinned
+   */
+  pin(blobs: readonly Pick<BlobRecord, 'footprint'>[]): Promise<() => void>;
+
   /** The code of volumes opened now; narrower than configured while disks are lost. `undefined`: writes get 503. */
   writeCode(): ErasureCode | undefined;
   /**

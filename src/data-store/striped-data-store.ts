@@ -193,6 +193,11 @@ export class StripedDataStore implements DataStore {
     return this.#reader.read(blob, range);
   }
 
+  async pin(blobs: readonly Pick<BlobRecord, 'footprint'>[]): Promise<() => void> {
+    this.#assertRunning();
+    return this.#reader.pin(new Set(blobs.flatMap(({ footprint }) => footprint.map(({ volumeId }) => volumeId))));
+  }
+
   async rewriteBlob(blob: BlobRecord): Promise<PinnedBlob> {
     this.#assertRunning();
     const layout = decodeBlobLayout(blob.layout);

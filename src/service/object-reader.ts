@@ -63,6 +63,8 @@ class ObjectBody implements AsyncIterableIterator<DataPiece> {
   #upcoming: OpenBlob | undefined;
   #prefetched: IteratorResult<DataPiece, undefined> | undefined;
   #relocations = 0;
+  /** Lets go of the volumes that `#pinBlobs` holds. */
+  #unpin: (() => void) | undefined;
 
   constructor(
     dataStore: DataStore,
@@ -99,6 +101,7 @@ class ObjectBody implements AsyncIterableIterator<DataPiece> {
     }
     for (;;) {
       try {
+        if (!this.#unpin) await this.#pinBlobs();
         return { done: false, value: await this.#nextPiece() };
       } catch (error) {
         await this.#close();
@@ -115,6 +118,21 @@ class ObjectBody implements AsyncIterableIterator<DataPiece> {
     this.#remaining = 0;
     await this.#close();
     return { done: true, value: undefined };
+  }
+
+  /**
+   * Holds the volumes of all blobs still to come, so that an object deleted in mid-read is read to its end. One blob
+   * needs no pin but that of its own read.
+   */
+  async #pinBlobs(): Promise<void> {
+    const blobs: BlobRecord[] = [];
+    let end = this.#offset + this.#remaining;
+    for (let index = this.#index; end > 0; index++) {
+      const blob = this.#blobs[index]!;
+      if (blob.sizeBytes > 0) blobs.push(blob);
+      end -= blob.sizeBytes;
+    }
+    this.#unpin = blobs.length > 1 ? await this.#dataStore.pin(blobs) : () => {};
   }
 
   async #nextPiece(): Promise<DataPiece> {
@@ -181,6 +199,8 @@ class ObjectBody implements AsyncIterableIterator<DataPiece> {
     this.#current = undefined;
     this.#upcoming = undefined;
     for (const blob of open) await closeBlob(blob);
+    this.#unpin?.();
+    this.#unpin = undefined;
   }
 }
 

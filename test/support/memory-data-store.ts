@@ -117,6 +117,15 @@ export class MemoryDataStore implements DataStore {
     }
   }
 
+  async pin(blobs: readonly Pick<BlobRecord, 'footprint' | 'layout'>[]): Promise<() => void> {
+    const gone = blobs.find(({ layout }) => this.gone.has(layout.toString()));
+    if (gone) throw new StoreError('BlobGone', `no blob at ${gone.layout.toString()}`);
+    const unpins = blobs.flatMap(({ footprint }) => footprint.map(({ volumeId }) => this.#pin(volumeId)));
+    return () => {
+      for (const unpin of unpins) unpin();
+    };
+  }
+
   async rewriteBlob(blob: BlobRecord): Promise<PinnedBlob> {
     const stored = this.#blobs.get(blob.layout.toString());
     if (!stored) throw new StoreError('BlobGone', 'no such blob');
@@ -170,8 +179,6 @@ export class MemoryDataStore implements DataStore {
     this.#blobs.set(location, { bytes, descriptor: Buffer.from(descriptor), volumeId });
     this.descriptors.push(Buffer.from(descriptor));
     this.bytesWritten += bytes.length;
-    this.#pins.set(volumeId, (this.#pins.get(volumeId) ?? 0) + 1);
-    let isPinned = true;
     return {
       blob: {
         blobId,
@@ -179,11 +186,17 @@ export class MemoryDataStore implements DataStore {
         layout: Buffer.from(location),
         footprint: [{ volumeId, storedBytes: bytes.length + 64 }],
       },
-      unpin: () => {
-        assert(isPinned, 'a blob is unpinned once');
-        isPinned = false;
-        this.#pins.set(volumeId, this.#pins.get(volumeId)! - 1);
-      },
+      unpin: this.#pin(volumeId),
+    };
+  }
+
+  #pin(volumeId: number): () => void {
+    this.#pins.set(volumeId, (this.#pins.get(volumeId) ?? 0) + 1);
+    let isPinned = true;
+    return () => {
+      assert(isPinned, 'what is pinned is unpinned once');
+      isPinned = false;
+      this.#pins.set(volumeId, this.#pins.get(volumeId)! - 1);
     };
   }
 

@@ -32,8 +32,7 @@ export class BlobReader {
     if (range.length === 0) return;
     const layout = decodeBlobLayout(blob.layout);
     const volumeIds = volumesOfLayout(layout);
-    const { table } = this.#context;
-    for (const volumeId of volumeIds) table.pin(volumeId);
+    const unpin = this.#pinAll(volumeIds);
     try {
       const volumes = new Map<number, KnownVolume>();
       for (const volumeId of volumeIds) volumes.set(volumeId, await this.#volume(volumeId));
@@ -44,8 +43,28 @@ export class BlobReader {
         yield* readLarge(this.#context, this.#reader, { layout, range, volumeOf: (id) => volumes.get(id)! });
       }
     } finally {
-      for (const volumeId of volumeIds) table.unpin(volumeId);
+      unpin();
     }
+  }
+
+  /** See `DataStore.pin`. */
+  async pin(volumeIds: Iterable<number>): Promise<() => void> {
+    const unpin = this.#pinAll(volumeIds);
+    try {
+      for (const volumeId of volumeIds) await this.#volume(volumeId);
+    } catch (error) {
+      unpin();
+      throw error;
+    }
+    return unpin;
+  }
+
+  #pinAll(volumeIds: Iterable<number>): () => void {
+    const { table } = this.#context;
+    for (const volumeId of volumeIds) table.pin(volumeId);
+    return () => {
+      for (const volumeId of volumeIds) table.unpin(volumeId);
+    };
   }
 
   async #volume(volumeId: number): Promise<KnownVolume> {

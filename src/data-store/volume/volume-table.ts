@@ -48,7 +48,8 @@ export class VolumeTable {
       const known = this.#volumes.get(record.volumeId);
       // One that this process did not open is never appended to, whatever the journal still says.
       if (known === undefined) this.add(record, record.state === 'open' ? 'sealed' : record.state);
-      else if (record.state === 'dropped') known.state = 'dropped';
+      // Dropped while it is being read: its files stay until `removeVolumeFiles`, which the pins hold off.
+      else if (record.state === 'dropped' && !this.#pins.has(record.volumeId)) known.state = 'dropped';
     }
   }
 
