@@ -4,6 +4,7 @@ import { suggest } from '../config/suggest.ts';
 import { type CliContext, type Command, type ExitCode, type Invocation, UsageError } from './command.ts';
 import { credentialsCommand } from './credentials-command.ts';
 import { doctorCommand } from './doctor-command.ts';
+import { durabilityCommand } from './durability-command.ts';
 import { explainError } from './explain-error.ts';
 import { formatCommand } from './format-command.ts';
 import { commandHelp, overviewHelp } from './help.ts';
@@ -19,6 +20,7 @@ export const COMMANDS: readonly Command[] = [
   statusCommand,
   credentialsCommand,
   doctorCommand,
+  durabilityCommand,
   tlsCommand,
   printConfigCommand,
 ];

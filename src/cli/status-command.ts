@@ -31,7 +31,8 @@ when something needs attention.`,
   },
 };
 
-async function fetchReport(
+/** The report of the running server, of the endpoint, or read from the disks. */
+export async function fetchReport(
   context: CliContext,
   settings: Settings,
   endpoint: string | undefined,
