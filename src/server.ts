@@ -24,6 +24,7 @@ import { Collector } from './healing/collector.ts';
 import { DamageRecorder } from './healing/damage-recorder.ts';
 import { createListener, type Listener } from './http/listener.ts';
 import { TlsCertificates } from './http/tls-certificates.ts';
+import { EventLoopDelayMonitor } from './observability/event-loop-delay.ts';
 import { RequestMetrics } from './observability/request-metrics.ts';
 import { S3RequestHandler } from './s3/handle-request.ts';
 import { parseRawRequest, virtualHostedBucket } from './s3/sigv4/raw-request.ts';
@@ -59,6 +60,7 @@ class HoldfastServer implements Server {
   readonly #options: ServerOptions;
   readonly #readiness: Readiness;
   readonly #metrics = new RequestMetrics();
+  readonly #eventLoop: EventLoopDelayMonitor;
   readonly #digests = new DigestPool();
   readonly #watchdog: StallWatchdog;
   #tls: TlsCertificates | undefined;
@@ -79,6 +81,7 @@ class HoldfastServer implements Server {
     this.#options = options;
     const { clock, config, onProgress } = options;
     this.#readiness = new Readiness(clock, onProgress);
+    this.#eventLoop = new EventLoopDelayMonitor(clock);
     this.#watchdog = new StallWatchdog({
       clock,
       minimumBytesPerSecond: config.limits.minimumRate,
@@ -89,6 +92,7 @@ class HoldfastServer implements Server {
   }
 
   async start(): Promise<ServerFacts> {
+    this.#eventLoop.start();
     await prepareChecksums();
     await this.#openListener();
     const disks = await openDisks(this.#options);
@@ -221,6 +225,7 @@ class HoldfastServer implements Server {
       actions: {
         readiness: this.#readiness,
         requests: this.#metrics,
+        eventLoop: this.#eventLoop,
         status: () => this.#statusIfOpen(),
         rootKey: () => this.#openCredentials().root,
         rotateRootKey: () => this.#openCredentials().rotate(this.#openStorage().metadata.store),
@@ -317,6 +322,7 @@ class HoldfastServer implements Server {
     await this.#metadata?.store.stop();
     await this.#disks?.close();
     await this.#digests.stop();
+    this.#eventLoop.stop();
   }
 
   async status(): Promise<StatusReport> {

@@ -1,4 +1,5 @@
 import fastify, { type FastifyInstance } from 'fastify';
+import type { EventLoopDelayMonitor } from '../observability/event-loop-delay.ts';
 import type { Log } from '../observability/log.ts';
 import type { RequestMetrics } from '../observability/request-metrics.ts';
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from './prometheus.ts';
@@ -12,6 +13,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
 export interface AdminActions {
   readiness: Readiness;
   requests: RequestMetrics;
+  eventLoop: Pick<EventLoopDelayMonitor, 'read'>;
   /** `undefined` while the stores are not open yet. */
   status(): Promise<StatusReport | undefined>;
   /** The root key in force. Only for the socket. */
@@ -85,6 +87,7 @@ function addReadingRoutes(app: FastifyInstance, actions: AdminActions): void {
       usage: {
         residentBytes: process.memoryUsage.rss(),
         cpuSeconds: (usage.userCPUTime + usage.systemCPUTime) / 1e6,
+        eventLoopDelays: actions.eventLoop.read(),
       },
     });
     await reply.type(PROMETHEUS_CONTENT_TYPE).send(text);

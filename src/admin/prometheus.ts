@@ -1,4 +1,5 @@
 import { DURATION_BOUNDS_SECONDS, type RequestMetrics } from '../observability/request-metrics.ts';
+import type { EventLoopDelays } from '../observability/event-loop-delay.ts';
 import type { StatusReport } from './status-report.ts';
 
 export const PROMETHEUS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -9,6 +10,7 @@ type Sample = readonly [labels: Labels, value: number, suffix?: string];
 export interface ProcessUsage {
   residentBytes: number;
   cpuSeconds: number;
+  eventLoopDelays: EventLoopDelays;
 }
 
 /** The text format of Prometheus. `status` is undefined while recovery has not got far enough to tell. */
@@ -30,6 +32,12 @@ export function renderPrometheus(sources: {
   family('ready', 'gauge', '1 while S3 requests are served.', [[{}, isReady ? 1 : 0]]);
   family('resident_memory_bytes', 'gauge', 'Resident memory of the process.', [[{}, usage.residentBytes]]);
   family('cpu_seconds_total', 'counter', 'Processor time of the process.', [[{}, usage.cpuSeconds]]);
+  const { p50Ms, p99Ms, maximumMs } = usage.eventLoopDelays;
+  family('event_loop_delay_seconds', 'gauge', 'Delay of the main thread in the last minute; quantile 1 is the worst.', [
+    [{ quantile: 0.5 }, p50Ms / 1000],
+    [{ quantile: 0.99 }, p99Ms / 1000],
+    [{ quantile: 1 }, maximumMs / 1000],
+  ]);
   addRequests(family, requests);
   if (status !== undefined) addStatus(family, status);
   return `${lines.join('\n')}\n`;

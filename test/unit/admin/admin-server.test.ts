@@ -29,6 +29,7 @@ beforeEach(async () => {
   actions = {
     readiness,
     requests: new RequestMetrics(),
+    eventLoop: { read: () => ({ p50Ms: 0, p99Ms: 0, maximumMs: 0 }) },
     status: async () => statusExample(),
     rootKey: () => KEY,
     rotateRootKey: async () => {

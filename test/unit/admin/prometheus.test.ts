@@ -3,7 +3,7 @@ import { renderPrometheus } from '../../../src/admin/prometheus.ts';
 import { RequestMetrics } from '../../../src/observability/request-metrics.ts';
 import { statusExample } from './status-example.ts';
 
-const usage = { residentBytes: 1, cpuSeconds: 2 };
+const usage = { residentBytes: 1, cpuSeconds: 2, eventLoopDelays: { p50Ms: 0.5, p99Ms: 3, maximumMs: 250 } };
 
 test('a histogram is cumulative and ends with every request', () => {
   const requests = new RequestMetrics();
@@ -43,4 +43,10 @@ test('label values are escaped', () => {
   const disks = base.disks.map((disk) => ({ ...disk, id: 'a"b\\c\nd' }));
   const text = renderPrometheus({ status: { ...base, disks }, isReady: false, requests: new RequestMetrics(), usage });
   expect(text).toContain('id="a\\"b\\\\c\\nd"');
+});
+
+test('the delay of the event loop is told in seconds', () => {
+  const text = renderPrometheus({ status: undefined, isReady: true, requests: new RequestMetrics(), usage });
+  expect(text).toContain('holdfast_event_loop_delay_seconds{quantile="0.99"} 0.003\n');
+  expect(text).toContain('holdfast_event_loop_delay_seconds{quantile="1"} 0.25\n');
 });

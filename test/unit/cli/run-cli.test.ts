@@ -133,6 +133,7 @@ test('credentials reset says that a server is running and names rotate', async (
     actions: {
       readiness: new Readiness(new ManualClock()),
       requests: new RequestMetrics(),
+      eventLoop: { read: () => ({ p50Ms: 0, p99Ms: 0, maximumMs: 0 }) },
       status: async () => statusExample(),
       rootKey: () => ({ accessKeyId: 'HFKEY', secretAccessKey: 'a-secret-that-stays' }),
       rotateRootKey: () => Promise.reject(new Error('nothing is rotated')),
