@@ -203,6 +203,7 @@ class HoldfastServer implements Server {
     addRemoteStatusRoute(app, {
       authenticate: (request) => this.#authenticate(request),
       authorizer: this.#authorizer,
+      readiness: this.#readiness,
       status: () => this.#statusIfOpen(),
     });
     for (const route of ['/-/live', '/-/ready']) {

@@ -3,7 +3,7 @@ import type { EventLoopDelayMonitor } from '../observability/event-loop-delay.ts
 import type { Log } from '../observability/log.ts';
 import type { RequestMetrics } from '../observability/request-metrics.ts';
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from './prometheus.ts';
-import { answerHealth, type Readiness } from './readiness.ts';
+import { answerHealth, notReadyBody, type Readiness } from './readiness.ts';
 import type { StatusReport } from './status-report.ts';
 
 const BODY_LIMIT_BYTES = 4096;
@@ -73,7 +73,7 @@ function addReadingRoutes(app: FastifyInstance, actions: AdminActions): void {
   app.get('/status', async (_request, reply) => {
     const report = await actions.status();
     if (report === undefined) {
-      await reply.code(503).send({ message: 'the server is starting', readiness: actions.readiness.report() });
+      await reply.code(503).send(notReadyBody(actions.readiness));
       return;
     }
     await reply.send(report);

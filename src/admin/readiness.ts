@@ -63,6 +63,11 @@ export class Readiness {
   }
 }
 
+/** Of a 503 to whoever asks for more than health. */
+export function notReadyBody(readiness: Readiness): { message: string; readiness: ReadinessReport } {
+  return { message: 'the server does not serve requests now', readiness: readiness.report() };
+}
+
 export interface HealthAnswer {
   status: 200 | 503;
   headers: Readonly<Record<string, string>>;

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import type { Authorizer, Principal } from '../access/principal.ts';
 import { S3Error } from '../errors/s3-error.ts';
+import { notReadyBody, type Readiness } from './readiness.ts';
 import type { StatusReport } from './status-report.ts';
 
 /** On the S3 listener, for `holdfast status --endpoint`. No bucket can be called `-`. */
@@ -13,6 +14,8 @@ export interface RemoteStatusOptions {
   /** The authenticator of S3. @throws S3Error */
   authenticate(request: IncomingMessage): Principal;
   authorizer: Authorizer;
+  /** While the stores are not open no key can be checked: the answer is then what `/-/ready` tells anybody. */
+  readiness: Readiness;
   /** `undefined` while the stores are not open yet. */
   status(): Promise<StatusReport | undefined>;
 }
@@ -21,16 +24,17 @@ export interface RemoteStatusOptions {
 export function addRemoteStatusRoute(app: FastifyInstance, options: RemoteStatusOptions): void {
   app.get(REMOTE_STATUS_PATH, async (request, reply) => {
     void reply.header('cache-control', 'no-store');
+    if (!options.readiness.isReady) return await reply.code(503).send(notReadyBody(options.readiness));
     try {
       const principal = options.authenticate(request.raw);
       options.authorizer.authorize({ principal, action: STATUS_ACTION, bucket: undefined, key: undefined });
     } catch (error) {
       if (!(error instanceof S3Error)) throw error;
-      await reply.code(error.status).send({ code: error.code, message: error.message });
-      return;
+      return await reply.code(error.status).send({ code: error.code, message: error.message });
     }
     const report = await options.status();
-    if (report === undefined) await reply.code(503).send({ message: 'the server is starting' });
-    else await reply.send(report);
+    return report === undefined
+      ? await reply.code(503).send(notReadyBody(options.readiness))
+      : await reply.send(report);
   });
 }

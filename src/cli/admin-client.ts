@@ -1,12 +1,31 @@
 import { request } from 'node:http';
+import type { ReadinessReport } from '../admin/status-report.ts';
 import { CommandFailure } from './command.ts';
+import { describeReadiness } from './progress.ts';
 import { socketPath } from '../admin/socket-path.ts';
+
+/** The server recovers, or stops: it answers, but its stores are not open. */
+export class ServerNotReady extends CommandFailure {
+  readonly readiness: ReadinessReport;
+
+  constructor(readiness: ReadinessReport) {
+    super(`the server does not serve requests now: ${describeReadiness(readiness)}`);
+    this.readiness = readiness;
+  }
+}
+
+/** For an answer other than 200. */
+export function failureOf(status: number, body: unknown): CommandFailure {
+  const { message, hint, readiness } = body as { message?: string; hint?: string; readiness?: ReadinessReport };
+  if (status === 503 && readiness !== undefined) return new ServerNotReady(readiness);
+  return new CommandFailure(message ?? `the server answered ${status}`, { hint });
+}
 
 const TIMEOUT_MS = 30_000;
 
 /**
  * Asks the running server over its socket.
- * @returns `undefined` when no server listens there. @throws CommandFailure on any answer but 200
+ * @returns `undefined` when no server listens there. @throws ServerNotReady; CommandFailure on any other answer but 200
  */
 export async function askServer(
   stateDirectory: string,
@@ -15,10 +34,7 @@ export async function askServer(
   const answer = await send(socketPath(stateDirectory), route);
   if (answer === undefined) return undefined;
   const body = JSON.parse(answer.body) as unknown;
-  if (answer.status !== 200) {
-    const { message, hint } = body as { message?: string; hint?: string };
-    throw new CommandFailure(message ?? `the server answered ${answer.status}`, { hint });
-  }
+  if (answer.status !== 200) throw failureOf(answer.status, body);
   return body;
 }
 

@@ -1,7 +1,7 @@
 import type { Clock, Randomness } from '../model/clock.ts';
 import type { Composition } from './server-types.ts';
 
-/** 0 fine, 1 a problem was found or the work failed, 2 wrong usage or configuration. */
+/** 0 fine or warnings only, 1 an error was found or the work failed, 2 wrong usage or configuration. */
 export type ExitCode = 0 | 1 | 2;
 
 /** Everything of the process that commands may touch; `main.ts` fills it, tests make their own. */
@@ -39,7 +39,7 @@ export interface Command {
   readonly details: string;
   /** Flags of its own beside `--config` and the flags of the configuration keys. `true`: takes no value. */
   readonly flags: Readonly<Record<string, { isSwitch: boolean; what: string }>>;
-  /** Do plain arguments mean disk patterns, a subcommand, or nothing? */
+  /** Do plain arguments mean disk patterns (only right after `--disks`), a subcommand, or nothing? */
   readonly arguments: 'disks' | 'subcommand' | 'none';
   run(context: CliContext, invocation: Invocation): Promise<ExitCode>;
 }
@@ -54,6 +54,11 @@ export interface Invocation {
 
 /** Wrong usage: the message is printed and the process ends with 2. */
 export class UsageError extends Error {}
+
+/** For a plain argument that the command does not take: nothing is ignored silently. */
+export function strayArgument(command: Pick<Command, 'name' | 'usage'>, argument: string): UsageError {
+  return new UsageError(`holdfast ${command.name} takes no argument "${argument}"\nUsage: holdfast ${command.usage}`);
+}
 
 /** The work failed in a way the operator can repair: message and hint are printed, the process ends with 1. */
 export class CommandFailure extends Error {

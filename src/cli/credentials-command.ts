@@ -4,9 +4,14 @@ import { ensureMasterKey, markMasterKeyExported } from '../access/master-key.ts'
 import { makePrivateDirectory, writePrivateFile } from '../access/private-file.ts';
 import { silentLog } from '../observability/log.ts';
 import { askServer } from './admin-client.ts';
-import { type CliContext, type Command, CommandFailure, type ExitCode, UsageError } from './command.ts';
+import { type CliContext, type Command, CommandFailure, type ExitCode, strayArgument, UsageError } from './command.ts';
 import { loadSecrets, loadSettings, type Settings } from './settings.ts';
-import { readAwsCredentials, readRememberedCluster, writeAwsCredentials } from './state-directory.ts';
+import {
+  readAwsCredentials,
+  readRememberedCluster,
+  requireStateDirectory,
+  writeAwsCredentials,
+} from './state-directory.ts';
 
 export const credentialsCommand: Command = {
   name: 'credentials',
@@ -22,12 +27,14 @@ A root key from the environment or a secrets file wins over the stored one; it i
   arguments: 'subcommand',
   run: async (context, invocation) => {
     const [action, ...rest] = invocation.positionals;
-    if (rest.length > 0) throw new UsageError(`holdfast credentials ${action} takes no argument "${rest[0]}"`);
+    if (rest[0] !== undefined) throw strayArgument(credentialsCommand, rest[0]);
     const settings = await loadSettings(context, { ...invocation, positionals: [] });
+    await requireStateDirectory(settings.stateDirectory);
     if (action === 'show') return await show(context, settings);
     if (action === 'rotate') return await rotate(context, settings);
     if (action === 'reset') return await reset(context, settings);
     if (action === 'export-key') return await exportKey(context, settings, invocation.own['to']);
+    if (action !== undefined) throw strayArgument(credentialsCommand, action);
     throw new UsageError('say what to do: holdfast credentials show|rotate|reset|export-key');
   },
 };

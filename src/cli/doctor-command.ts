@@ -1,38 +1,43 @@
 import type { Finding, StatusReport } from '../admin/status-report.ts';
 import { silentLog } from '../observability/log.ts';
-import { askServer } from './admin-client.ts';
+import { askServer, ServerNotReady } from './admin-client.ts';
 import type { CliContext, Command } from './command.ts';
 import { measureSyncs } from './doctor/disk-checks.ts';
 import { briefFindings } from './doctor/doctor.ts';
 import { checkClock, checkPorts } from './doctor/machine-checks.ts';
 import { loadSecrets, loadSettings, type Settings } from './settings.ts';
-import { readRememberedCluster } from './state-directory.ts';
+import { checkStateDirectory, readRememberedCluster } from './state-directory.ts';
 
 export const doctorCommand: Command = {
   name: 'doctor',
   summary: 'check disks, syncs, rights, ports, clock and limits',
   usage: `doctor [--disks '/mnt/disk{1..6}'] [--state DIR] [--json]`,
   details: `Each finding has a code and the line that fixes it. Writes nothing that stays: syncs are measured on files without a
-name. The ports and the journal are checked only while no server runs. Exit code 1 when something needs attention.`,
+name. The ports and the journal are checked only while no server runs. Exit code 0 with nothing worse than
+warnings, 1 with an error: something that a start would refuse, or that loses data.`,
   flags: { json: { isSwitch: true, what: 'print the findings as JSON' } },
   arguments: 'disks',
   run: async (context, invocation) => {
     const named = await loadSettings(context, invocation);
-    const remembered = await readRememberedCluster(named.stateDirectory);
-    const settings = named.diskPaths.length > 0 ? named : { ...named, diskPaths: remembered?.diskPaths ?? [] };
-    const findings = await examine(context, settings);
+    const refusal = await checkStateDirectory(named.stateDirectory);
+    const findings = refusal === undefined ? await examine(context, named) : [refusal];
     if (invocation.own['json'] === 'true') context.stdout.write(`${JSON.stringify(findings, null, 2)}\n`);
     else context.stdout.write(renderFindings(findings));
-    return findings.some(({ severity }) => severity !== 'info') ? 1 : 0;
+    return findings.some(({ severity }) => severity === 'error') ? 1 : 0;
   },
 };
 
-async function examine(context: CliContext, settings: Settings): Promise<Finding[]> {
+async function examine(context: CliContext, named: Settings): Promise<Finding[]> {
+  const remembered = await readRememberedCluster(named.stateDirectory);
+  const settings = named.diskPaths.length > 0 ? named : { ...named, diskPaths: remembered?.diskPaths ?? [] };
   const { config, diskPaths, stateDirectory } = settings;
   const secrets = await loadSecrets(settings, context.workingDirectory);
   const findings = await briefFindings({ settings, secrets });
   findings.push(...(await measureSyncs(diskPaths, () => context.clock.monotonicMs())));
-  const online = (await askServer(stateDirectory, { method: 'GET', path: '/status' })) as StatusReport | undefined;
+  const online = await askStatus(stateDirectory);
+  if (online instanceof ServerNotReady) {
+    return [...findings, { code: 'server-not-ready', severity: 'info', message: online.message, fix: undefined }];
+  }
   if (online !== undefined) {
     findings.push(...checkClock(context.clock.nowMs(), online.journal.lastRecordAtMs));
     return findings;
@@ -43,7 +48,6 @@ async function examine(context: CliContext, settings: Settings): Promise<Finding
       ...config.admin.listen.map((address) => ({ address, flag: '--admin-listen' })),
     ])),
   );
-  const remembered = await readRememberedCluster(stateDirectory);
   if (remembered === undefined || diskPaths.length === 0) return findings;
   const composition = await context.loadComposition();
   const report = await composition.readOfflineStatus({
@@ -58,6 +62,15 @@ async function examine(context: CliContext, settings: Settings): Promise<Finding
     randomness: context.randomness,
   });
   return [...findings, ...checkClock(context.clock.nowMs(), report.journal.lastRecordAtMs), ...report.warnings];
+}
+
+async function askStatus(stateDirectory: string): Promise<StatusReport | ServerNotReady | undefined> {
+  try {
+    return (await askServer(stateDirectory, { method: 'GET', path: '/status' })) as StatusReport | undefined;
+  } catch (error) {
+    if (error instanceof ServerNotReady) return error;
+    throw error;
+  }
 }
 
 function renderFindings(findings: readonly Finding[]): string {

@@ -3,6 +3,7 @@ import { createLog } from './create-log.ts';
 import { shellQuote } from './explain-error.ts';
 import { formatStorage } from './format-storage.ts';
 import { loadSettings } from './settings.ts';
+import { requireStateDirectory } from './state-directory.ts';
 
 export const formatCommand: Command = {
   name: 'format',
@@ -16,6 +17,7 @@ HOLDFAST_FORMAT=if-empty.`,
   arguments: 'disks',
   run: async (context, invocation) => {
     const settings = await loadSettings(context, invocation);
+    await requireStateDirectory(settings.stateDirectory);
     const { log, flush } = createLog({ ...settings.config.log, format: 'pretty' }, context.stderr.isTerminal);
     const { clusterId, code, isResumed } = await formatStorage(context, settings, log);
     flush();

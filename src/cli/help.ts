@@ -12,7 +12,7 @@ ${lines.join('\n')}
 
 holdfast COMMAND --help tells more. Every configuration key is a flag, an environment variable and a key of the
 file given by --config: see docs/CONFIGURATION.md or holdfast print-config.
-Exit codes: 0 fine, 1 a problem was found, 2 wrong usage or configuration.
+Exit codes: 0 fine (warnings may have been printed), 1 an error was found, 2 wrong usage or configuration.
 `;
 }
 

@@ -1,4 +1,4 @@
-import type { DiskReport, StatusReport } from '../admin/status-report.ts';
+import type { DiskReport, ReadinessReport, StatusReport } from '../admin/status-report.ts';
 import { describeReadiness } from './progress.ts';
 
 /** The report as text of at most 120 columns for a person. */
@@ -27,6 +27,11 @@ export function renderStatus(report: StatusReport): string {
     if (fix !== undefined) lines.push(`    ${fix.replaceAll('\n', '\n    ')}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** All that is known while a server recovers or stops. */
+export function renderNotReady(readiness: ReadinessReport): string {
+  return `Server      ${describeReadiness(readiness)}; requests are answered 503 until it is ready\n`;
 }
 
 function describeWriteCode(code: StatusReport['writeCode']): string {

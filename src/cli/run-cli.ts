@@ -1,7 +1,7 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { CONFIG_ENTRIES } from '../config/config-schema.ts';
 import { suggest } from '../config/suggest.ts';
-import { type CliContext, type Command, type ExitCode, type Invocation, UsageError } from './command.ts';
+import { type CliContext, type Command, type ExitCode, type Invocation, strayArgument, UsageError } from './command.ts';
 import { credentialsCommand } from './credentials-command.ts';
 import { doctorCommand } from './doctor-command.ts';
 import { durabilityCommand } from './durability-command.ts';
@@ -12,6 +12,8 @@ import { printConfigCommand } from './print-config-command.ts';
 import { serveCommand, startCommand } from './serve-command.ts';
 import { statusCommand } from './status-command.ts';
 import { tlsCommand } from './tls-command.ts';
+
+type Token = NonNullable<ReturnType<typeof parseArgs>['tokens']>[number];
 
 export const COMMANDS: readonly Command[] = [
   startCommand,
@@ -39,11 +41,14 @@ export async function runCli(argv: readonly string[], context: CliContext): Prom
 async function dispatch(argv: readonly string[], context: CliContext): Promise<ExitCode> {
   const [name, ...rest] = argv;
   if (name === '--version' || name === '-v') {
+    if (rest[0] !== undefined) throw strayArgument({ name, usage: name }, rest[0]);
     context.stdout.write(`holdfast ${context.version} (Node ${process.versions.node})\n`);
     return 0;
   }
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     const about = COMMANDS.find((command) => command.name === rest[0]);
+    const stray = about === undefined ? rest[0] : rest[1];
+    if (name !== undefined && stray !== undefined) throw strayArgument({ name, usage: 'help [COMMAND]' }, stray);
     const text = name === 'help' && about !== undefined ? commandHelp(about) : overviewHelp(COMMANDS);
     (name === undefined ? context.stderr : context.stdout).write(text);
     return name === undefined ? 2 : 0;
@@ -78,14 +83,13 @@ function parseInvocation(command: Command, args: readonly string[]): Invocation 
   rejectUnknownFlags(command, args, Object.keys(options));
   let parsed: ReturnType<typeof parseArgs>;
   try {
-    parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true, tokens: true });
   } catch (error) {
     throw new UsageError(`${(error as Error).message.split('. ', 1)[0]}. See: holdfast ${command.name} --help`);
   }
   if (parsed.values['help'] === true) return 'help';
-  if (command.arguments === 'none' && parsed.positionals.length > 0) {
-    throw new UsageError(`holdfast ${command.name} takes no argument "${parsed.positionals[0]}"`);
-  }
+  const stray = command.arguments === 'subcommand' ? undefined : findStray(command, parsed.tokens ?? []);
+  if (stray !== undefined) throw strayArgument(command, stray);
   const own: Record<string, string | undefined> = {};
   for (const flag of ['config', ...Object.keys(command.flags)]) {
     const value = parsed.values[flag];
@@ -97,6 +101,24 @@ function parseInvocation(command: Command, args: readonly string[]): Invocation 
     if (Array.isArray(value)) fromFlags[flag] = value.map(String);
   }
   return { own, configFlags: fromFlags, positionals: parsed.positionals };
+}
+
+/**
+ * The first plain argument that is none. Where disks are meant, those right after `--disks` are more of them, as a shell
+ * makes them of a pattern that was not quoted; with a path before it, only another path is.
+ */
+function findStray(command: Command, tokens: readonly Token[]): string | undefined {
+  let pattern: string | undefined;
+  for (const token of tokens) {
+    if (token.kind !== 'positional') {
+      pattern = token.kind === 'option' && token.name === 'disks' ? token.value : undefined;
+    } else if (command.arguments !== 'disks' || pattern === undefined) {
+      return token.value;
+    } else if (pattern.includes('/') && !token.value.includes('/')) {
+      return token.value;
+    }
+  }
+  return undefined;
 }
 
 function rejectUnknownFlags(command: Command, args: readonly string[], known: readonly string[]): void {

@@ -20,7 +20,12 @@ import { checkStateDirectoryIsNoDisk, formatLine, formatStorage, isFormattingUnf
 import { progressReporter } from './progress.ts';
 import type { Server, ServerFacts } from './server-types.ts';
 import { loadSecrets, loadSettings, type Settings } from './settings.ts';
-import { readRememberedCluster, rememberCluster, writeAwsCredentials } from './state-directory.ts';
+import {
+  readRememberedCluster,
+  rememberCluster,
+  requireStateDirectory,
+  writeAwsCredentials,
+} from './state-directory.ts';
 
 export const serveCommand: Command = {
   name: 'serve',
@@ -89,6 +94,7 @@ async function serve(context: CliContext, settings: Settings): Promise<ExitCode>
     throw new UsageError(`no disks: give --disks '/mnt/disk{1..6}' (or HOLDFAST_DISKS)`);
   }
   checkStateDirectoryIsNoDisk(settings);
+  await requireStateDirectory(settings.stateDirectory);
   const { log, flush } = createLog(settings.config.log, context.stderr.isTerminal);
   try {
     await refuseOrFormatEmptyDisks(context, settings, log);

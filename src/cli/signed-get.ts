@@ -3,6 +3,7 @@ import type { RootKey } from '../access/credential-store.ts';
 import { canonicalRequest, stringToSign } from '../s3/sigv4/canonical-request.ts';
 import { deriveSigningKey, hmacSha256, scopeText } from '../s3/sigv4/signing-key-cache.ts';
 import { formatBasicTimestamp } from '../s3/sigv4/timestamp.ts';
+import { failureOf } from './admin-client.ts';
 import { CommandFailure } from './command.ts';
 
 const EMPTY_BODY_SHA256 = createHash('sha256').digest('hex');
@@ -45,7 +46,7 @@ function signGet({ endpoint, path, key, region, nowMs }: SignedGetOptions): Reco
   };
 }
 
-/** Sends it and returns the JSON answer. @throws CommandFailure on any answer but 200 */
+/** Sends it and returns the JSON answer. @throws ServerNotReady; CommandFailure on any other answer but 200 */
 export async function signedGet(options: SignedGetOptions): Promise<unknown> {
   const { host: _host, ...headers } = signGet(options);
   const url = new URL(options.path, options.endpoint);
@@ -61,5 +62,8 @@ export async function signedGet(options: SignedGetOptions): Promise<unknown> {
   }
   const text = await answer.text();
   if (answer.status === 200) return JSON.parse(text);
+  if (answer.status === 503 && answer.headers.get('content-type')?.startsWith('application/json') === true) {
+    throw failureOf(answer.status, JSON.parse(text));
+  }
   throw new CommandFailure(`${options.endpoint} answered ${answer.status}: ${text.slice(0, 500)}`);
 }

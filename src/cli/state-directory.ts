@@ -1,8 +1,13 @@
+import { constants } from 'node:fs';
+import { access, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { RootKey } from '../access/credential-store.ts';
 import { makePrivateDirectory, readFileIfPresent, writePrivateFile } from '../access/private-file.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
-import { UsageError } from './command.ts';
+import type { Finding } from '../admin/status-report.ts';
+import { CommandFailure, UsageError } from './command.ts';
+import { chownLine, shellQuote } from './explain-error.ts';
+import { existingAncestor } from './existing-ancestor.ts';
 
 /** Where the state directory is when no key names it. @throws UsageError when nothing says where */
 export function defaultStateDirectory(env: Readonly<Record<string, string | undefined>>): string {
@@ -13,6 +18,51 @@ export function defaultStateDirectory(env: Readonly<Record<string, string | unde
   }
   if (env['HOME'] !== undefined && env['HOME'] !== '') return path.join(env['HOME'], '.local/state/holdfast');
   throw new UsageError('no state directory: give --state DIR (HOME and XDG_STATE_HOME are not set)');
+}
+
+/**
+ * What keeps this user from using the state directory: rights of the directory itself, or of a file in it, as after a
+ * command that ran as root. Everything in it has one owner, so the repair is always of the whole directory.
+ */
+export async function checkStateDirectory(stateDirectory: string): Promise<Finding | undefined> {
+  const finding = (message: string, fix: string): Finding => {
+    return { code: 'state-permission', severity: 'error', message, fix };
+  };
+  const refused = await refusedPath(stateDirectory, constants.R_OK | constants.W_OK | constants.X_OK);
+  if (refused === 'missing') {
+    const parent = await existingAncestor(path.dirname(stateDirectory));
+    if ((await refusedPath(parent, constants.W_OK | constants.X_OK)) === undefined) return undefined;
+    const user = `-o ${process.getuid?.() ?? 0} -g ${process.getgid?.() ?? 0}`;
+    const fix = `sudo install -d -m 700 ${user} ${shellQuote(stateDirectory)}`;
+    return finding(`no permission to make the state directory ${stateDirectory}`, fix);
+  }
+  const fix = `${chownLine(stateDirectory)} && chmod u+rwx ${shellQuote(stateDirectory)}`;
+  if (refused === 'refused') return finding(`no permission for the state directory ${stateDirectory}`, fix);
+  for (const entry of await readdir(stateDirectory, { withFileTypes: true })) {
+    const file = path.join(stateDirectory, entry.name);
+    if (!entry.isFile()) continue;
+    if ((await refusedPath(file, constants.R_OK | constants.W_OK)) === 'refused') {
+      return finding(`no permission for ${file} in the state directory`, fix);
+    }
+  }
+  return undefined;
+}
+
+/** `checkStateDirectory` for commands that cannot go on. @throws CommandFailure with the line that repairs it */
+export async function requireStateDirectory(stateDirectory: string): Promise<void> {
+  const finding = await checkStateDirectory(stateDirectory);
+  if (finding !== undefined) throw new CommandFailure(finding.message, { hint: finding.fix });
+}
+
+async function refusedPath(file: string, mode: number): Promise<'missing' | 'refused' | undefined> {
+  try {
+    await access(file, mode);
+    return undefined;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return 'missing';
+    return code === 'EACCES' || code === 'EPERM' ? 'refused' : undefined;
+  }
 }
 
 /** `cluster.json`: which cluster this state directory belongs to. Makes empty disks an error, never a new cluster. */

@@ -1,12 +1,12 @@
-import type { StatusReport } from '../admin/status-report.ts';
-import { askServer } from './admin-client.ts';
+import type { ReadinessReport, StatusReport } from '../admin/status-report.ts';
+import { askServer, ServerNotReady } from './admin-client.ts';
 import { type CliContext, type Command, CommandFailure, UsageError } from './command.ts';
-import { renderStatus } from './render-status.ts';
+import { renderNotReady, renderStatus } from './render-status.ts';
 import { REMOTE_STATUS_PATH } from '../admin/remote-status.ts';
 import { signedGet } from './signed-get.ts';
 import { loadSecrets, loadSettings, type Settings } from './settings.ts';
 import { silentLog } from '../observability/log.ts';
-import { readRememberedCluster } from './state-directory.ts';
+import { readRememberedCluster, requireStateDirectory } from './state-directory.ts';
 
 export const statusCommand: Command = {
   name: 'status',
@@ -14,8 +14,9 @@ export const statusCommand: Command = {
   usage: 'status [--json] [--state DIR | --endpoint URL]',
   details: `Asks the running server through the socket in the state directory. Without one it reads the disks, writes nothing,
 and says offline; the disks are then those given, or those of the last start. With --endpoint it asks that server by a
-request signed with the root key from the configuration, or from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Exit code 1
-when something needs attention.`,
+request signed with the root key from the configuration, or from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. While the
+server recovers it tells phase, percent and time left. Exit code 0 with nothing worse than warnings, 1 with an error or
+while requests are not served.`,
   flags: {
     json: { isSwitch: true, what: 'print the report as JSON; fields are only ever added' },
     endpoint: { isSwitch: false, what: 'ask the server at this S3 endpoint, with a signed request' },
@@ -23,13 +24,25 @@ when something needs attention.`,
   arguments: 'disks',
   run: async (context, invocation) => {
     const settings = await loadSettings(context, invocation);
-    const report = await fetchReport(context, settings, invocation.own['endpoint']);
-    context.stdout.write(
-      invocation.own['json'] === 'true' ? `${JSON.stringify(report, null, 2)}\n` : renderStatus(report),
-    );
+    if (invocation.own['endpoint'] === undefined) await requireStateDirectory(settings.stateDirectory);
+    const isJson = invocation.own['json'] === 'true';
+    let report: StatusReport;
+    try {
+      report = await fetchReport(context, settings, invocation.own['endpoint']);
+    } catch (error) {
+      if (!(error instanceof ServerNotReady)) throw error;
+      context.stdout.write(isJson ? renderNotReadyJson(error.readiness) : renderNotReady(error.readiness));
+      return 1;
+    }
+    context.stdout.write(isJson ? `${JSON.stringify(report, null, 2)}\n` : renderStatus(report));
     return report.warnings.some(({ severity }) => severity === 'error') ? 1 : 0;
   },
 };
+
+/** Readiness alone: the rest of the report needs the stores. */
+function renderNotReadyJson(readiness: ReadinessReport): string {
+  return `${JSON.stringify({ formatVersion: 1, mode: 'not-ready', readiness }, null, 2)}\n`;
+}
 
 /** The report of the running server, of the endpoint, or read from the disks. */
 export async function fetchReport(

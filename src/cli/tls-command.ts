@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { makePrivateDirectory, writePrivateFile } from '../access/private-file.ts';
-import { type Command, CommandFailure, UsageError } from './command.ts';
+import { type Command, CommandFailure, strayArgument, UsageError } from './command.ts';
 import { shellQuote } from './explain-error.ts';
 import { loadSettings } from './settings.ts';
 
@@ -24,9 +24,10 @@ told to trust the certificate, for instance with AWS_CA_BUNDLE. Existing files a
   },
   arguments: 'subcommand',
   run: async (context, invocation) => {
-    if (invocation.positionals.length !== 1 || invocation.positionals[0] !== 'self-signed') {
-      throw new UsageError('say what to make: holdfast tls self-signed');
-    }
+    const [action, ...rest] = invocation.positionals;
+    if (action === undefined) throw new UsageError('say what to make: holdfast tls self-signed');
+    const stray = action === 'self-signed' ? rest[0] : action;
+    if (stray !== undefined) throw strayArgument(tlsCommand, stray);
     const settings = await loadSettings(context, { ...invocation, positionals: [] });
     const out = path.resolve(
       context.workingDirectory,

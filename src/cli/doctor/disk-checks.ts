@@ -1,9 +1,9 @@
 import { constants } from 'node:fs';
 import { access, open, stat, statfs } from 'node:fs/promises';
-import path from 'node:path';
 import type { Finding } from '../../admin/status-report.ts';
 import type { Config } from '../../config/config-schema.ts';
 import type { ErasureCode } from '../../model/erasure-code.ts';
+import { existingAncestor } from '../existing-ancestor.ts';
 import { chownLine, shellQuote } from '../explain-error.ts';
 
 /** `statfs` magic numbers. `refused`: a sync there often does not mean what it says. */
@@ -41,18 +41,6 @@ export async function inspectDisks(diskPaths: readonly string[], config: Config)
     findings.push(...(await checkFileSystem(disk, existing, config)));
   }
   return findings;
-}
-
-/** A directory that is not there yet is judged by where it would be made. */
-async function existingAncestor(directory: string): Promise<string> {
-  for (let candidate = directory; ; candidate = path.dirname(candidate)) {
-    try {
-      await stat(candidate);
-      return candidate;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || candidate === path.dirname(candidate)) return candidate;
-    }
-  }
 }
 
 async function checkPermission(disk: string, existing: string): Promise<Finding | undefined> {

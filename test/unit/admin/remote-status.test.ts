@@ -1,11 +1,13 @@
 import fastify, { type FastifyInstance } from 'fastify';
 import { sign } from 'aws4';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Readiness } from '../../../src/admin/readiness.ts';
 import { addRemoteStatusRoute, REMOTE_STATUS_PATH } from '../../../src/admin/remote-status.ts';
 import { RootAuthorizer } from '../../../src/access/root-authorizer.ts';
 import { signedGet } from '../../../src/cli/signed-get.ts';
 import { parseRawRequest } from '../../../src/s3/sigv4/raw-request.ts';
 import { RequestAuthenticator } from '../../../src/s3/sigv4/request-authenticator.ts';
+import { ManualClock } from '../../support/simulated-clock.ts';
 import { statusExample } from './status-example.ts';
 
 const KEY = { accessKeyId: 'ROOTKEY', secretAccessKey: 'root-secret-of-this-test' };
@@ -13,9 +15,12 @@ const OWNER = { accountId: '123456789012', canonicalId: 'a'.repeat(64), displayN
 let app: FastifyInstance;
 let endpoint: string;
 let statusCount = 0;
+let readiness: Readiness;
 
 beforeEach(async () => {
   statusCount = 0;
+  readiness = new Readiness(new ManualClock());
+  readiness.ready();
   const authenticator = new RequestAuthenticator({
     credentials: {
       find: (accessKeyId) =>
@@ -34,6 +39,7 @@ beforeEach(async () => {
       return authenticator.authenticate(raw, Date.now()).principal;
     },
     authorizer: new RootAuthorizer(),
+    readiness,
     status: async () => {
       statusCount += 1;
       return statusExample();
@@ -65,5 +71,14 @@ test('sec_admin_default_deny: anonymous, wrong secret, unknown key and wrong reg
   await expect(get({ ...KEY, secretAccessKey: 'wrong-secret' })).rejects.toThrow('SignatureDoesNotMatch');
   await expect(get({ ...KEY, accessKeyId: 'NOBODY' })).rejects.toThrow('InvalidAccessKeyId');
   await expect(get(KEY, 'eu-west-1')).rejects.toThrow('400');
+  expect(statusCount).toBe(0);
+});
+
+test('while the server recovers anybody learns how far it is, as from /-/ready, and nothing more', async () => {
+  readiness.enter('replaying', 0.5);
+  const answer = await fetch(endpoint + REMOTE_STATUS_PATH);
+  expect(answer.status).toBe(503);
+  expect(Object.keys((await answer.json()) as object)).toEqual(['message', 'readiness']);
+  await expect(get(KEY)).rejects.toThrow('replaying 50 %');
   expect(statusCount).toBe(0);
 });

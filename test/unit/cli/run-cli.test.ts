@@ -1,6 +1,8 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { X509Certificate } from 'node:crypto';
+import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { AdminActions } from '../../../src/admin/admin-app.ts';
 import { AdminServer } from '../../../src/admin/admin-server.ts';
 import { Readiness } from '../../../src/admin/readiness.ts';
 import { COMMANDS } from '../../../src/cli/run-cli.ts';
@@ -73,6 +75,55 @@ test('positional arguments after --disks are disks too, as a shell expands them'
   expect(cli.composition.formats[0]?.diskPaths).toEqual(['a', 'b', 'c'].map((name) => cli.path(name)));
 });
 
+test.each([
+  ['serve', 'extra'],
+  ['serve', '--disks', '/mnt/d{1..3}', 'extra'],
+  ['serve', '--disks', '/mnt/d{1..3}', '--listen', '127.0.0.1:0', '/mnt/d4'],
+  ['serve', '--disks', '/mnt/d{1..3}', '--', '/mnt/d4'],
+  ['start', 'extra'],
+  ['format', 'extra', '--disks', 'd{1..3}'],
+  ['status', 'extra'],
+  ['doctor', '/mnt/d1'],
+  ['print-config', 'extra'],
+  ['credentials', 'show', 'extra'],
+  ['credentials', 'shwo'],
+  ['tls', 'self-signed', 'extra'],
+  ['tls', 'signed'],
+  ['help', 'serve', 'extra'],
+  ['--version', 'extra'],
+])('%s %s %s %s: a stray argument is refused with the usage line, and nothing is done', async (...args) => {
+  expect(await state(...args.filter((arg) => arg !== undefined))).toBe(2);
+  expect(cli.stderr).toMatch(/^holdfast: holdfast \S+ takes no argument "\S+"\nUsage: holdfast /);
+  expect(existsSync(cli.stateDirectory)).toBe(false);
+  expect(cli.composition.servers).toEqual([]);
+});
+
+test('while a server recovers status tells phase, percent and time left', async () => {
+  await rememberOne();
+  const clock = new ManualClock();
+  const readiness = new Readiness(clock);
+  readiness.enter('replaying', 0);
+  await clock.advance(3000);
+  readiness.enter('replaying', 0.25, '25 of 100 frames');
+  const server = await serveAdmin({ readiness, status: async () => undefined });
+  try {
+    expect(await state('status')).toBe(1);
+    expect(cli.stdout).toContain('replaying 25 %, about 9 s left (25 of 100 frames)');
+    cli.stdout = '';
+    expect(await state('status', '--json')).toBe(1);
+    expect(JSON.parse(cli.stdout)).toEqual({
+      formatVersion: 1,
+      mode: 'not-ready',
+      readiness: { isReady: false, phase: 'replaying', percent: 25, timeLeftMs: 9000, detail: '25 of 100 frames' },
+    });
+    cli.stdout = '';
+    await state('doctor');
+    expect(cli.stdout).toContain('replaying 25 %, about 9 s left (25 of 100 frames) [server-not-ready]');
+  } finally {
+    await server.stop();
+  }
+});
+
 test('status without a server says offline, and JSON is JSON', async () => {
   await rememberOne();
   expect(await state('status')).toBe(0);
@@ -86,6 +137,27 @@ test('status of a state directory that knows nothing is a failure with a hint', 
   expect(await state('status')).toBe(1);
   expect(cli.stderr).toContain('--state DIR');
 });
+
+/** A server's admin listener on the socket of the state directory. */
+async function serveAdmin(actions: Partial<AdminActions>): Promise<AdminServer> {
+  const server = new AdminServer({
+    actions: {
+      readiness: new Readiness(new ManualClock()),
+      requests: new RequestMetrics(),
+      eventLoop: { read: () => ({ p50Ms: 0, p99Ms: 0, maximumMs: 0 }) },
+      status: async () => statusExample(),
+      rootKey: () => ({ accessKeyId: 'HFKEY', secretAccessKey: 'a-secret-that-stays' }),
+      rotateRootKey: async () => ({ accessKeyId: 'HFKEY', secretAccessKey: 'a-secret-that-stays' }),
+      reloadTls: async () => {},
+      ...actions,
+    },
+    listen: [],
+    stateDirectory: cli.stateDirectory,
+    log: silentLog,
+  });
+  await server.start();
+  return server;
+}
 
 async function rememberOne(): Promise<void> {
   await rememberCluster(cli.stateDirectory, { clusterId: 'cluster-1', diskPaths: ['/a'], code: { k: 1, m: 0 } });
@@ -129,21 +201,9 @@ test('credentials reset makes a new master key when it is lost', async () => {
 
 test('credentials reset says that a server is running and names rotate', async () => {
   await state('format', '--disks', cli.path('d{1..3}'));
-  const server = new AdminServer({
-    actions: {
-      readiness: new Readiness(new ManualClock()),
-      requests: new RequestMetrics(),
-      eventLoop: { read: () => ({ p50Ms: 0, p99Ms: 0, maximumMs: 0 }) },
-      status: async () => statusExample(),
-      rootKey: () => ({ accessKeyId: 'HFKEY', secretAccessKey: 'a-secret-that-stays' }),
-      rotateRootKey: () => Promise.reject(new Error('nothing is rotated')),
-      reloadTls: async () => {},
-    },
-    listen: [],
-    stateDirectory: cli.stateDirectory,
-    log: silentLog,
+  const server = await serveAdmin({
+    rotateRootKey: () => Promise.reject(new Error('nothing is rotated')),
   });
-  await server.start();
   try {
     expect(await state('credentials', 'reset')).toBe(1);
   } finally {
@@ -198,10 +258,21 @@ test('print-config shows values in force and no secret', async () => {
   expect(cli.stdout).not.toContain('a-secret-of-the-environment');
 });
 
-test('doctor measures a sync and ends with 1 when something needs attention', async () => {
+test('doctor measures a sync; warnings end with 0, an error with 1', async () => {
   mkdirSync(cli.path('d1'));
-  expect(
-    await state('doctor', '--disks', cli.path('d1'), '--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'),
-  ).toBe(1);
+  const ports = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];
+  expect(await state('doctor', '--disks', cli.path('d1'), ...ports)).toBe(0);
+  expect(cli.stdout).toContain('WARN ');
   expect(cli.stdout).toContain('does not survive the loss of this device [one-device]');
+  const taken = createServer();
+  const port = await new Promise<number>((resolve) => {
+    taken.listen(0, '127.0.0.1', () => resolve((taken.address() as AddressInfo).port));
+  });
+  try {
+    const listen = ['--listen', `127.0.0.1:${port}`, '--admin-listen', '127.0.0.1:0'];
+    expect(await state('doctor', '--disks', cli.path('d1'), ...listen)).toBe(1);
+    expect(cli.stdout).toContain('ERROR');
+  } finally {
+    taken.close();
+  }
 });

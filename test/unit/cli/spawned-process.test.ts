@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -16,8 +16,10 @@ afterEach(() => rmSync(folder, { recursive: true }));
 async function holdfast(
   args: readonly string[],
   env: Record<string, string> = {},
+  user: { uid?: number; gid?: number } = {},
 ): Promise<{ status: number | null; stdout: string; stderr: string }> {
   const child = spawn(process.execPath, ['--import', 'tsx', path.join(repositoryRoot, 'src/main.ts'), ...args], {
+    ...user,
     cwd: repositoryRoot,
     env: { PATH: process.env['PATH'], HOME: folder, ...env },
   });
@@ -54,6 +56,43 @@ test('the state directory follows STATE_DIRECTORY, then XDG_STATE_HOME, then HOM
     const { status } = await holdfast(['tls', 'self-signed'], env);
     expect(status).toBe(0);
     expect(existsSync(path.join(directory, 'tls/key.pem'))).toBe(true);
+  }
+});
+
+const NOBODY = 65_534;
+/** Root may do everything: the commands then run as somebody else, where that user can read this repository. */
+const other = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+const canRun = spawnSync(process.execPath, [path.join(repositoryRoot, 'bin/holdfast.cjs'), '--version'], other);
+
+test.skipIf(canRun.status !== 0)('a state directory without rights is named, not one file of it', async () => {
+  chmodSync(folder, 0o755);
+  const state = path.join(folder, 'state');
+  mkdirSync(state);
+  const { uid = process.getuid?.(), gid = process.getgid?.() } = other;
+  const fix = `sudo chown -R ${uid}:${gid} ${state} && chmod u+rwx ${state}\n`;
+  const commands = [
+    ['status'],
+    ['credentials', 'show'],
+    ['doctor'],
+    ['format', '--disks', `${folder}/d{1..3}`],
+    ['serve', '--disks', `${folder}/d{1..3}`],
+  ];
+  const runAll = () => Promise.all(commands.map((command) => holdfast([...command, '--state', state], {}, other)));
+
+  chmodSync(state, 0o000);
+  for (const { status, stdout, stderr } of await runAll()) {
+    expect(status).toBe(1);
+    expect(stdout + stderr).toContain(`no permission for the state directory ${state}`);
+    expect(stdout + stderr).toContain(fix);
+  }
+
+  chmodSync(state, 0o755);
+  writeFileSync(path.join(state, 'cluster.json'), '{}');
+  chmodSync(path.join(state, 'cluster.json'), 0o000);
+  if (other.uid !== undefined) chownSync(state, NOBODY, NOBODY);
+  for (const { status, stdout, stderr } of await runAll()) {
+    expect(status).toBe(1);
+    expect(stdout + stderr).toContain(fix);
   }
 });
 
