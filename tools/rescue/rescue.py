@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""Reads objects off Holdfast disks without Holdfast: Python's standard library and docs/ON-DISK-FORMAT.md, nothing else.
+
+    rescue.py list DISK...                     one JSON line for each object
+    rescue.py extract --to DIRECTORY DISK...   writes every object below DIRECTORY/BUCKET/, and DIRECTORY/objects.jsonl
+
+Any n - m of the directories are enough, in any order and under any names. Nothing is ever written to them. No server may
+run on them meanwhile. Every byte is checked; an object that cannot be read whole leaves no file and is reported.
+Exit code: 0 everything was there, 1 something is missing (named), 2 wrong usage or a newer format.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from disks import open_disks
+from journal import TooFewDisks, find_chain, load_checkpoint
+from state import State, read_details, read_part_sizes
+from volumes import Unreadable, VolumeReader
+from wire import Malformed, NewerFormat
+
+_SEGMENT_BYTES = 200
+
+
+def warn(message):
+    print(f'rescue: {message}', file=sys.stderr)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('command', choices=['list', 'extract'])
+    parser.add_argument('disks', nargs='+', metavar='DISK')
+    parser.add_argument('--to', metavar='DIRECTORY')
+    parser.add_argument('--bucket')
+    parser.add_argument('--prefix', default='')
+    parser.add_argument('--incomplete', action='store_true', help='go on although acknowledged writes may be missing')
+    arguments = parser.parse_args()
+    if (arguments.command == 'extract') != (arguments.to is not None):
+        parser.error('extract needs --to DIRECTORY, list takes none')
+    state = State()
+    try:
+        return run(arguments, state)
+    except NewerFormat as error:
+        warn(f'{error}; a newer reader is needed')
+        return 2
+    finally:
+        state.close()
+
+
+def run(arguments, state):
+    disks = open_disks(arguments.disks, warn)
+    if not disks:
+        warn('none of these directories is a disk')
+        return 1
+    is_complete = True
+    try:
+        chain = find_chain(disks, warn)
+    except TooFewDisks as error:
+        chain = error.args[1]
+        warn(error.args[0])
+        if chain is None or not arguments.incomplete:
+            warn('give more directories, or --incomplete to read what there is')
+            return 1
+        is_complete = False
+    try:
+        snapshot, position = load_checkpoint(chain, disks, warn)
+    except TooFewDisks as error:
+        warn(error.args[0])
+        return 1
+    if snapshot is not None:
+        state.load(snapshot, position)
+    state.apply(chain.after(position))
+    volumes = VolumeReader(disks, state)
+    count = failed = 0
+    for entry, blob_ids in objects(state, arguments):
+        count += 1
+        if arguments.command == 'list':
+            print(json.dumps(entry, ensure_ascii=False))
+        elif not extract(entry, blob_ids, state, volumes, arguments.to):
+            failed += 1
+    warn(f'{count - failed} of {count} objects, {volumes.rebuilt_count} stripes rebuilt from other shards')
+    return 0 if is_complete and failed == 0 else 1
+
+
+def objects(state, arguments):
+    rows = state.db.execute(
+        'SELECT b.name, o.key, o.size_bytes, o.etag, o.modified_ms, o.details, o.parts, o.blob_ids'
+        ' FROM objects o JOIN buckets b USING (bucket_id) ORDER BY b.name, o.key'
+    )
+    for bucket, key, size, etag, modified_ms, details, parts, blob_ids in rows:
+        text = key.decode('utf-8')
+        if arguments.bucket not in (None, bucket) or not text.startswith(arguments.prefix):
+            continue
+        entry = {
+            'bucket': bucket, 'key': text, 'sizeBytes': size, 'etag': etag, 'lastModifiedMs': modified_ms,
+            **read_details(details), 'partSizesBytes': read_part_sizes(parts),
+        }
+        yield entry, blob_ids
+
+
+def extract(entry, blob_ids, state, volumes, directory):
+    path = free_path(os.path.join(directory, safe_segment(entry['bucket'])), entry['key'])
+    temporary = path + '%partial'
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        checker = ETagChecker(entry)
+        size = 0
+        with open(temporary, 'xb') as file:
+            for blob_size, layout in state.blobs_of(blob_ids):
+                if blob_size == 0:
+                    continue
+                for piece in volumes.read(layout):
+                    file.write(piece)
+                    checker.update(piece)
+                    size += len(piece)
+        if size != entry['sizeBytes']:
+            raise Unreadable(f'{size} bytes came instead of {entry["sizeBytes"]}')
+        checker.check()
+    except (Unreadable, Malformed, ValueError) as error:
+        warn(f's3://{entry["bucket"]}/{entry["key"]}: {error}')
+        if os.path.exists(temporary):
+            os.remove(temporary)
+        return False
+    os.replace(temporary, path)
+    os.utime(path, (entry['lastModifiedMs'] / 1000,) * 2)
+    with open(os.path.join(directory, 'objects.jsonl'), 'a', encoding='utf-8') as file:
+        file.write(json.dumps({**entry, 'file': os.path.relpath(path, directory)}, ensure_ascii=False) + '\n')
+    return True
+
+
+class ETagChecker:
+    """MD5 of the body, or of the parts' MD5s; ETags of another form are not checked (each piece has been)."""
+
+    def __init__(self, entry):
+        self._etag = entry['etag']
+        sizes = entry['partSizesBytes']
+        self._sizes = list(sizes) if '-' in self._etag else [entry['sizeBytes']]
+        self._is_known = len(self._etag.split('-')[0]) == 32 and ('-' not in self._etag or bool(sizes))
+        self._digests = []
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._left = self._sizes[0] if self._sizes else 0
+
+    def update(self, piece):
+        view = memoryview(piece)
+        while len(view) > self._left and len(self._digests) + 1 < len(self._sizes):
+            self._md5.update(view[: self._left])
+            view = view[self._left :]
+            self._digests.append(self._md5.digest())
+            self._md5 = hashlib.md5(usedforsecurity=False)
+            self._left = self._sizes[len(self._digests)]
+        self._md5.update(view)
+        self._left -= len(view)
+
+    def check(self):
+        if not self._is_known:
+            return
+        digest = self._md5.hexdigest()
+        if '-' in self._etag:
+            joined = b''.join([*self._digests, self._md5.digest()])
+            digest = f'{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(self._sizes)}'
+        if digest != self._etag:
+            raise Unreadable(f'its ETag is {self._etag}, the bytes have {digest}')
+
+
+def safe_segment(segment):
+    """One name for a directory entry: what a file system cannot hold, and '%', is percent-encoded."""
+    encoded = ''.join(
+        char if char.isprintable() and char not in '%\\' else ''.join(f'%{byte:02X}' for byte in char.encode())
+        for char in segment
+    )
+    if encoded in ('', '.', '..'):
+        encoded = encoded.replace('.', '%2E') or '%'
+    if len(encoded.encode()) > _SEGMENT_BYTES:
+        digest = hashlib.sha256(segment.encode()).hexdigest()[:16]
+        encoded = f'{encoded.encode()[:_SEGMENT_BYTES - 20].decode("utf-8", "ignore")}%~{digest}'
+    return encoded
+
+
+def free_path(root, key):
+    """Where a key goes. An object `a` beside `a/b` is written as `a%object`; objects.jsonl tells each one's file."""
+    segments = [safe_segment(segment) for segment in key.split('/')]
+    for index in range(1, len(segments)):
+        parent = os.path.join(root, *segments[:index])
+        if os.path.isfile(parent):
+            segments[index - 1] += '%directory'
+    path = os.path.join(root, *segments)
+    return path + '%object' if os.path.isdir(path) else path
+
+
+if __name__ == '__main__':
+    sys.exit(main())
