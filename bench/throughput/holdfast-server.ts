@@ -1,0 +1,113 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { ChildServer, statusOf } from './child-server.ts';
+import type { OwnedServer, ServerUnderTest } from './server-under-test.ts';
+
+const LAUNCHER = fileURLToPath(new URL('../../bin/holdfast.cjs', import.meta.url));
+const READY_WITHIN_MS = 120_000;
+const CREDENTIAL = {
+  accessKeyId: 'BENCHACCESSKEY000001',
+  secretAccessKey: 'bench-secret-access-key-0000000000000001',
+};
+
+/** A new store of six directories, 4+2, in a folder of its own, served by this checkout with its default configuration. */
+export class HoldfastServer implements ServerUnderTest {
+  readonly name = 'holdfast';
+  readonly folder: string;
+  readonly diskPaths: string[];
+  readonly own: OwnedServer;
+  address = { host: '127.0.0.1', port: 0 };
+  #server: ChildServer | undefined;
+  #startCount = 0;
+
+  private constructor(parentFolder: string) {
+    this.folder = mkdtempSync(join(parentFolder, 'holdfast-bench-'));
+    this.diskPaths = Array.from({ length: 6 }, (_, index) => join(this.folder, `disk${index + 1}`));
+    this.own = { diskPaths: this.diskPaths, loseDisk: async () => this.#loseDisk() };
+  }
+
+  static async create(parentFolder: string): Promise<HoldfastServer> {
+    const server = new HoldfastServer(parentFolder);
+    for (const path of server.diskPaths) mkdirSync(path);
+    const args = ['format', '--disks', server.diskPaths.join(' '), '--code', '4+2', '--state', server.stateDirectory];
+    await promisify(execFile)(process.execPath, [LAUNCHER, ...args], { env: server.#environment() });
+    await server.start();
+    return server;
+  }
+
+  get stateDirectory(): string {
+    return join(this.folder, 'state');
+  }
+
+  get processId(): number | undefined {
+    return this.#server?.processId;
+  }
+
+  get signer(): ServerUnderTest['signer'] {
+    return { host: `127.0.0.1:${this.address.port}`, region: 'us-east-1', credential: CREDENTIAL };
+  }
+
+  /** Returns how long it took until the first S3 request could be answered, in milliseconds. */
+  async start(): Promise<number> {
+    const began = performance.now();
+    this.#startCount += 1;
+    const server = new ChildServer({
+      name: this.name,
+      program: process.execPath,
+      args: [
+        LAUNCHER,
+        'serve',
+        '--disks',
+        this.diskPaths.join(' '),
+        '--state',
+        this.stateDirectory,
+        '--listen',
+        '127.0.0.1:0',
+        '--admin-listen',
+        '127.0.0.1:0',
+      ],
+      environment: this.#environment(),
+      outputFile: join(this.folder, `output-${this.#startCount}.log`),
+    });
+    this.#server = server;
+    const port = await server.waitFor(
+      async () => /Endpoint\s+http:\/\/127\.0\.0\.1:(\d+)/.exec(server.output)?.[1],
+      READY_WITHIN_MS,
+    );
+    await server.waitFor(
+      async () => ((await statusOf(`http://127.0.0.1:${port}/-/ready`)) === 200 ? true : undefined),
+      READY_WITHIN_MS,
+    );
+    this.address = { host: '127.0.0.1', port: Number(port) };
+    return performance.now() - began;
+  }
+
+  async end(): Promise<void> {
+    await this.#server?.stop();
+    this.#server = undefined;
+  }
+
+  async stop(): Promise<void> {
+    await this.end();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async #loseDisk(): Promise<() => Promise<void>> {
+    const [first] = this.diskPaths;
+    if (first === undefined) throw new Error('no disk to lose');
+    renameSync(first, `${first}.away`);
+    return async () => renameSync(`${first}.away`, first);
+  }
+
+  #environment(): NodeJS.ProcessEnv {
+    return {
+      PATH: process.env['PATH'],
+      HOME: this.folder,
+      HOLDFAST_ROOT_ACCESS_KEY_ID: CREDENTIAL.accessKeyId,
+      HOLDFAST_ROOT_SECRET_ACCESS_KEY: CREDENTIAL.secretAccessKey,
+    };
+  }
+}

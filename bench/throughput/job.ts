@@ -1,0 +1,65 @@
+import type { Signer } from './sign-request.ts';
+
+/** Objects that were acknowledged: enough to know every key and every byte of them. */
+export interface StoredObjects {
+  prefix: string;
+  sizeBytes: number;
+  operationIds: Float64Array;
+}
+
+/** Kinds of operations, by the number that a sample records. */
+export const OPERATION_KINDS = ['PUT', 'GET', 'HEAD', 'DELETE', 'LIST', 'MULTIPART'] as const;
+export type OperationKind = (typeof OPERATION_KINDS)[number];
+
+export type PayloadMode = 'signed' | 'unsigned';
+
+export type Work =
+  | { kind: 'put'; prefix: string; sizeBytes: number; payload: PayloadMode; firstOperationId: number }
+  | { kind: 'get' | 'head' | 'delete'; objects: StoredObjects; isOnce: boolean };
+
+/** What one worker thread does with its connections. Plain data: it crosses to the thread. */
+export interface Job {
+  address: { host: string; port: number };
+  signer: Signer;
+  bucket: string;
+  seed: number;
+  connectionCount: number;
+  work: Work;
+  /** Ends the measured part; whichever is reached first. */
+  limit: { seconds: number; operations: number };
+  /** Same work before it, not measured; 0: none. */
+  warmUpSeconds: number;
+  /** Operations signed ahead when there is no warm-up to learn the rate from. */
+  signAhead: number;
+  /** A request without an answer for so long has failed. */
+  timeoutMs: number;
+}
+
+/** A failed operation: `isWrong` is what no honest server does (wrong bytes, a lost write), else an error it admitted. */
+export interface Failure {
+  label: string;
+  isWrong: boolean;
+  detail: string;
+}
+
+/** What one thread measured. Times are milliseconds since its start signal. */
+export interface JobResult {
+  starts: Float64Array;
+  ends: Float64Array;
+  kinds: Uint8Array;
+  bytes: Float64Array;
+  /** How often each label occurred, warm-up included. */
+  errors: Record<string, number>;
+  /** At most a few of each worker. */
+  wrong: Failure[];
+  wrongCount: number;
+  errorExamples: string[];
+  /** Acknowledged PUTs, warm-up included. */
+  acknowledged: Float64Array;
+  /** Requests that had to be signed during the measurement. */
+  signedLate: number;
+}
+
+export type ToWorker = { type: 'job'; job: Job } | { type: 'go' } | { type: 'end' };
+export type FromWorker =
+  { type: 'ready' } | { type: 'result'; result: JobResult } | { type: 'failed'; message: string };
