@@ -8,6 +8,8 @@ export interface StatusReport {
   version: string;
   cluster: { id: string; accountId: string | undefined; region: string };
   readiness: ReadinessReport;
+  /** `relaxed`: writes are acknowledged before they are synced, and a power cut loses them. */
+  durability: { sync: 'strict' | 'relaxed' };
   /** The code the disks were formatted for, and the one of volumes opened now; undefined: writes are refused. */
   code: ErasureCode;
   writeCode: ErasureCode | undefined;

@@ -10,6 +10,7 @@ export interface StatusSources {
   clusterId: string;
   accountId: string | undefined;
   region: string;
+  sync: StatusReport['durability']['sync'];
   readiness: ReadinessReport;
   code: ErasureCode;
   writeCode: ErasureCode | undefined;
@@ -49,6 +50,7 @@ export function collectStatus(sources: StatusSources): StatusReport {
     version: sources.version,
     cluster: { id: sources.clusterId, accountId: sources.accountId, region: sources.region },
     readiness: sources.readiness,
+    durability: { sync: sources.sync },
     code: sources.code,
     writeCode: sources.writeCode,
     marginDiskCount,

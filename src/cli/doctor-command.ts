@@ -40,7 +40,7 @@ async function examine(context: CliContext, named: Settings): Promise<Finding[]>
   }
   if (online !== undefined) {
     findings.push(...checkClock(context.clock.nowMs(), online.journal.lastRecordAtMs));
-    return findings;
+    return withOthers(findings, online.warnings);
   }
   findings.push(
     ...(await checkPorts([
@@ -61,7 +61,13 @@ async function examine(context: CliContext, named: Settings): Promise<Finding[]>
     clock: context.clock,
     randomness: context.randomness,
   });
-  return [...findings, ...checkClock(context.clock.nowMs(), report.journal.lastRecordAtMs), ...report.warnings];
+  findings.push(...checkClock(context.clock.nowMs(), report.journal.lastRecordAtMs));
+  return withOthers(findings, report.warnings);
+}
+
+/** What the server or the disks say of themselves, beside what was found here. */
+function withOthers(findings: readonly Finding[], others: readonly Finding[]): Finding[] {
+  return [...findings, ...others.filter(({ code }) => !findings.some((finding) => finding.code === code))];
 }
 
 async function askStatus(stateDirectory: string): Promise<StatusReport | ServerNotReady | undefined> {

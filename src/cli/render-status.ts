@@ -7,6 +7,7 @@ export function renderStatus(report: StatusReport): string {
   const lines = [
     `Cluster     ${cluster.id}  region ${cluster.region}${cluster.accountId === undefined ? '' : `  account ${cluster.accountId}`}`,
     `Server      ${report.mode === 'offline' ? 'offline' : describeReadiness(report.readiness)}${report.endpoints.length > 0 ? `  ${report.endpoints.join(' ')}` : ''}`,
+    `Syncing     ${report.durability.sync === 'strict' ? 'strict: acknowledged is synced' : 'RELAXED: acknowledged is NOT yet synced, a power cut loses it'}`,
     `Margin      ${describeMargin(report.marginDiskCount)}`,
     `Code        ${code.k}+${code.m}${report.mode === 'online' ? describeWriteCode(writeCode) : ''}`,
     `Content     ${counts.buckets} buckets, ${counts.objects} objects, ${counts.uploads} uploads in progress`,

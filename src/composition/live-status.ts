@@ -34,6 +34,7 @@ export async function readLiveStatus(options: ServerOptions, sources: LiveSource
     version,
     clusterId: disks.clusterId,
     region: config.s3.region,
+    sync: config.durability.sync,
     code: disks.cluster.code,
     writeCode: dataStore.writeCode(),
     disks: disks.disks,

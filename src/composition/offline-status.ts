@@ -1,8 +1,9 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
-import type { StatusReport } from '../admin/status-report.ts';
+import type { Finding, StatusReport } from '../admin/status-report.ts';
 import { collectStatus } from '../cli/collect-status.ts';
+import { syncFindings } from '../cli/doctor/doctor.ts';
 import type { StorageOptions } from '../cli/server-types.ts';
 import { QUARANTINE_DIRECTORY, VOLUME_DIRECTORY } from '../data-store/volume/volume-file.ts';
 import type { DiskFs } from '../disk/disk-fs.ts';
@@ -19,6 +20,13 @@ import { INDEX_FILE, openDisks } from './open-metadata.ts';
 
 /** The end of each journal is read; two segments at the least. */
 const SCAN_BYTES = 0;
+
+const INDEX_MISSING: Finding = {
+  code: 'index-missing',
+  severity: 'info',
+  message: 'the index is missing: counts are not known',
+  fix: 'Nothing to do: the next start rebuilds it from the disks.',
+};
 
 /** What lies on one disk, read without changing anything. */
 interface DiskContent {
@@ -53,6 +61,7 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
     clusterId: disks.clusterId,
     accountId: index.accountId,
     region: config.s3.region,
+    sync: config.durability.sync,
     readiness: { isReady: false, phase: 'offline', percent: 0, timeLeftMs: undefined, detail: undefined },
     code: disks.cluster.code,
     writeCode: undefined,
@@ -70,16 +79,7 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
     lastRecordAtMs: newestRecordAtMs(contents),
     startedAtMs: undefined,
     endpoints: [],
-    findings: index.isMissing
-      ? [
-          {
-            code: 'index-missing',
-            severity: 'info',
-            message: 'the index is missing: counts are not known',
-            fix: 'Nothing to do: the next start rebuilds it from the disks.',
-          },
-        ]
-      : [],
+    findings: [...syncFindings(config), ...(index.isMissing ? [INDEX_MISSING] : [])],
   });
 }
 

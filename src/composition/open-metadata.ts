@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { StorageOptions } from '../cli/server-types.ts';
 import { type LocalDiskSetOptions, LocalDiskSet } from '../disk/local-disk-set.ts';
+import { RealDiskFs } from '../disk/real-disk-fs.ts';
 import { DEFAULT_SEGMENT_BYTES } from '../metadata-store/journal/format-journal.ts';
 import { DiskJournal } from '../metadata-store/journal/disk-journal.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
@@ -23,6 +24,7 @@ export function openDisks(
     random: randomness,
     reserveBytes: config.storage.reserve,
     deadlineMs: config.storage.diskDeadline,
+    makeFs: (root, bound) => new RealDiskFs(root, { ...bound, sync: config.durability.sync }),
     ...overrides,
   });
 }

@@ -225,6 +225,15 @@ export const CONFIG_SCHEMA = {
       why: 'It asks for no credentials; it reads only, but tells paths, sizes and counts.',
     }),
   },
+  durability: {
+    sync: key({
+      type: oneOf('strict', 'relaxed'),
+      default: 'strict',
+      env: 'HOLDFAST_SYNC',
+      what: '`relaxed` answers writes before they are synced: they survive `kill -9` of the server, NOT a power cut or a crash of the system.',
+      why: 'Acknowledged means durable. Only for data that can be made again, or where something else keeps the power on.',
+    }),
+  },
   root: {
     accessKeyId: key({
       type: accessKey,

@@ -3,6 +3,7 @@ import { assert } from '../errors/assert.ts';
 import { StoreError } from '../errors/store-error.ts';
 import { errnoOf, makeErrno, toDiskError } from './disk-error.ts';
 import { DIRECT_IO_ALIGNMENT_BYTES, type DiskFile } from './disk-fs.ts';
+import type { UnsyncedFiles } from './unsynced-files.ts';
 
 export interface OpenedDescriptor {
   path: string;
@@ -17,6 +18,8 @@ export interface OpenedDescriptor {
   writesAreSyncs: boolean;
   /** Its path can be looked up without waiting for a device. */
   isLocal: boolean;
+  /** Given: nothing waits for syncs, this keeps account of what lacks one. */
+  unsynced: UnsyncedFiles | undefined;
 }
 
 /**
@@ -36,6 +39,7 @@ export class RealDiskFile implements DiskFile {
   readonly #syncsEachWrite: boolean;
   readonly #writesAreSyncs: boolean;
   readonly #isLocal: boolean;
+  readonly #unsynced: UnsyncedFiles | undefined;
   #poison: StoreError | undefined;
   #inFlight = 0;
   #closing: Promise<void> | undefined;
@@ -51,6 +55,7 @@ export class RealDiskFile implements DiskFile {
     this.#syncsEachWrite = opened.syncsEachWrite;
     this.#writesAreSyncs = opened.writesAreSyncs;
     this.#isLocal = opened.isLocal;
+    this.#unsynced = opened.unsynced;
   }
 
   write(buffer: Uint8Array, offset: number): Promise<void> {
@@ -60,6 +65,7 @@ export class RealDiskFile implements DiskFile {
       this.#inFlight++;
       this.#writeFrom(buffer, 0, offset, (error) => {
         this.#settled();
+        this.#unsynced?.noteWrite(this, buffer.length);
         if (error === undefined) return resolve();
         const failure = toDiskError(error, 'write', this.path);
         if (this.#writesAreSyncs) this.#poison ??= failure;
@@ -106,7 +112,15 @@ export class RealDiskFile implements DiskFile {
   }
 
   datasync(): Promise<void> {
-    return this.#sync('datasync', fs.fdatasync);
+    if (this.#unsynced === undefined) return this.#sync('datasync', fs.fdatasync);
+    const refusal = this.#refusal('datasync');
+    return refusal === undefined ? this.#unsynced.whenBounded() : Promise.reject(refusal);
+  }
+
+  /** For `UnsyncedFiles`: the sync that nobody waited for. */
+  async flush(): Promise<void> {
+    if (this.#closing !== undefined) await this.#closing;
+    else if (this.#unsynced?.take(this) === true) await this.#sync('flush', fs.fdatasync);
   }
 
   truncate(lengthBytes: number): Promise<void> {
@@ -175,12 +189,11 @@ export class RealDiskFile implements DiskFile {
 
   async #closeWhenIdle(): Promise<void> {
     if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
-    await new Promise<void>((resolve, reject) => {
-      fs.close(this.#descriptor, (error) => {
-        if (error === null || error === undefined) resolve();
-        else reject(toDiskError(error, 'close', this.path));
-      });
-    });
+    const isUnsynced = this.#unsynced?.take(this) === true;
+    const syncError = isUnsynced ? await settledError((finish) => fs.fdatasync(this.#descriptor, finish)) : undefined;
+    const closeError = await settledError((finish) => fs.close(this.#descriptor, finish));
+    if (syncError !== undefined) throw toDiskError(syncError, 'flush', this.path);
+    if (closeError !== undefined) throw toDiskError(closeError, 'close', this.path);
   }
 
   #settled(): void {
@@ -198,4 +211,9 @@ export class RealDiskFile implements DiskFile {
   #closedError(operation: string): StoreError {
     return toDiskError(makeErrno('EBADF', operation, this.path), operation, this.path);
   }
+}
+
+/** The error that a call of `node:fs` ends with, if any. */
+function settledError(call: (finish: (error?: Error | null) => void) => void): Promise<Error | undefined> {
+  return new Promise((resolve) => call((error) => resolve(error ?? undefined)));
 }

@@ -3,7 +3,9 @@ import { promisify } from 'node:util';
 import { errnoOf, missingDiskError, toDiskError } from './disk-error.ts';
 import type { DiskFile, DiskFs, DiskSpace, FileFacts, OpenMode } from './disk-fs.ts';
 import { RealDiskFile } from './real-disk-file.ts';
+import { settleEarlierRun } from './relaxed-run.ts';
 import { assertRelativePath, parentOf, ROOT_PATH } from './relative-path.ts';
+import { UnsyncedFiles } from './unsynced-files.ts';
 
 const openPath = promisify(fs.open);
 const closeDescriptor = promisify(fs.close);
@@ -53,19 +55,27 @@ export class RealDiskFs implements DiskFs {
   #directIsRefused = O_DIRECT === undefined;
   /** By device: a directory below may be a mount of another kind. */
   readonly #isLocalDevice = new Map<number, boolean>();
+  /** Given in a relaxed run. */
+  readonly #unsynced: UnsyncedFiles | undefined;
+  #settled: Promise<void> | undefined;
 
   /**
    * With `expectedRoot`, names are only made in that very directory: after an unmount the path may name an empty
    * directory of another file system, which must stay empty and whose files must not count.
+   *
+   * `sync: 'relaxed'`: files of the modes `direct` and `direct-sync` (stripes, journal frames) are written buffered and
+   * nothing waits for their syncs, see `UnsyncedFiles`. What is opened by `write`, names and lengths are still synced.
    */
-  constructor(root: string, { expectedRoot }: { expectedRoot?: RootIdentity } = {}) {
+  constructor(root: string, options: { expectedRoot?: RootIdentity; sync?: 'strict' | 'relaxed' } = {}) {
     this.root = root;
-    this.#expectedRoot = expectedRoot;
+    this.#expectedRoot = options.expectedRoot;
+    this.#unsynced = options.sync === 'relaxed' ? new UnsyncedFiles() : undefined;
   }
 
   async open(path: string, mode: OpenMode): Promise<DiskFile> {
     const absolutePath = this.#absolute(path);
     try {
+      if (mode !== 'read') await this.#settle();
       const { descriptor, isDirect } = await this.#openDescriptor(absolutePath, mode);
       try {
         const facts = await statDescriptor(descriptor);
@@ -76,9 +86,10 @@ export class RealDiskFs implements DiskFs {
           device: facts.dev,
           inode: facts.ino,
           isDirect,
-          syncsEachWrite: mode === 'direct-sync' && !isDirect,
+          syncsEachWrite: mode === 'direct-sync' && !isDirect && this.#unsynced === undefined,
           writesAreSyncs: mode === 'direct-sync',
           isLocal: await this.#isLocal(absolutePath, facts.dev),
+          unsynced: mode === 'direct' || mode === 'direct-sync' ? this.#unsynced : undefined,
         });
       } catch (error) {
         await closeDescriptor(descriptor);
@@ -101,7 +112,8 @@ export class RealDiskFs implements DiskFs {
   /** EINVAL on opening means that this file system (tmpfs, some network ones) has no O_DIRECT: buffered from then on. */
   async #openDescriptor(absolutePath: string, mode: OpenMode): Promise<{ descriptor: number; isDirect: boolean }> {
     if (mode === 'read') return { descriptor: await openPath(absolutePath, fs.constants.O_RDONLY), isDirect: false };
-    if (mode !== 'write' && O_DIRECT !== undefined && !this.#directIsRefused) {
+    const isBuffered = mode === 'write' || this.#unsynced !== undefined || this.#directIsRefused;
+    if (!isBuffered && O_DIRECT !== undefined) {
       const flags = fs.constants.O_RDWR | O_DIRECT | (mode === 'direct-sync' ? fs.constants.O_DSYNC : 0);
       try {
         return { descriptor: await openPath(absolutePath, flags), isDirect: true };
@@ -117,7 +129,7 @@ export class RealDiskFs implements DiskFs {
   async createDurable(path: string): Promise<void> {
     const absolutePath = this.#absolute(path);
     try {
-      await this.#assertRoot();
+      await this.#beforeNaming();
       const flags = fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_RDWR;
       const descriptor = await openPath(absolutePath, flags, FILE_PERMISSIONS);
       await syncAndClose(descriptor);
@@ -131,7 +143,7 @@ export class RealDiskFs implements DiskFs {
   async createDirectoryDurable(path: string): Promise<void> {
     const absolutePath = this.#absolute(path);
     try {
-      await this.#assertRoot();
+      await this.#beforeNaming();
       try {
         await makeDirectory(absolutePath, DIRECTORY_PERMISSIONS);
       } catch (error) {
@@ -150,7 +162,7 @@ export class RealDiskFs implements DiskFs {
     const from = this.#absolute(temporary);
     const to = this.#absolute(final);
     try {
-      await this.#assertRoot();
+      await this.#beforeNaming();
       await renamePath(from, to);
       await this.#syncDirectory(parentOf(final));
       if (parentOf(temporary) !== parentOf(final)) await this.#syncDirectory(parentOf(temporary));
@@ -163,6 +175,8 @@ export class RealDiskFs implements DiskFs {
   async unlink(path: string): Promise<void> {
     const absolutePath = this.#absolute(path);
     try {
+      await this.#settle();
+      await this.#unsynced?.flush();
       try {
         await unlinkPath(absolutePath);
       } catch (error) {
@@ -208,6 +222,25 @@ export class RealDiskFs implements DiskFs {
       return { totalBytes: facts.blocks * facts.bsize, freeBytes: facts.bavail * facts.bsize };
     } catch (error) {
       throw await this.#explain(error, 'statfs', ROOT_PATH);
+    }
+  }
+
+  async #beforeNaming(): Promise<void> {
+    await this.#assertRoot();
+    await this.#settle();
+    await this.#unsynced?.flush();
+  }
+
+  /** Once, before the first change; again when it failed. */
+  async #settle(): Promise<void> {
+    this.#settled ??= this.#assertRoot().then(() =>
+      settleEarlierRun(this.root, this.#unsynced === undefined ? 'strict' : 'relaxed'),
+    );
+    try {
+      await this.#settled;
+    } catch (error) {
+      this.#settled = undefined;
+      throw error;
     }
   }
 

@@ -14,6 +14,11 @@ test.each(GENERATED_FILES)('%s is what npm run docs writes', async (name) => {
   expect(read(name)).toBe((await generateConfiguration())[name]);
 });
 
+test('the page of keys leaves none out', () => {
+  const page = read('docs/CONFIGURATION.md');
+  for (const { name } of CONFIG_ENTRIES) expect(page).toContain(`### \`${name}\``);
+});
+
 test('the file of defaults says exactly what holds without it', () => {
   const file = { name: 'holdfast.default.toml', text: read('config/holdfast.default.toml') };
   expect(loadConfig({ file, env: {}, flags: {} })).toEqual(loadConfig({ env: {}, flags: {} }));

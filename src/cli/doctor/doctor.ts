@@ -1,12 +1,21 @@
 import { isMasterKeyExported } from '../../access/master-key.ts';
 import type { Finding } from '../../admin/status-report.ts';
 import { defaultCode } from '../../config/default-code.ts';
+import type { Config } from '../../config/config-schema.ts';
 import type { ErasureCode } from '../../model/erasure-code.ts';
 import type { Secrets } from '../server-types.ts';
 import type { Settings } from '../settings.ts';
 import { readRememberedCluster } from '../state-directory.ts';
 import { checkDevices, inspectDisks } from './disk-checks.ts';
 import { checkDescriptors, checkMemory, checkNode, checkSecretFiles } from './machine-checks.ts';
+
+/** Said at each start, by `status` and by `doctor`: it weakens the first promise. */
+export function syncFindings({ durability }: Pick<Config, 'durability'>): Finding[] {
+  if (durability.sync === 'strict') return [];
+  const message =
+    'syncing is RELAXED: writes are acknowledged before they are on disk; a power cut or a crash of the system loses them';
+  return [{ code: 'sync-relaxed', severity: 'warning', message, fix: 'Restart with --sync strict (the default).' }];
+}
 
 /** What every start checks: quick, and writes nothing. Findings of severity `error` refuse the start. */
 export async function briefFindings({
@@ -25,7 +34,7 @@ export async function briefFindings({
     checkSecretFiles(stateDirectory),
     checkMasterKey(settings, secrets),
   ]);
-  return withoutRepeats([...checkNode(process.versions.node), ...found.flat()]);
+  return withoutRepeats([...syncFindings(config), ...checkNode(process.versions.node), ...found.flat()]);
 }
 
 /** The code of the cluster when it is known, else the one that formatting would take. */

@@ -26,6 +26,7 @@ export function statusExample(change: Partial<StatusReport> = {}): StatusReport 
     version: '0.1.0',
     cluster: { id: 'cluster-1', accountId: '123456789012', region: 'us-east-1' },
     readiness: { isReady: true, phase: 'ready', percent: 100, timeLeftMs: undefined, detail: undefined },
+    durability: { sync: 'strict' },
     code: { k: 1, m: 1 },
     writeCode: { k: 1, m: 1 },
     marginDiskCount: 1,

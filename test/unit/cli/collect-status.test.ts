@@ -30,6 +30,7 @@ function sources(change: { lost?: string[]; behind?: string[]; volumes?: VolumeR
     clusterId: 'cluster',
     accountId: undefined,
     region: 'us-east-1',
+    sync: 'strict',
     readiness: { isReady: true, phase: 'ready', percent: 100, timeLeftMs: undefined, detail: undefined },
     code: { k: 4, m: 2 },
     writeCode: { k: 4 - lost.length, m: 2 },

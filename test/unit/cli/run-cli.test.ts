@@ -124,6 +124,16 @@ test('while a server recovers status tells phase, percent and time left', async 
   }
 });
 
+test('relaxed syncing is said by the banner, the log and doctor; strict is the default and says nothing', async () => {
+  mkdirSync(cli.path('d1'));
+  const ports = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];
+  await state('doctor', '--disks', cli.path('d1'), ...ports);
+  expect(cli.stdout).not.toContain('sync-relaxed');
+  expect(await state('doctor', '--disks', cli.path('d1'), '--sync', 'relaxed', ...ports)).toBe(0);
+  expect(cli.stdout).toContain('WARN  syncing is RELAXED');
+  expect(await state('doctor', '--disks', cli.path('d1'), '--sync', 'none', ...ports)).toBe(2);
+});
+
 test('status without a server says offline, and JSON is JSON', async () => {
   await rememberOne();
   expect(await state('status')).toBe(0);
