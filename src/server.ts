@@ -16,7 +16,9 @@ import { readLiveStatus } from './composition/live-status.ts';
 import { MetadataVolumeLedger } from './composition/metadata-volume-ledger.ts';
 import { readOfflineStatus } from './composition/offline-status.ts';
 import { makeMetadata, type Metadata, openDisks } from './composition/open-metadata.ts';
+import { type DiskManager, placesOf } from './composition/disk-manager.ts';
 import { makeDataStore } from './composition/make-data-store.ts';
+import { makeDiskManager } from './composition/make-disk-manager.ts';
 import type { DataStore } from './data-store/data-store.ts';
 import type { LocalDiskSet } from './disk/local-disk-set.ts';
 import { isStoreError, StoreError } from './errors/store-error.ts';
@@ -46,6 +48,7 @@ const WAIT_FOR_DISKS_MS = 1000;
 interface Storage {
   disks: LocalDiskSet;
   metadata: Metadata;
+  diskManager: DiskManager;
   dataStore: DataStore;
   collector: Collector;
   damageRecorder: DamageRecorder;
@@ -104,6 +107,7 @@ class HoldfastServer implements Server {
     const credentials = this.#makeCredentials(disks);
     const { isCreated } = await credentials.open(metadata.store);
     this.#credentials = credentials;
+    await storage.diskManager.start();
     this.#readiness.enter('opening-volumes', 0);
     await storage.dataStore.start();
     storage.collector.start();
@@ -153,6 +157,7 @@ class HoldfastServer implements Server {
     return {
       disks,
       metadata,
+      diskManager: makeDiskManager(this.#options, disks, metadata),
       dataStore,
       collector: new Collector({
         dataStore,
@@ -231,6 +236,7 @@ class HoldfastServer implements Server {
         rootKey: () => this.#openCredentials().root,
         rotateRootKey: () => this.#openCredentials().rotate(this.#openStorage().metadata.store),
         reloadTls: () => this.reloadTls(),
+        disks: () => this.#readyStorage().diskManager,
       },
       listen: config.admin.listen,
       stateDirectory,
@@ -365,6 +371,7 @@ class HoldfastServer implements Server {
       region: this.#options.config.s3.region,
       code: disks.cluster.code,
       diskCount: disks.disks.length,
+      diskPlaces: placesOf(disks),
       usableDiskCount: disks.disks.filter(({ state }) => state === 'online').length,
       isCreated,
       bucketCount,
@@ -382,6 +389,11 @@ class HoldfastServer implements Server {
   #openStorage(): Storage {
     if (this.#storage === undefined) throw new StoreError('NotReady', 'the server is starting');
     return this.#storage;
+  }
+
+  #readyStorage(): Storage {
+    if (this.#services === undefined) throw new StoreError('NotReady', 'the server is not ready');
+    return this.#openStorage();
   }
 
   #openCredentials(): CredentialStore {

@@ -1,4 +1,5 @@
 import fastify, { type FastifyInstance } from 'fastify';
+import { isStoreError, type StoreError } from '../errors/store-error.ts';
 import type { EventLoopDelayMonitor } from '../observability/event-loop-delay.ts';
 import type { Log } from '../observability/log.ts';
 import type { RequestMetrics } from '../observability/request-metrics.ts';
@@ -21,6 +22,24 @@ export interface AdminActions {
   /** Only for the socket. */
   rotateRootKey(): Promise<{ accessKeyId: string; secretAccessKey: string }>;
   reloadTls(): Promise<void>;
+  /** Only for the socket. @throws StoreError NotReady */
+  disks(): DiskCommands;
+}
+
+/** What `holdfast disk` asks for; `name` is a path, or the id of a disk. @throws StoreError FormatRefused when nothing was done */
+export interface DiskCommands {
+  add(path: string): Promise<DiskCommandAnswer>;
+  replace(request: { name: string; newPath: string | undefined }): Promise<DiskCommandAnswer>;
+  drain(name: string): Promise<DiskCommandAnswer>;
+  cancelDrain(name: string): Promise<DiskCommandAnswer>;
+  remove(name: string): Promise<DiskCommandAnswer>;
+}
+
+export interface DiskCommandAnswer {
+  diskId: string;
+  path: string | undefined;
+  /** What was done, for a person. */
+  message: string;
 }
 
 export interface AdminAppOptions {
@@ -40,7 +59,7 @@ export function buildAdminApp({ actions, isPrivileged, log }: AdminAppOptions): 
     await reply.code(404).send({ message: 'no such route; known are /-/live, /-/ready, /metrics and /status' });
   });
   app.setErrorHandler(async (error: Error & { statusCode?: number; hint?: string }, _request, reply) => {
-    const status = error.statusCode ?? 500;
+    const status = isStoreError(error) ? statusOf(error) : (error.statusCode ?? 500);
     if (status >= 500) log.error({ err: error }, 'an admin request failed');
     await reply.code(status).send({ message: error.message, hint: error.hint });
   });
@@ -94,6 +113,36 @@ function addReadingRoutes(app: FastifyInstance, actions: AdminActions): void {
   });
 }
 
+/** A command that was refused has changed nothing; anything else may be tried again. */
+function statusOf({ code }: StoreError): number {
+  return code === 'FormatRefused' ? 409 : 503;
+}
+
+const NAMED_DISK = {
+  type: 'object',
+  required: ['name'],
+  additionalProperties: false,
+  properties: { name: { type: 'string', minLength: 1 }, newPath: { type: 'string', minLength: 1 } },
+} as const;
+
+function addDiskRoutes(app: FastifyInstance, disks: () => DiskCommands): void {
+  const route = (action: string, run: (request: DiskRequest) => Promise<DiskCommandAnswer>): void => {
+    app.post<{ Body: DiskRequest }>(`/disks/${action}`, { schema: { body: NAMED_DISK } }, async (request, reply) => {
+      await reply.send(await run(request.body));
+    });
+  };
+  route('add', ({ name }) => disks().add(name));
+  route('replace', ({ name, newPath }) => disks().replace({ name, newPath }));
+  route('drain', ({ name }) => disks().drain(name));
+  route('cancel-drain', ({ name }) => disks().cancelDrain(name));
+  route('remove', ({ name }) => disks().remove(name));
+}
+
+interface DiskRequest {
+  name: string;
+  newPath?: string;
+}
+
 function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void {
   app.get('/credentials', async (_request, reply) => reply.send(actions.rootKey()));
   app.post('/credentials/rotate', async (_request, reply) => reply.send(await actions.rotateRootKey()));
@@ -101,4 +150,5 @@ function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void 
     await actions.reloadTls();
     await reply.send({ isReloaded: true });
   });
+  addDiskRoutes(app, actions.disks);
 }

@@ -113,13 +113,36 @@ function addStatus(family: Family, status: StatusReport): void {
   addDisks(family, status);
 }
 
-function addDisks(family: Family, { disks }: StatusReport): void {
+function addDisks(family: Family, { disks, homelessShardCount }: StatusReport): void {
+  family('homeless_shards', 'gauge', 'Shard files of replaced disks that wait to be rebuilt.', [
+    [{}, homelessShardCount],
+  ]);
   const label = ({ index, id }: { index: number; id: string }): Labels => ({ disk: index, id });
   family(
     'disk_usable',
     'gauge',
     '1 while the disk is online.',
-    disks.map((disk) => [label(disk), disk.state === 'online' ? 1 : 0]),
+    disks.map((disk) => [label(disk), disk.state === 'online' || disk.state === 'draining' ? 1 : 0]),
+  );
+  family(
+    'disk_state',
+    'gauge',
+    '1 for the state the disk is in.',
+    disks.map((disk) => [{ ...label(disk), state: disk.state }, 1]),
+  );
+  family(
+    'disk_state_changes_total',
+    'counter',
+    'How often the disk has come into a state.',
+    disks.flatMap((disk) =>
+      Object.entries(disk.stateChanges).map(([state, count]): Sample => [{ ...label(disk), state }, count]),
+    ),
+  );
+  family(
+    'disk_shards',
+    'gauge',
+    'Shard files that the disk has, or should have.',
+    disks.map((disk) => [label(disk), disk.shardCount]),
   );
   family(
     'disk_total_bytes',

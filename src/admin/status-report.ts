@@ -17,6 +17,9 @@ export interface StatusReport {
   marginDiskCount: number;
   counts: { buckets: number; objects: number; uploads: number };
   disks: DiskReport[];
+  unusedDirectories: UnusedDirectory[];
+  /** Shard files on disks that are no longer in the list: they are rebuilt on others. */
+  homelessShardCount: number;
   volumes: {
     open: number;
     sealed: number;
@@ -56,6 +59,12 @@ export interface DiskReport {
   index: number;
   id: string;
   path: string | undefined;
+  /** Where it was seen last. */
+  lastPath: string | undefined;
+  /**
+   * `online`, `suspect`, `failed`, `missing`, `foreign` or `returning`; `draining`: online, and its shards are moved away;
+   * `replacing`: being added, not in the list yet.
+   */
   state: string;
   stateSinceMs: number;
   stateReason: string | undefined;
@@ -75,6 +84,19 @@ export interface DiskReport {
   journalBytes: number;
   checkpointBytes: number;
   isLevel: boolean;
+  /** Volumes that have a shard file there, or should. */
+  shardCount: number;
+  /** How often it has come into each state since the server started; empty offline. */
+  stateChanges: Readonly<Record<string, number>>;
+}
+
+/** A directory that is looked at and carries no disk in use. */
+export interface UnusedDirectory {
+  path: string;
+  diskId: string | undefined;
+  reason: string;
+  /** It is there and is no disk: what an unmounted or a new disk looks like. */
+  isEmpty: boolean;
 }
 
 export interface CollectorReport {

@@ -29,7 +29,7 @@ const TIMEOUT_MS = 30_000;
  */
 export async function askServer(
   stateDirectory: string,
-  route: { method: 'GET' | 'POST'; path: string },
+  route: { method: 'GET' | 'POST'; path: string; body?: unknown; timeoutMs?: number },
 ): Promise<unknown> {
   const answer = await send(socketPath(stateDirectory), route);
   if (answer === undefined) return undefined;
@@ -40,10 +40,11 @@ export async function askServer(
 
 async function send(
   socket: string,
-  route: { method: string; path: string },
+  { method, path, body: content, timeoutMs = TIMEOUT_MS }: Parameters<typeof askServer>[1],
 ): Promise<{ status: number; body: string } | undefined> {
   return await new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath: socket, ...route, timeout: TIMEOUT_MS }, (incoming) => {
+    const headers = content === undefined ? {} : { 'content-type': 'application/json' };
+    const outgoing = request({ socketPath: socket, method, path, headers, timeout: timeoutMs }, (incoming) => {
       let body = '';
       incoming.setEncoding('utf8');
       incoming.on('data', (chunk: string) => (body += chunk));
@@ -51,13 +52,13 @@ async function send(
       incoming.on('error', reject);
     });
     outgoing.on('timeout', () =>
-      outgoing.destroy(new CommandFailure(`the server did not answer in ${TIMEOUT_MS / 1000} s`)),
+      outgoing.destroy(new CommandFailure(`the server did not answer in ${timeoutMs / 1000} s`)),
     );
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
       // Nobody listens: no file, or one that a killed server left behind.
       if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED' || error.code === 'ENOTSOCK') resolve(undefined);
       else reject(error);
     });
-    outgoing.end();
+    outgoing.end(content === undefined ? undefined : JSON.stringify(content));
   });
 }

@@ -1,4 +1,11 @@
-import type { CollectorReport, DiskReport, Finding, ReadinessReport, StatusReport } from '../admin/status-report.ts';
+import type {
+  CollectorReport,
+  DiskReport,
+  Finding,
+  ReadinessReport,
+  StatusReport,
+  UnusedDirectory,
+} from '../admin/status-report.ts';
 import type { MetadataStatus } from '../metadata-store/metadata-store.ts';
 import type { VolumeRecord } from '../model/blob.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
@@ -15,6 +22,7 @@ export interface StatusSources {
   code: ErasureCode;
   writeCode: ErasureCode | undefined;
   disks: readonly DiskFacts[];
+  unusedDirectories: readonly UnusedDirectory[];
   metadata: MetadataStatus;
   volumes: readonly VolumeRecord[];
   /** As `DataStore.diskUsage` tells. */
@@ -32,6 +40,10 @@ interface DiskFacts {
   readonly id: string;
   readonly index: number;
   readonly path: string | undefined;
+  readonly lastPath: string | undefined;
+  readonly isListed: boolean;
+  readonly isDraining: boolean;
+  readonly changeCounts: ReadonlyMap<string, number>;
   readonly state: string;
   readonly acceptsData: boolean;
   readonly space: { totalBytes: number; freeBytes: number };
@@ -56,6 +68,8 @@ export function collectStatus(sources: StatusSources): StatusReport {
     marginDiskCount,
     counts: { buckets: metadata.bucketCount, objects: metadata.objectCount, uploads: metadata.uploadCount },
     disks: sources.disks.map((disk) => diskReport(disk, sources)),
+    unusedDirectories: [...sources.unusedDirectories],
+    homelessShardCount: homelessShards(sources),
     volumes: {
       open: volumes.filter(({ state }) => state === 'open').length,
       sealed: volumes.filter(({ state }) => state === 'sealed').length,
@@ -94,6 +108,22 @@ function margin({ code, disks, metadata, volumes }: StatusSources): number {
   return Math.max(-1, least);
 }
 
+/** Of volumes with live bytes: shard files whose disk was replaced or removed. */
+function homelessShards({ disks, volumes }: StatusSources): number {
+  const listed = new Set(disks.map(({ id }) => id));
+  return sum(
+    volumes
+      .filter(({ state, liveBytes }) => state !== 'dropped' && liveBytes > 0)
+      .map(({ diskIds }) => diskIds.filter((id) => !listed.has(id)).length),
+  );
+}
+
+/** `draining` and `replacing` say more than `online` and `returning`; any other state says more than they do. */
+function shownState({ state, isListed, isDraining }: DiskFacts): string {
+  if (state === 'online' && isDraining) return 'draining';
+  return state === 'returning' && !isListed ? 'replacing' : state;
+}
+
 function diskReport(disk: DiskFacts, sources: StatusSources): DiskReport {
   const usage = sources.diskUsage.get(disk.id) ?? { volumeBytes: 0, preallocatedBytes: 0, quarantinedBytes: 0 };
   const journal = sources.metadata.disks.find(({ diskId }) => diskId === disk.id);
@@ -104,7 +134,8 @@ function diskReport(disk: DiskFacts, sources: StatusSources): DiskReport {
     index: disk.index,
     id: disk.id,
     path: disk.path,
-    state: disk.state,
+    lastPath: disk.lastPath,
+    state: shownState(disk),
     stateSinceMs: disk.stateSinceMs,
     stateReason: disk.stateReason,
     totalBytes: disk.space.totalBytes,
@@ -120,6 +151,8 @@ function diskReport(disk: DiskFacts, sources: StatusSources): DiskReport {
     journalBytes,
     checkpointBytes,
     isLevel: journal?.isLevel ?? false,
+    shardCount: sources.volumes.filter(({ state, diskIds }) => state !== 'dropped' && diskIds.includes(disk.id)).length,
+    stateChanges: Object.fromEntries(disk.changeCounts),
   };
 }
 
@@ -168,14 +201,23 @@ function stateFindings(report: StatusReport): Finding[] {
         `disk ${disk.index} (${disk.path}) is below its reserve and takes no new objects`,
         'Delete objects or other files on it.',
       );
+    } else if (disk.state === 'draining') {
+      const what = `disk ${disk.index} (${disk.path}) is draining: ${disk.shardCount} shard files are left`;
+      const fix = disk.shardCount === 0 ? `holdfast disk remove ${disk.path}` : undefined;
+      add('disk-draining', 'info', what, fix);
     } else if (disk.state !== 'online') {
-      const where = disk.path ?? 'not found in any given directory';
+      const where = disk.path ?? disk.lastPath ?? 'not found in any given directory';
       add(
         `disk-${disk.state}`,
         'warning',
         `disk ${disk.index} (${where}) is ${disk.state}${disk.stateReason === undefined ? '' : `: ${disk.stateReason}`}`,
+        disk.state === 'missing' ? missingFix(disk, report.unusedDirectories) : undefined,
       );
     }
+  }
+  if (report.homelessShardCount > 0) {
+    const { homelessShardCount } = report;
+    add('shards-homeless', 'warning', `${homelessShardCount} shard files of replaced disks wait to be rebuilt`);
   }
   if (report.damagedShardCount > 0) {
     add(
@@ -185,6 +227,17 @@ function stateFindings(report: StatusReport): Finding[] {
     );
   }
   return findings;
+}
+
+/** An empty directory in its place may be an unmounted one: the operator has to say. */
+function missingFix({ id, lastPath }: DiskReport, unused: readonly UnusedDirectory[]): string {
+  if (lastPath === undefined) {
+    return `Give its directory in --disks. If it is gone for good: holdfast disk replace ${id} --with EMPTY_DIRECTORY`;
+  }
+  const isEmpty = unused.some((directory) => directory.path === lastPath && directory.isEmpty);
+  return isEmpty
+    ? `Mount it again, or if the empty directory there is a new disk: holdfast disk replace ${lastPath}`
+    : `Bring it back. If it is gone for good: holdfast disk replace ${lastPath} --with EMPTY_DIRECTORY`;
 }
 
 function sum(numbers: readonly number[]): number {

@@ -7,9 +7,11 @@ import { askServer } from './admin-client.ts';
 import { type CliContext, type Command, CommandFailure, type ExitCode, strayArgument, UsageError } from './command.ts';
 import { loadSecrets, loadSettings, type Settings } from './settings.ts';
 import {
+  lastDiskPaths,
   readAwsCredentials,
   readRememberedCluster,
   requireStateDirectory,
+  searchPaths,
   writeAwsCredentials,
 } from './state-directory.ts';
 
@@ -91,7 +93,7 @@ async function changeOffline(
   change: (store: CredentialStore, metadata: Parameters<CredentialStore['rotate']>[0]) => Promise<RootKey | undefined>,
 ): Promise<RootKey> {
   const remembered = await readRememberedCluster(settings.stateDirectory);
-  const diskPaths = settings.diskPaths.length > 0 ? settings.diskPaths : (remembered?.diskPaths ?? []);
+  const diskPaths = searchPaths(settings.diskPaths, remembered);
   if (diskPaths.length === 0) {
     throw new CommandFailure(`the state directory ${settings.stateDirectory} remembers no disks`, {
       hint: 'Name them: --disks PATTERN, or the right state directory: --state DIR',
@@ -103,6 +105,7 @@ async function changeOffline(
   const opened = await composition.openMetadata({
     config: settings.config,
     diskPaths,
+    lastDiskPaths: lastDiskPaths(remembered),
     stateDirectory: settings.stateDirectory,
     secrets,
     expectedClusterId: remembered?.clusterId,

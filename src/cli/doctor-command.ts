@@ -6,7 +6,7 @@ import { measureSyncs } from './doctor/disk-checks.ts';
 import { briefFindings } from './doctor/doctor.ts';
 import { checkClock, checkPorts } from './doctor/machine-checks.ts';
 import { loadSecrets, loadSettings, type Settings } from './settings.ts';
-import { checkStateDirectory, readRememberedCluster } from './state-directory.ts';
+import { checkStateDirectory, lastDiskPaths, readRememberedCluster, searchPaths } from './state-directory.ts';
 
 export const doctorCommand: Command = {
   name: 'doctor',
@@ -29,7 +29,7 @@ warnings, 1 with an error: something that a start would refuse, or that loses da
 
 async function examine(context: CliContext, named: Settings): Promise<Finding[]> {
   const remembered = await readRememberedCluster(named.stateDirectory);
-  const settings = named.diskPaths.length > 0 ? named : { ...named, diskPaths: remembered?.diskPaths ?? [] };
+  const settings = { ...named, diskPaths: searchPaths(named.diskPaths, remembered) };
   const { config, diskPaths, stateDirectory } = settings;
   const secrets = await loadSecrets(settings, context.workingDirectory);
   const findings = await briefFindings({ settings, secrets });
@@ -54,6 +54,7 @@ async function examine(context: CliContext, named: Settings): Promise<Finding[]>
     version: context.version,
     config,
     diskPaths,
+    lastDiskPaths: lastDiskPaths(remembered),
     stateDirectory,
     secrets,
     expectedClusterId: remembered.clusterId,

@@ -1,5 +1,6 @@
 import type { DiskReport, ReadinessReport, StatusReport } from '../admin/status-report.ts';
 import { describeReadiness } from './progress.ts';
+import { formatBytes, renderTable } from './render-table.ts';
 
 /** The report as text of at most 120 columns for a person. */
 export function renderStatus(report: StatusReport): string {
@@ -11,14 +12,14 @@ export function renderStatus(report: StatusReport): string {
     `Margin      ${describeMargin(report.marginDiskCount)}`,
     `Code        ${code.k}+${code.m}${report.mode === 'online' ? describeWriteCode(writeCode) : ''}`,
     `Content     ${counts.buckets} buckets, ${counts.objects} objects, ${counts.uploads} uploads in progress`,
-    `Volumes     ${volumes.open} open, ${volumes.sealed} sealed, ${volumes.dropping} being dropped; ${bytes(volumes.liveBytes)} live of ${bytes(volumes.storedBytes)}`,
+    `Volumes     ${volumes.open} open, ${volumes.sealed} sealed, ${volumes.dropping} being dropped; ${formatBytes(volumes.liveBytes)} live of ${formatBytes(volumes.storedBytes)}`,
     `Journal     epoch ${report.journal.epoch}, sequence ${report.journal.sequence}; ${report.checkpoints.length} checkpoints`,
     `Damage      ${report.damagedShardCount === 0 ? 'none known' : `${report.damagedShardCount} shards wait for repair`}`,
   ];
   if (report.collector !== undefined) {
     const { isRunning, movedBytes, droppedVolumeCount, rateLimitBytesPerSecond } = report.collector;
     lines.push(
-      `Collector   ${isRunning ? 'working' : 'idle'}; moved ${bytes(movedBytes)}, dropped ${droppedVolumeCount} volumes; at most ${bytes(rateLimitBytesPerSecond)}/s`,
+      `Collector   ${isRunning ? 'working' : 'idle'}; moved ${formatBytes(movedBytes)}, dropped ${droppedVolumeCount} volumes; at most ${formatBytes(rateLimitBytesPerSecond)}/s`,
     );
   }
   lines.push('', ...diskTable(report.disks));
@@ -51,34 +52,16 @@ function diskTable(disks: readonly DiskReport[]): string[] {
     ...disks.map((disk) => [
       String(disk.index),
       disk.state,
-      bytes(disk.freeBytes),
-      bytes(disk.totalBytes),
-      bytes(disk.usedBytes),
-      bytes(disk.liveBytes),
-      bytes(disk.deadBytes),
-      bytes(disk.reclaimableBytes),
-      bytes(disk.journalBytes),
+      formatBytes(disk.freeBytes),
+      formatBytes(disk.totalBytes),
+      formatBytes(disk.usedBytes),
+      formatBytes(disk.liveBytes),
+      formatBytes(disk.deadBytes),
+      formatBytes(disk.reclaimableBytes),
+      formatBytes(disk.journalBytes),
       disk.isLevel ? 'yes' : 'NO',
       `${disk.path ?? '(not found)'}${disk.stateReason === undefined ? '' : `  ${disk.stateReason}`}`,
     ]),
   ];
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
-      .join('  ')
-      .trimEnd(),
-  );
-}
-
-/** `1.5 GiB`. */
-function bytes(count: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
-  let value = count;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+  return renderTable(rows);
 }

@@ -3,6 +3,7 @@ import { CONFIG_ENTRIES } from '../config/config-schema.ts';
 import { suggest } from '../config/suggest.ts';
 import { type CliContext, type Command, type ExitCode, type Invocation, strayArgument, UsageError } from './command.ts';
 import { credentialsCommand } from './credentials-command.ts';
+import { diskCommand } from './disk-command.ts';
 import { doctorCommand } from './doctor-command.ts';
 import { durabilityCommand } from './durability-command.ts';
 import { explainError } from './explain-error.ts';
@@ -20,6 +21,7 @@ export const COMMANDS: readonly Command[] = [
   formatCommand,
   serveCommand,
   statusCommand,
+  diskCommand,
   credentialsCommand,
   doctorCommand,
   durabilityCommand,

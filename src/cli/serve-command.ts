@@ -21,9 +21,11 @@ import { progressReporter } from './progress.ts';
 import type { Server, ServerFacts } from './server-types.ts';
 import { loadSecrets, loadSettings, type Settings } from './settings.ts';
 import {
+  lastDiskPaths,
   readRememberedCluster,
   rememberCluster,
   requireStateDirectory,
+  searchPaths,
   writeAwsCredentials,
 } from './state-directory.ts';
 
@@ -98,7 +100,9 @@ async function serve(context: CliContext, settings: Settings): Promise<ExitCode>
   const { log, flush } = createLog(settings.config.log, context.stderr.isTerminal);
   try {
     await refuseOrFormatEmptyDisks(context, settings, log);
-    return await runServer(context, settings, log);
+    const remembered = await readRememberedCluster(settings.stateDirectory);
+    const diskPaths = searchPaths(settings.diskPaths, remembered);
+    return await runServer(context, { ...settings, diskPaths }, log);
   } finally {
     flush();
   }
@@ -155,6 +159,7 @@ async function runServer(context: CliContext, settings: Settings, log: Log): Pro
   const server = composition.createServer({
     config,
     diskPaths,
+    lastDiskPaths: lastDiskPaths(remembered),
     stateDirectory,
     secrets,
     expectedClusterId: remembered?.clusterId,
@@ -234,7 +239,13 @@ class RunningServer {
 
   async #announce(facts: ServerFacts): Promise<void> {
     const { stateDirectory, diskPaths } = this.#settings;
-    await rememberCluster(stateDirectory, { clusterId: facts.clusterId, diskPaths, code: facts.code });
+    await rememberCluster(stateDirectory, {
+      ...(await readRememberedCluster(stateDirectory)),
+      clusterId: facts.clusterId,
+      diskPaths,
+      code: facts.code,
+      disks: facts.diskPlaces,
+    });
     const credentialsFile =
       facts.root.source === 'stored' ? await writeAwsCredentials(stateDirectory, facts.root) : undefined;
     const { stdout } = this.#context;

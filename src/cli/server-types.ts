@@ -34,6 +34,8 @@ export interface StorageOptions {
   config: Config;
   /** Absolute, expanded, in the order given. May name directories that do not exist (lost disks). */
   diskPaths: readonly string[];
+  /** Disk id → where it was seen last, as the state directory remembers. */
+  lastDiskPaths: ReadonlyMap<string, string>;
   log: Log;
   clock: Clock;
   randomness: Randomness;
@@ -85,6 +87,8 @@ export interface ServerFacts {
   code: ErasureCode;
   diskCount: number;
   usableDiskCount: number;
+  /** Where the disks of the list are or were. */
+  diskPlaces: readonly { diskId: string; path: string }[];
   /** This start made the account and the root key. */
   isCreated: boolean;
   bucketCount: number;
@@ -101,7 +105,7 @@ interface RootKeyFacts {
   source: 'configuration' | 'stored';
 }
 
-export interface FormatOptions extends Omit<StorageOptions, 'secrets' | 'expectedClusterId'> {
+export interface FormatOptions extends Omit<StorageOptions, 'secrets' | 'expectedClusterId' | 'lastDiskPaths'> {
   code: ErasureCode;
 }
 

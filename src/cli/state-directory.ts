@@ -66,10 +66,20 @@ async function refusedPath(file: string, mode: number): Promise<'missing' | 'ref
 }
 
 /** `cluster.json`: which cluster this state directory belongs to. Makes empty disks an error, never a new cluster. */
-interface RememberedCluster {
+export interface RememberedCluster {
   clusterId: string;
+  /** Given at the last start. */
   diskPaths: string[];
   code: ErasureCode;
+  /** Where each disk of the list was seen last. Files of earlier versions have none. */
+  disks?: readonly DiskPlace[];
+  /** Directories that commands have added while a server ran: looked at beside those given. */
+  addedPaths?: readonly string[];
+}
+
+export interface DiskPlace {
+  diskId: string;
+  path: string;
 }
 
 export async function readRememberedCluster(stateDirectory: string): Promise<RememberedCluster | undefined> {
@@ -79,11 +89,35 @@ export async function readRememberedCluster(stateDirectory: string): Promise<Rem
 
 /** Durable when it resolves; writes nothing when nothing changed. */
 export async function rememberCluster(stateDirectory: string, cluster: RememberedCluster): Promise<void> {
-  const { clusterId, diskPaths, code } = cluster;
-  const content = `${JSON.stringify({ clusterId, diskPaths, code: { k: code.k, m: code.m } }, null, 2)}\n`;
+  const { clusterId, diskPaths, code, disks = [], addedPaths = [] } = cluster;
+  const facts = { clusterId, diskPaths, code: { k: code.k, m: code.m }, disks, addedPaths };
+  const content = `${JSON.stringify(facts, null, 2)}\n`;
   if ((await readFileIfPresent(path.join(stateDirectory, 'cluster.json'))) === content) return;
   await makePrivateDirectory(stateDirectory);
   await writePrivateFile(path.join(stateDirectory, 'cluster.json'), content);
+}
+
+/** Where the disks of the list are, and a directory that a command has just added. */
+export async function rememberDisks(
+  stateDirectory: string,
+  { disks, addedPath }: { disks: readonly DiskPlace[]; addedPath: string | undefined },
+): Promise<void> {
+  const cluster = await readRememberedCluster(stateDirectory);
+  if (cluster === undefined) return;
+  const inUse = new Set(disks.map((place) => place.path));
+  const added = [...(cluster.addedPaths ?? []), ...(addedPath === undefined ? [] : [addedPath])];
+  const addedPaths = [...new Set(added)].filter((place) => inUse.has(place));
+  await rememberCluster(stateDirectory, { ...cluster, disks, addedPaths });
+}
+
+/** Where to look for disks: the directories given, or else those of the last start, and those that commands have added. */
+export function searchPaths(given: readonly string[], remembered: RememberedCluster | undefined): string[] {
+  const first = given.length > 0 ? given : (remembered?.diskPaths ?? []);
+  return [...new Set([...first, ...(remembered?.addedPaths ?? [])])];
+}
+
+export function lastDiskPaths(remembered: RememberedCluster | undefined): ReadonlyMap<string, string> {
+  return new Map((remembered?.disks ?? []).map(({ diskId, path: place }) => [diskId, place]));
 }
 
 /** A shared-credentials file that the aws cli and SDKs read through `AWS_SHARED_CREDENTIALS_FILE`. */

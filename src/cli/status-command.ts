@@ -6,7 +6,7 @@ import { REMOTE_STATUS_PATH } from '../admin/remote-status.ts';
 import { signedGet } from './signed-get.ts';
 import { loadSecrets, loadSettings, type Settings } from './settings.ts';
 import { silentLog } from '../observability/log.ts';
-import { readRememberedCluster, requireStateDirectory } from './state-directory.ts';
+import { lastDiskPaths, readRememberedCluster, requireStateDirectory, searchPaths } from './state-directory.ts';
 
 export const statusCommand: Command = {
   name: 'status',
@@ -75,7 +75,7 @@ async function askEndpoint(context: CliContext, settings: Settings, endpoint: st
 
 async function readOffline(context: CliContext, settings: Settings): Promise<StatusReport> {
   const remembered = await readRememberedCluster(settings.stateDirectory);
-  const diskPaths = settings.diskPaths.length > 0 ? settings.diskPaths : (remembered?.diskPaths ?? []);
+  const diskPaths = searchPaths(settings.diskPaths, remembered);
   if (diskPaths.length === 0) {
     throw new CommandFailure(
       `no server runs with the state directory ${settings.stateDirectory}, and it remembers no disks`,
@@ -89,6 +89,7 @@ async function readOffline(context: CliContext, settings: Settings): Promise<Sta
     version: context.version,
     config: settings.config,
     diskPaths,
+    lastDiskPaths: lastDiskPaths(remembered),
     stateDirectory: settings.stateDirectory,
     secrets: await loadSecrets(settings, context.workingDirectory),
     expectedClusterId: remembered?.clusterId,

@@ -38,6 +38,7 @@ export async function readLiveStatus(options: ServerOptions, sources: LiveSource
     code: disks.cluster.code,
     writeCode: dataStore.writeCode(),
     disks: disks.disks,
+    unusedDirectories: disks.unusedPaths(),
     metadata: facts,
     volumes,
     diskUsage,

@@ -10,6 +10,7 @@ import type { DiskFs } from '../disk/disk-fs.ts';
 import type { LocalDiskSet } from '../disk/local-disk-set.ts';
 import { clusterTagOf } from '../metadata-store/journal/frame.ts';
 import type { JournalPosition } from '../metadata-store/journal/journal.ts';
+import type { JournalConfiguration } from '../metadata-store/journal/journal-configuration.ts';
 import { scanJournal } from '../metadata-store/journal/journal-scan.ts';
 import { JOURNAL_DIRECTORY, type JournalState, readState } from '../metadata-store/journal/journal-state.ts';
 import type { MetadataStatus } from '../metadata-store/metadata-store.ts';
@@ -33,6 +34,7 @@ interface DiskContent {
   diskId: string;
   state: JournalState | undefined;
   last: JournalPosition | undefined;
+  configuration: JournalConfiguration | undefined;
   lastWrittenAtMs: number | undefined;
   journalBytes: number;
   volumeBytes: number;
@@ -54,6 +56,8 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
   const contents = await Promise.all(
     disks.disks.filter(({ state }) => state === 'online').map(({ id, fs }) => inspect(id, fs, disks.clusterId)),
   );
+  const configuration = newestConfiguration(contents);
+  if (configuration !== undefined) disks.applyList(configuration.diskIds);
   const index = readIndex(path.join(stateDirectory, INDEX_FILE));
   return collectStatus({
     mode: 'offline',
@@ -66,6 +70,7 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
     code: disks.cluster.code,
     writeCode: undefined,
     disks: disks.disks,
+    unusedDirectories: disks.unusedPaths(),
     metadata: { ...metadataStatus(contents), ...index.counts },
     volumes: index.volumes,
     diskUsage: new Map(
@@ -83,6 +88,14 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
   });
 }
 
+/** What the disk with the newest frames says of the list; identities may be older. */
+function newestConfiguration(contents: readonly DiskContent[]): JournalConfiguration | undefined {
+  const best = contents.reduce<DiskContent | undefined>((one, other) => {
+    return other.last !== undefined && isAfter(other.last, one?.last) ? other : one;
+  }, undefined);
+  return best?.configuration ?? best?.state?.configuration;
+}
+
 function newestRecordAtMs(contents: readonly DiskContent[]): number | undefined {
   const times = contents.flatMap(({ lastWrittenAtMs }) => lastWrittenAtMs ?? []);
   return times.length === 0 ? undefined : Math.max(...times);
@@ -98,7 +111,8 @@ async function inspect(diskId: string, fs: DiskFs, clusterId: string): Promise<D
   const state = typeof read === 'object' ? read : undefined;
   const scan = state === undefined ? undefined : await scanJournal(fs, state, clusterTagOf(clusterId), SCAN_BYTES);
   const { last, lastWrittenAtMs } = scan ?? {};
-  return { diskId, state, last, lastWrittenAtMs, journalBytes, volumeBytes, quarantinedBytes };
+  const configuration = scan?.configurations.at(-1)?.configuration;
+  return { diskId, state, last, configuration, lastWrittenAtMs, journalBytes, volumeBytes, quarantinedBytes };
 }
 
 async function directoryBytes(fs: DiskFs, directory: string): Promise<number> {

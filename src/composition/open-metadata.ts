@@ -15,9 +15,10 @@ export function openDisks(
   options: StorageOptions,
   overrides: Partial<Pick<LocalDiskSetOptions, 'acquireLock'>> = {},
 ): Promise<LocalDiskSet> {
-  const { config, diskPaths, expectedClusterId, clock, randomness, log } = options;
+  const { config, diskPaths, lastDiskPaths, expectedClusterId, clock, randomness, log } = options;
   return LocalDiskSet.open({
     paths: diskPaths,
+    lastPaths: lastDiskPaths,
     expectedClusterId,
     clock,
     log: log.child({ part: 'disk' }),
@@ -43,6 +44,7 @@ export function makeMetadata(options: StorageOptions, disks: LocalDiskSet): Meta
     clock,
     log: log.child({ part: 'journal' }),
     reserveSegments: Math.ceil(config.storage.journalReserve / DEFAULT_SEGMENT_BYTES),
+    onConfiguration: ({ diskIds }) => disks.applyList(diskIds),
   });
   const store = new SqliteMetadataStore({
     journal,

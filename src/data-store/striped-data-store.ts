@@ -118,7 +118,7 @@ export class StripedDataStore implements DataStore {
     this.#largeVolumes = new LargeVolumes(this.#context, this.#opener);
     // Volumes of their own for what the collector moves: its blobs do not slow down the stripes of requests, data of
     // one age stays together, and it works when the disks are full up to the reserve.
-    const moving: StoreContext = { ...this.#context, accepts: (disk) => disk.state === 'online' };
+    const moving: StoreContext = { ...this.#context, accepts: (disk) => disk.state === 'online' && !disk.isDraining };
     const movingOpener = new VolumeOpener(moving);
     this.#moving = {
       context: moving,
@@ -132,6 +132,7 @@ export class StripedDataStore implements DataStore {
     assert(this.#state === 'new', 'a data store is started once');
     // Before the recovery: the journal levels disks meanwhile.
     this.#unsubscribe = this.#context.disks.onChange((disk, before) => {
+      if (!disk.acceptsData) this.#retireUnusable();
       if (disk.state !== 'online' || before === 'online') return;
       this.#recovery.inspectDisk(disk).catch((error: unknown) => {
         this.#context.log.warn({ diskId: disk.id, error }, 'the volumes of a disk could not be inspected');
@@ -153,6 +154,13 @@ export class StripedDataStore implements DataStore {
     ]);
     await this.#context.seals.stop();
     this.#files.stop();
+  }
+
+  #retireUnusable(): void {
+    if (this.#state !== 'running') return;
+    for (const writer of [this.#small, this.#largeVolumes, this.#moving.small, this.#moving.volumes]) {
+      writer.retireUnusable();
+    }
   }
 
   #assertRunning(): void {

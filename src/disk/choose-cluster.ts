@@ -3,11 +3,12 @@ import type { ErasureCode } from '../model/erasure-code.ts';
 import type { DiskLocation } from './local-disk.ts';
 import type { DirectoryScan } from './scan-directory.ts';
 
-/** What the identities agree on. */
+/** What the identities say, the newest of them winning; the journal knows better. */
 export interface ClusterFacts {
   readonly clusterId: string;
-  /** Configured when the disks were formatted. */
+  /** Configured when that disk was formatted. */
   readonly code: ErasureCode;
+  /** The newest list that an identity tells, and after it every present disk that is not in it: only the journal knows which count. */
   readonly diskIds: readonly string[];
   readonly createdAtMs: number;
 }
@@ -46,7 +47,11 @@ export function chooseCluster(scans: readonly DirectoryScan[], expectedClusterId
   }
   assertFormatted(members, first);
 
-  const { clusterId, k, m, diskIds, createdAtMs } = first.identity;
+  const newest = members.reduce((one, other) => {
+    return other.identity.addedAtSequence > one.identity.addedAtSequence ? other : one;
+  });
+  const { clusterId, k, m, createdAtMs } = newest.identity;
+  const diskIds = [...new Set([...newest.identity.diskIds, ...members.map(({ identity }) => identity.diskId)])];
   const unused = scans
     .filter((scan) => scan.found !== 'disk' || !members.includes(scan))
     .map((scan) => ({
@@ -84,13 +89,18 @@ function assertOneCluster(members: readonly FoundDisk[], first: FoundDisk): void
         'give the directories of one cluster',
       );
     }
+  }
+  // Disks that were added later tell other lists.
+  const [formatted, ...others] = members.filter(({ identity }) => identity.addedAtSequence === 0);
+  for (const other of others) {
+    const { identity } = formatted ?? first;
     const isSame =
-      other.identity.k === first.identity.k &&
-      other.identity.m === first.identity.m &&
-      other.identity.diskIds.join() === first.identity.diskIds.join();
+      other.identity.k === identity.k &&
+      other.identity.m === identity.m &&
+      other.identity.diskIds.join() === identity.diskIds.join();
     if (!isSame) {
       throw refusal(
-        `${first.path} and ${other.path} disagree about the disks of their cluster`,
+        `${(formatted ?? first).path} and ${other.path} disagree about the disks of their cluster`,
         'remove the wrong one',
       );
     }

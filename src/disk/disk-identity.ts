@@ -17,15 +17,17 @@ const TEMPORARY_IDENTITY_FILE = 'disk.json.new';
 const LONGEST_IDENTITY_BYTES = 256 * 1024;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
-/** What `disk.json` says: which disk of which cluster this directory is. Written once, when it is formatted. */
+/** What `disk.json` says: which disk of which cluster this directory is. Written once, when it is formatted or added. */
 export interface DiskIdentity extends ErasureCode {
   readonly clusterId: string;
   readonly diskId: string;
   /** Position in `diskIds`. */
   readonly index: number;
-  /** All disks of the cluster. */
+  /** All disks of the cluster, as far as was known when this was written: the journal's newest list wins. */
   readonly diskIds: readonly string[];
   readonly createdAtMs: number;
+  /** Last acknowledged sequence of the journal when the disk was added; 0: it is of the first formatting. */
+  readonly addedAtSequence: number;
 }
 
 /** Files that may lie in a directory before its identity: leftovers of an interrupted format, and what mkfs makes. */
@@ -51,6 +53,7 @@ export function encodeIdentity(identity: DiskIdentity): Buffer {
     m: identity.m,
     diskIds: identity.diskIds,
     createdAt: new Date(identity.createdAtMs).toISOString(),
+    addedAtSequence: identity.addedAtSequence,
   };
   return Buffer.from(`${JSON.stringify({ ...members, checksum: checksumOf(members) }, null, 2)}\n`);
 }
@@ -79,14 +82,15 @@ export function decodeIdentity(content: Buffer, where: string): DiskIdentity {
   const version = members['formatVersion'];
   if (typeof version === 'number' && version > DISK_FORMAT_VERSION) throw new NewerFormatError(where, version);
   if (checksum !== checksumOf(members)) throw damaged(where, 'its checksum does not match');
-  const { clusterId, diskId, index, k, m, diskIds, createdAt } = members;
-  const identity = { clusterId, diskId, index, k, m, diskIds, createdAtMs: Date.parse(String(createdAt)) };
+  const { clusterId, diskId, index, k, m, diskIds, createdAt, addedAtSequence = 0 } = members;
+  const createdAtMs = Date.parse(String(createdAt));
+  const identity = { clusterId, diskId, index, k, m, diskIds, createdAtMs, addedAtSequence };
   if (!isIdentity(identity)) throw damaged(where, 'its members make no sense');
   return identity;
 }
 
 function isIdentity(value: { [Name in keyof DiskIdentity]: unknown }): value is DiskIdentity {
-  const { clusterId, diskId, index, k, m, diskIds, createdAtMs } = value;
+  const { clusterId, diskId, index, k, m, diskIds, createdAtMs, addedAtSequence } = value;
   return (
     typeof clusterId === 'string' &&
     UUID.test(clusterId) &&
@@ -98,7 +102,9 @@ function isIdentity(value: { [Name in keyof DiskIdentity]: unknown }): value is 
     Number.isInteger(k) &&
     Number.isInteger(m) &&
     codeProblem({ k: k as number, m: m as number }, diskIds.length) === undefined &&
-    Number.isFinite(createdAtMs)
+    Number.isFinite(createdAtMs) &&
+    Number.isInteger(addedAtSequence) &&
+    (addedAtSequence as number) >= 0
   );
 }
 

@@ -7,14 +7,16 @@ export type DiskState = 'online' | 'suspect' | 'failed' | 'missing' | 'foreign' 
 export interface Disk {
   /** Random UUID from the identity file; for a directory that was never seen at this start the id from the disk list. */
   readonly id: string;
-  /** Position in the cluster's disk list, 0-based, stable. */
+  /** Position in the cluster's disk list, 0-based; another one when the list changes. */
   readonly index: number;
   /** Where it is now; for messages only. `undefined` while no given path carries this id. */
   readonly path: string | undefined;
   readonly fs: DiskFs;
   readonly state: DiskState;
-  /** `state === 'online'` and above the reserve line: may take object data. */
+  /** `state === 'online'`, above the reserve line and not draining: may take object data. */
   readonly acceptsData: boolean;
+  /** Its shards are being moved away; it is read, but takes no new ones. */
+  readonly isDraining: boolean;
   readonly space: { totalBytes: number; freeBytes: number };
   /** Wall clock of the last change of state. */
   readonly stateSinceMs: number;
@@ -24,7 +26,10 @@ export interface Disk {
 /** All disks of the cluster's list, present or not. Watches them (idle disks every 250 ms) and tells of changes. */
 export interface DiskSet {
   readonly clusterId: string;
-  /** In the order of the disk list; `disks[i].index === i`. */
+  /**
+   * In the order of the disk list; `disks[i].index === i`. Another array when the list has changed. A disk that is being
+   * added stands at the end, never online before it is in the list.
+   */
   readonly disks: readonly Disk[];
   byId(diskId: string): Disk | undefined;
   /** A store saw an I/O error, a missed deadline or a file that is no longer there: the set decides the new state, at once. */

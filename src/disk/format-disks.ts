@@ -146,7 +146,7 @@ function assertSameFormat(candidates: readonly Candidate[], first: DiskIdentity,
 /** Directories without an identity get the ids that no other directory has, in order. */
 function assignIdentities(
   candidates: readonly Candidate[],
-  cluster: Omit<DiskIdentity, 'diskId' | 'index'>,
+  cluster: Omit<DiskIdentity, 'diskId' | 'index' | 'addedAtSequence'>,
 ): Map<string, DiskIdentity> {
   const taken = new Set(candidates.map(({ identity }) => identity?.diskId));
   const free = cluster.diskIds.filter((diskId) => !taken.has(diskId));
@@ -154,7 +154,10 @@ function assignIdentities(
   return new Map(
     candidates.map(({ path, identity }) => {
       const diskId = identity?.diskId ?? free.shift()!;
-      return [path, { clusterId, diskId, index: diskIds.indexOf(diskId), diskIds, k, m, createdAtMs }];
+      return [
+        path,
+        { clusterId, diskId, index: diskIds.indexOf(diskId), diskIds, k, m, createdAtMs, addedAtSequence: 0 },
+      ];
     }),
   );
 }

@@ -1,12 +1,16 @@
 import { isStoreError } from '../errors/store-error.ts';
 import type { Clock, Randomness } from '../model/clock.ts';
+import type { ErasureCode } from '../model/erasure-code.ts';
 import type { Log } from '../observability/log.ts';
 import { chooseCluster, type ClusterFacts } from './choose-cluster.ts';
 import { DEFAULT_HEALTH_LIMITS, type HealthLimits } from './disk-health.ts';
 import { type DiskLock, lockDisk } from './disk-lock.ts';
+import type { DiskFs } from './disk-fs.ts';
 import type { Disk, DiskSet, DiskState } from './disk-set.ts';
 import { type DiskLocation, LocalDisk } from './local-disk.ts';
+import { adoptionRefused, type ListWith, prepareDirectory } from './prepare-directory.ts';
 import { RealDiskFs } from './real-disk-fs.ts';
+import { ROOT_PATH } from './relative-path.ts';
 import { type DirectoryScan, type MakeDiskFs, scanDirectory, scanWithin } from './scan-directory.ts';
 
 export interface LocalDiskSetOptions {
@@ -14,6 +18,8 @@ export interface LocalDiskSetOptions {
   paths: readonly string[];
   /** What the state directory remembers; disks of any other cluster are refused. */
   expectedClusterId?: string | undefined;
+  /** Disk id → where it was seen last, as the state directory remembers it. */
+  lastPaths?: ReadonlyMap<string, string>;
   clock: Clock;
   log: Log;
   random: Randomness;
@@ -49,12 +55,12 @@ export function callsPerDisk({ threadPoolSize, diskCount }: { threadPoolSize: nu
  */
 export class LocalDiskSet implements DiskSet {
   readonly clusterId: string;
-  /** What the identities say: code, disk list, time of formatting. */
+  /** What the identities said at the start: code, disk list, time of formatting. */
   readonly cluster: ClusterFacts;
-  readonly disks: readonly LocalDisk[];
   readonly #options: LocalDiskSetOptions;
   readonly #makeFs: MakeDiskFs;
-  readonly #byId: ReadonlyMap<string, LocalDisk>;
+  readonly #paths: Set<string>;
+  #disks: readonly LocalDisk[];
   readonly #listeners = new Set<(disk: Disk, before: DiskState) => void>();
   /** The last look at each path that carries no disk in use. */
   readonly #scans = new Map<string, DirectoryScan>();
@@ -98,26 +104,139 @@ export class LocalDiskSet implements DiskSet {
     this.#makeFs = makeFs;
     this.cluster = cluster;
     this.clusterId = cluster.clusterId;
-    const { clock, random, reserveBytes, deadlineMs = 10_000, acquireLock = lockDisk } = options;
+    this.#paths = new Set(options.paths);
     const diskCount = cluster.diskIds.length;
-    this.disks = cluster.diskIds.map((id, index) => {
-      return new LocalDisk({
-        id,
-        index,
-        clock,
-        random,
-        log: options.log,
-        reserveBytes,
-        deadlineMs,
-        maxCallsInFlight: options.maxCallsPerDisk ?? callsPerDisk({ threadPoolSize: 128, diskCount }),
-        health: { ...DEFAULT_HEALTH_LIMITS, ...options.health },
-        acquireLock,
-        onChange: (disk, before) => {
-          for (const listener of this.#listeners) listener(disk, before);
-        },
-      });
+    this.#disks = cluster.diskIds.map((id, index) => this.#makeDisk({ id, index, isListed: true, diskCount }));
+  }
+
+  #makeDisk({ diskCount, ...place }: { id: string; index: number; isListed: boolean; diskCount: number }): LocalDisk {
+    const { clock, random, log, reserveBytes, deadlineMs = 10_000, acquireLock = lockDisk } = this.#options;
+    return new LocalDisk({
+      ...place,
+      lastPath: this.#options.lastPaths?.get(place.id),
+      clock,
+      random,
+      log,
+      reserveBytes,
+      deadlineMs,
+      maxCallsInFlight: this.#options.maxCallsPerDisk ?? callsPerDisk({ threadPoolSize: 128, diskCount }),
+      health: { ...DEFAULT_HEALTH_LIMITS, ...this.#options.health },
+      acquireLock,
+      onChange: (disk, before) => {
+        for (const listener of this.#listeners) listener(disk, before);
+      },
     });
-    this.#byId = new Map(this.disks.map((disk) => [disk.id, disk]));
+  }
+
+  get disks(): readonly LocalDisk[] {
+    return this.#disks;
+  }
+
+  /** Directories that are looked at and carry no disk in use, with the reason. */
+  unusedPaths(): { path: string; diskId: string | undefined; reason: string; isEmpty: boolean }[] {
+    return [...this.#scans.values()]
+      .filter(({ path }) => !this.#isInUse(path))
+      .map((scan) => ({
+        path: scan.path,
+        diskId: scan.found === 'disk' ? scan.identity.diskId : undefined,
+        reason: scan.found === 'disk' ? (this.#told.get(scan.path) ?? 'it is not used') : scan.reason,
+        isEmpty: scan.found === 'nothing' && scan.isDirectory,
+      }));
+  }
+
+  // ——— changes of the list ———
+
+  /**
+   * The journal's word on which disks there are: those it names stay or are made, in its order; all others but those
+   * being added are let go, and refused wherever they are seen.
+   */
+  applyList(diskIds: readonly string[]): void {
+    const before = new Map(this.#disks.map((disk) => [disk.id, disk]));
+    const listed = diskIds.map((id, index) => {
+      return before.get(id) ?? this.#makeDisk({ id, index, isListed: true, diskCount: diskIds.length });
+    });
+    const wanted = new Set(diskIds);
+    const joining = this.#disks.filter((disk) => !disk.isListed && !wanted.has(disk.id));
+    const gone = this.#disks.filter((disk) => disk.isListed && !wanted.has(disk.id));
+    this.#disks = [...listed, ...joining];
+    for (const [index, disk] of listed.entries()) disk.enlist(index);
+    for (const disk of gone) this.#letGo(disk, 'it is not in the list of disks');
+  }
+
+  /**
+   * Makes an empty directory a disk that is being added: it is `returning`, journals can be levelled there, and it is
+   * `online` when `applyList` has named it. `addedAtSequence` and `listWith` go into its identity. A crash leaves a directory that
+   * the same call, with the same path, goes on with.
+   * @throws StoreError FormatRefused: not an empty directory, or in use | NotReady: locked by another process | DiskFailed …
+   */
+  async adopt(
+    path: string,
+    { addedAtSequence, code, listWith }: { addedAtSequence: number; code: ErasureCode; listWith: ListWith },
+  ): Promise<LocalDisk> {
+    const bound = this.#disks.find((disk) => disk.path === path);
+    if (bound !== undefined) throw adoptionRefused(`${path} is disk ${bound.index} (${bound.id})`);
+    const { clock, random } = this.#options;
+    const fs = this.#makeFs(path, {});
+    await this.#assertOwnDirectory(path, fs);
+    const identity = await prepareDirectory({
+      path,
+      fs,
+      cluster: { clusterId: this.clusterId, ...code },
+      listedIds: new Set(this.#disks.filter((disk) => disk.isListed).map((disk) => disk.id)),
+      listWith,
+      addedAtSequence,
+      nowMs: clock.nowMs(),
+      random,
+    });
+    const scan = await scanDirectory(path, this.#makeFs);
+    if (scan.found !== 'disk' || this.#isClosed) throw adoptionRefused(`${path} changed while it was being added`);
+    const { diskId } = identity;
+    const disk = this.#makeDisk({
+      id: diskId,
+      index: this.#disks.length,
+      isListed: false,
+      diskCount: this.#disks.length + 1,
+    });
+    disk.bind(scan.location, 'returning');
+    this.#disks = [...this.#disks, disk];
+    this.#scans.delete(path);
+    this.#told.delete(path);
+    this.#paths.add(path);
+    for (const listener of this.#listeners) listener(disk, 'missing');
+    return disk;
+  }
+
+  /** Ends an addition that failed; the directory stays as it is. */
+  dismiss(diskId: string): void {
+    const disk = this.byId(diskId);
+    if (disk === undefined || disk.isListed) return;
+    this.#disks = this.#disks.filter((other) => other !== disk);
+    this.#letGo(disk, 'it was not added');
+  }
+
+  /** Also looks there for disks of the list. */
+  addPath(path: string): void {
+    this.#paths.add(path);
+  }
+
+  #letGo(disk: LocalDisk, reason: string): void {
+    if (disk.path !== undefined) disk.unbind('foreign', reason);
+    disk.close();
+  }
+
+  /** Two paths of one directory would be two disks that fail as one. */
+  async #assertOwnDirectory(path: string, fs: DiskFs): Promise<void> {
+    const root = await fs.stat(ROOT_PATH).catch((error: unknown) => {
+      if (!isStoreError(error, 'DiskMissing')) throw error;
+    });
+    if (!root) throw adoptionRefused(`${path} does not exist: make it, or mount the new disk there`);
+    for (const disk of this.#disks) {
+      if (disk.path === undefined) continue;
+      const other = await disk.fs.stat(ROOT_PATH).catch(() => undefined);
+      if (other?.device === root.device && other.inode === root.inode) {
+        throw adoptionRefused(`${path} and ${disk.path} are the same directory`);
+      }
+    }
   }
 
   /** A disk that cannot be locked for a reason of its own is one lost disk; one that another process uses stops the start. */
@@ -131,19 +250,19 @@ export class LocalDiskSet implements DiskSet {
   }
 
   byId(diskId: string): LocalDisk | undefined {
-    return this.#byId.get(diskId);
+    return this.#disks.find((disk) => disk.id === diskId);
   }
 
   reportFailure(diskId: string, { operation, error }: { operation: string; error: unknown }): void {
-    this.#byId.get(diskId)?.noteFailure(operation, error);
+    this.byId(diskId)?.noteFailure(operation, error);
   }
 
   markLevel(diskId: string): void {
-    this.#byId.get(diskId)?.markLevel();
+    this.byId(diskId)?.markLevel();
   }
 
   markBehind(diskId: string, reason: string): void {
-    this.#byId.get(diskId)?.markBehind(reason);
+    this.byId(diskId)?.markBehind(reason);
   }
 
   onChange(listener: (disk: Disk, before: DiskState) => void): () => void {
@@ -170,7 +289,7 @@ export class LocalDiskSet implements DiskSet {
   #scheduleTick(): void {
     this.#cancelTick = this.#options.clock.schedule(this.#options.watchIntervalMs ?? 250, () => {
       for (const disk of this.disks) void disk.watch();
-      for (const path of new Set(this.#options.paths)) if (!this.#isInUse(path)) void this.#look(path);
+      for (const path of this.#paths) if (!this.#isInUse(path)) void this.#look(path);
       this.#scheduleTick();
     });
   }
@@ -203,8 +322,13 @@ export class LocalDiskSet implements DiskSet {
     if (identity.clusterId !== this.clusterId) {
       return this.#tell(path, `it belongs to another cluster, ${identity.clusterId}`);
     }
-    const disk = this.#byId.get(identity.diskId);
-    if (disk === undefined) return this.#tell(path, `disk ${identity.diskId} is not in the cluster's list`);
+    const disk = this.byId(identity.diskId);
+    if (disk === undefined) {
+      return this.#tell(
+        path,
+        `disk ${identity.diskId} is not in the list of disks: removed, replaced, or not added to the end`,
+      );
+    }
     if (disk.path !== undefined) return this.#tell(path, `it is a copy of the disk at ${disk.path}`);
     const copies = [...this.#scans.values()].filter(
       (other) => other.found === 'disk' && other.identity.diskId === identity.diskId && !this.#isInUse(other.path),

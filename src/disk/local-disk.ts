@@ -14,6 +14,10 @@ import { probeDisk } from './probe-disk.ts';
 export interface LocalDiskOptions {
   id: string;
   index: number;
+  /** False: it is being added, and is not online before `enlist`. */
+  isListed: boolean;
+  /** Where it was seen last, in an earlier run. */
+  lastPath: string | undefined;
   clock: Clock;
   random: Randomness;
   log: Log;
@@ -49,7 +53,6 @@ const WATCH_PLACES = 3;
  */
 export class LocalDisk implements Disk {
   readonly id: string;
-  readonly index: number;
   readonly fs: GuardedDiskFs;
   readonly #options: LocalDiskOptions;
   readonly #guard: DiskGuard;
@@ -66,6 +69,11 @@ export class LocalDisk implements Disk {
   /** As the journal said last; decides where a disk that works again returns to. */
   #isLevel = false;
   #isAboveReserve = false;
+  #isListed: boolean;
+  #isDraining = false;
+  #index: number;
+  #lastPath: string | undefined;
+  readonly #changeCounts = new Map<DiskState, number>();
   #fullUntilMs = -Infinity;
   #isWatching = false;
   #isProbing = false;
@@ -75,7 +83,9 @@ export class LocalDisk implements Disk {
   constructor(options: LocalDiskOptions) {
     this.#options = options;
     this.id = options.id;
-    this.index = options.index;
+    this.#index = options.index;
+    this.#isListed = options.isListed;
+    this.#lastPath = options.lastPath;
     this.#stateSinceMs = options.clock.nowMs();
     this.#health = new DiskHealth(options.health, options.random);
     const guardOptions = {
@@ -95,8 +105,31 @@ export class LocalDisk implements Disk {
     this.#shut(missingDiskError(`of disk ${options.index} (${options.id})`, undefined));
   }
 
+  get index(): number {
+    return this.#index;
+  }
+
   get path(): string | undefined {
     return this.#location?.path;
+  }
+
+  /** Where it is, or was when it was seen last. */
+  get lastPath(): string | undefined {
+    return this.#lastPath;
+  }
+
+  /** In the cluster's list; false while it is being added. */
+  get isListed(): boolean {
+    return this.#isListed;
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /** How often it has come into each state since this process began. */
+  get changeCounts(): ReadonlyMap<DiskState, number> {
+    return this.#changeCounts;
   }
 
   get state(): DiskState {
@@ -104,7 +137,7 @@ export class LocalDisk implements Disk {
   }
 
   get acceptsData(): boolean {
-    return this.#state === 'online' && this.#isAboveReserve;
+    return this.#state === 'online' && this.#isAboveReserve && !this.#isDraining;
   }
 
   get space(): DiskSpace {
@@ -143,6 +176,7 @@ export class LocalDisk implements Disk {
       isReadOnly = true;
     }
     this.#location = location;
+    this.#lastPath = location.path;
     this.#isLevel = state === 'online';
     this.#noteSpace(location.space);
     this.#guard.reopen();
@@ -167,7 +201,23 @@ export class LocalDisk implements Disk {
   markLevel(): void {
     if (this.#location === undefined) return;
     this.#isLevel = true;
-    if (this.#state === 'returning') this.#setState('online', undefined);
+    if (this.#state === 'returning' && this.#isListed) this.#setState('online', undefined);
+  }
+
+  /** It is in the cluster's list, at this position. */
+  enlist(index: number): void {
+    this.#index = index;
+    if (this.#isListed) return;
+    this.#isListed = true;
+    if (this.#isLevel) this.markLevel();
+  }
+
+  setDraining(isDraining: boolean): void {
+    if (this.#isDraining === isDraining) return;
+    this.#isDraining = isDraining;
+    const fields = { diskId: this.id, diskIndex: this.index, path: this.path };
+    this.#options.log.info(fields, isDraining ? 'disk is draining' : 'disk is no longer draining');
+    this.#options.onChange(this, this.#state);
   }
 
   markBehind(reason: string): void {
@@ -276,7 +326,7 @@ export class LocalDisk implements Disk {
     // While a late call may still change something there, what is levelled now would not stay so.
     if (!isGood || this.#guard.hasLateChange) return this.#scheduleProbe();
     this.#guard.reopen();
-    if (this.#isLevel) this.#setState('online', undefined);
+    if (this.#isLevel && this.#isListed) this.#setState('online', undefined);
     else this.#setState('returning', 'it works again; the journal is not level yet');
   }
 
@@ -304,6 +354,7 @@ export class LocalDisk implements Disk {
     }
     this.#state = state;
     this.#stateReason = reason;
+    this.#changeCounts.set(state, (this.#changeCounts.get(state) ?? 0) + 1);
     const { clock, log, onChange } = this.#options;
     this.#stateSinceMs = clock.nowMs();
     const fields = { diskId: this.id, diskIndex: this.index, path: this.path, before, state, reason };

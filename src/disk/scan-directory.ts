@@ -12,7 +12,7 @@ export type MakeDiskFs = (path: string, options: { expectedRoot?: RootIdentity }
 export type DirectoryScan = { path: string } & (
   | { found: 'disk'; identity: DiskIdentity; isComplete: boolean; location: DiskLocation }
   /** No directory, or one without an identity. */
-  | { found: 'nothing'; reason: string }
+  | { found: 'nothing'; reason: string; isDirectory: boolean }
   /** An identity that cannot be read; not looked at again until the file is another one. */
   | { found: 'unreadable'; reason: string; error: StoreError; identityFacts: FileFacts | undefined }
 );
@@ -26,18 +26,21 @@ export async function scanDirectory(path: string, makeFs: MakeDiskFs): Promise<D
   try {
     const fs = makeFs(path, {});
     const root = await fs.stat(ROOT_PATH);
-    if (root === undefined) return { path, found: 'nothing', reason: 'there is no such directory' };
+    if (root === undefined) return { path, found: 'nothing', reason: 'there is no such directory', isDirectory: false };
     identityFacts = await fs.stat(IDENTITY_FILE);
-    if (identityFacts === undefined) return { path, found: 'nothing', reason: `it has no ${IDENTITY_FILE}` };
+    if (identityFacts === undefined)
+      return { path, found: 'nothing', reason: `it has no ${IDENTITY_FILE}`, isDirectory: true };
     const bound = makeFs(path, { expectedRoot: { device: root.device, inode: root.inode } });
     const identity = await readIdentity(bound, path);
-    if (identity === undefined) return { path, found: 'nothing', reason: `it has no ${IDENTITY_FILE}` };
+    if (identity === undefined)
+      return { path, found: 'nothing', reason: `it has no ${IDENTITY_FILE}`, isDirectory: true };
     const isComplete = await isFormatComplete(bound);
     const space = await bound.statSpace();
     return { path, found: 'disk', identity, isComplete, location: { path, fs: bound, identityFacts, space } };
   } catch (error) {
     if (error instanceof NewerFormatError || !(error instanceof StoreError)) throw error;
-    if (error.code === 'DiskMissing') return { path, found: 'nothing', reason: 'there is no such directory' };
+    if (error.code === 'DiskMissing')
+      return { path, found: 'nothing', reason: 'there is no such directory', isDirectory: false };
     return { path, found: 'unreadable', reason: error.message, error, identityFacts };
   }
 }

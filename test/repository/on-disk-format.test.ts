@@ -68,7 +68,16 @@ describe('conventions and names', () => {
 
   test('disk.json has the members of the table, and the checksum that section 3 describes', () => {
     const written = JSON.parse(
-      encodeIdentity({ clusterId, diskId: diskIds[0]!, index: 0, diskIds, k: 1, m: 1, createdAtMs: 0 }).toString(),
+      encodeIdentity({
+        clusterId,
+        diskId: diskIds[0]!,
+        index: 0,
+        diskIds,
+        k: 1,
+        m: 1,
+        createdAtMs: 0,
+        addedAtSequence: 0,
+      }).toString(),
     ) as Record<string, unknown>;
     const members = [...sectionOf('3. `disk.json`').matchAll(/^\| (`.*?) +\|/gm)].flatMap(([, cell]) =>
       cell!.replaceAll('`', '').split(', '),

@@ -17,6 +17,7 @@ export class SimulatedDiskOfSet implements Disk {
   fs: DiskFs;
   state: DiskState;
   isAboveReserve = true;
+  isDraining = false;
   /** As the journal said last; where a suspect disk returns to. */
   isLevel = true;
   space = { totalBytes: 2 ** 40, freeBytes: 2 ** 39 };
@@ -36,7 +37,7 @@ export class SimulatedDiskOfSet implements Disk {
   }
 
   get acceptsData(): boolean {
-    return this.state === 'online' && this.isAboveReserve;
+    return this.state === 'online' && this.isAboveReserve && !this.isDraining;
   }
 }
 

@@ -95,7 +95,7 @@ export class ShardFiles {
 }
 
 function keyOf(disk: Disk, volumeId: number): string {
-  return `${disk.index}/${volumeId}`;
+  return `${disk.id}/${volumeId}`;
 }
 
 /** Closing is best effort: nothing depends on it, and a disk that cannot close a file tells so at its next real call. */

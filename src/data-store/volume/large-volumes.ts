@@ -40,6 +40,14 @@ export class LargeVolumes {
     return this.#opening;
   }
 
+  /** Seals the shared volume when it should no longer be written to, also when no write comes. */
+  retireUnusable(): void {
+    const open = this.#shared;
+    if (open === undefined || this.isUsable(open)) return;
+    this.#shared = undefined;
+    this.retire(open);
+  }
+
   async openOwned(): Promise<LargeVolume> {
     this.#ownedCount++;
     try {

@@ -82,7 +82,9 @@ export class VolumeOpener {
       };
       await ledger.openVolume(shape);
       const volume = table.add(shape, 'open');
-      const slots = await this.#makeFiles(shape);
+      // The list of disks may have changed meanwhile.
+      const isListed = shape.diskIds.every((diskId) => disks.byId(diskId) !== undefined);
+      const slots = isListed ? await this.#makeFiles(shape) : undefined;
       if (slots !== undefined) return { volume, slots };
       this.sealLater(volume, 0);
     }

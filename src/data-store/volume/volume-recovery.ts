@@ -179,7 +179,9 @@ export class VolumeRecovery {
     const confirmed = await Promise.all(
       awaited.map(async (diskId) => {
         const disk = disks.byId(diskId);
-        if (disk?.state !== 'online') return undefined;
+        // No longer in the list of disks: it never comes back.
+        if (disk === undefined) return diskId;
+        if (disk.state !== 'online') return undefined;
         try {
           await disk.fs.unlink(volumePath(volume.volumeId));
           return diskId;

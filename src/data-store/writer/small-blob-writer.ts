@@ -92,6 +92,12 @@ export class SmallBlobWriter {
     return this.#open;
   }
 
+  /** Seals what should no longer be written to, also when no write comes: only sealed volumes are repaired and moved. */
+  retireUnusable(): void {
+    if (this.#running !== undefined || this.#isStopped) return;
+    if (this.#open !== undefined && !this.#isUsable(this.#open)) this.#sealOpen();
+  }
+
   async #run(): Promise<void> {
     let attempts = 0;
     while (this.#waiting.length > 0) {

@@ -16,7 +16,15 @@ import { JournalDiskKeeper } from './journal-disk-keeper.ts';
 import { knowsPosition, oldestBase, type ReadableChain, readPayloads } from './journal-reader.ts';
 import { LevellingCrew } from './levelling-crew.ts';
 import { LostDisks } from './lost-disks.ts';
-import { type ChainView, chooseChain, inspectDisk, type Inspection, LOST_HINT, requireReadQuorum } from './recovery.ts';
+import {
+  type ChainView,
+  chooseChain,
+  configurationsInForce,
+  inspectDisk,
+  type Inspection,
+  LOST_HINT,
+  requireReadQuorum,
+} from './recovery.ts';
 import { RunningEpoch } from './running-epoch.ts';
 
 export interface DiskJournalOptions {
@@ -35,6 +43,11 @@ export interface DiskJournalOptions {
   scanBytes?: number;
   /** With spare disks: a journal disk lost for so long is replaced by another. Default one hour. */
   replaceLostAfterMs?: number;
+  /**
+   * Told which disks there are: when a start or a reopening knows, and at the end of each change of the list. The disks
+   * that left it may be let go then.
+   */
+  onConfiguration?: (configuration: JournalConfiguration) => void;
 }
 
 /** How long stopping and reopening wait for calls that may hang. */
@@ -55,6 +68,7 @@ export class DiskJournal implements Journal {
   readonly #lostDisks = new LostDisks();
   readonly #crew: LevellingCrew;
   readonly #keeper: JournalDiskKeeper;
+  readonly #onConfiguration: (configuration: JournalConfiguration) => void;
   readonly #stopWatching: () => void;
   #running: RunningEpoch | undefined;
   /** What the last start or reopening without an open epoch saw. */
@@ -70,6 +84,7 @@ export class DiskJournal implements Journal {
 
   constructor(options: DiskJournalOptions) {
     const { disks, clock, log } = options;
+    this.#onConfiguration = options.onConfiguration ?? (() => {});
     this.#context = {
       disks,
       clock,
@@ -103,6 +118,16 @@ export class DiskJournal implements Journal {
 
   get isWritable(): boolean {
     return this.#condition === 'started' && this.#running?.isUndecided === false;
+  }
+
+  /** The newest acknowledged one, as far as this start knows; `undefined` before. */
+  get configuration(): JournalConfiguration | undefined {
+    if (this.#running !== undefined) return this.#running.rules[0];
+    return this.#view && configurationsInForce(this.#view.configurations, this.#view.acknowledged)[0];
+  }
+
+  #tellConfiguration(): void {
+    if (this.configuration !== undefined) this.#onConfiguration(this.configuration);
   }
 
   get epoch(): number {
@@ -144,6 +169,7 @@ export class DiskJournal implements Journal {
       this.#view = view;
       this.#context.log.warn({ error }, 'journal: no epoch could be opened, reading the acknowledged prefix only');
     }
+    this.#tellConfiguration();
     this.#condition = 'started';
     this.#begin();
     progress(1);
@@ -161,6 +187,7 @@ export class DiskJournal implements Journal {
       this.#view = view;
     }
     await this.#open(view, inspections);
+    this.#tellConfiguration();
     this.#begin();
   }
 
@@ -311,6 +338,7 @@ export class DiskJournal implements Journal {
     for (const disk of running.voters()) {
       if (!next.journalDiskIds.includes(disk.diskId)) running.drop(disk.diskId);
     }
+    this.#tellConfiguration();
   }
 
   // ——— reading ———

@@ -34,6 +34,24 @@ export function chooseJournalDisks(diskIds: readonly string[], code: { k: number
   });
 }
 
+/**
+ * The configuration with another list of disks. Journal disks that stay in the list stay journal disks; while there are too
+ * few or one has left, others take their places, those that `isPreferred` names first.
+ */
+export function withDiskList(
+  configuration: JournalConfiguration,
+  diskIds: readonly string[],
+  isPreferred: (diskId: string) => boolean,
+): JournalConfiguration {
+  const { k, m, journalDiskIds } = configuration;
+  const wanted = chooseJournalDisks(diskIds, { k, m }).length;
+  const kept = journalDiskIds.filter((diskId) => diskIds.includes(diskId)).slice(0, wanted);
+  const others = diskIds.filter((diskId) => !kept.includes(diskId));
+  const added = [...others.filter(isPreferred), ...others.filter((diskId) => !isPreferred(diskId))];
+  const chosen = new Set([...kept, ...added.slice(0, wanted - kept.length)]);
+  return { k, m, diskIds: [...diskIds], journalDiskIds: diskIds.filter((diskId) => chosen.has(diskId)) };
+}
+
 /** Where every chain of this cluster begins: epoch 0, sequence 0, and a hash of what it was formatted with. */
 export function genesisPosition(clusterId: string, configuration: JournalConfiguration): JournalPosition {
   const facts = JSON.stringify([clusterId, configurationToJson(configuration)]);

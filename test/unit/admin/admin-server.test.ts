@@ -9,6 +9,7 @@ import { AdminServer } from '../../../src/admin/admin-server.ts';
 import { Readiness } from '../../../src/admin/readiness.ts';
 import { socketPath } from '../../../src/admin/socket-path.ts';
 import { askServer } from '../../../src/cli/admin-client.ts';
+import { StoreError } from '../../../src/errors/store-error.ts';
 import { silentLog } from '../../../src/observability/log.ts';
 import { RequestMetrics } from '../../../src/observability/request-metrics.ts';
 import { ManualClock } from '../../support/simulated-clock.ts';
@@ -37,6 +38,9 @@ beforeEach(async () => {
       return KEY;
     },
     reloadTls: async () => {},
+    disks: () => {
+      throw new StoreError('NotReady', 'no disks here');
+    },
   };
   server = new AdminServer({ actions, listen: [{ host: '127.0.0.1', port: 0 }], stateDirectory, log: silentLog });
   endpoint = (await server.start()).endpoints[0] ?? '';

@@ -19,6 +19,9 @@ export function statusExample(change: Partial<StatusReport> = {}): StatusReport 
     journalBytes: 20,
     checkpointBytes: 0,
     isLevel: true,
+    lastPath: undefined,
+    shardCount: 1,
+    stateChanges: { online: 1 },
   };
   return {
     formatVersion: 1,
@@ -35,6 +38,8 @@ export function statusExample(change: Partial<StatusReport> = {}): StatusReport 
       { ...disk, index: 0, id: 'disk-a', path: '/a' },
       { ...disk, index: 1, id: 'disk-b', path: '/b' },
     ],
+    unusedDirectories: [],
+    homelessShardCount: 0,
     volumes: { open: 1, sealed: 1, dropping: 0, storedBytes: 80, liveBytes: 60 },
     journal: { epoch: 1, sequence: 5, lastRecordAtMs: undefined },
     checkpoints: [],

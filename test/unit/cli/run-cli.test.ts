@@ -7,6 +7,7 @@ import { AdminServer } from '../../../src/admin/admin-server.ts';
 import { Readiness } from '../../../src/admin/readiness.ts';
 import { COMMANDS } from '../../../src/cli/run-cli.ts';
 import { rememberCluster } from '../../../src/cli/state-directory.ts';
+import { StoreError } from '../../../src/errors/store-error.ts';
 import { silentLog } from '../../../src/observability/log.ts';
 import { RequestMetrics } from '../../../src/observability/request-metrics.ts';
 import { ManualClock } from '../../support/simulated-clock.ts';
@@ -159,6 +160,9 @@ async function serveAdmin(actions: Partial<AdminActions>): Promise<AdminServer> 
       rootKey: () => ({ accessKeyId: 'HFKEY', secretAccessKey: 'a-secret-that-stays' }),
       rotateRootKey: async () => ({ accessKeyId: 'HFKEY', secretAccessKey: 'a-secret-that-stays' }),
       reloadTls: async () => {},
+      disks: () => {
+        throw new StoreError('NotReady', 'no disks here');
+      },
       ...actions,
     },
     listen: [],

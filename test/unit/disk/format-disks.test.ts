@@ -133,6 +133,7 @@ describe('disk identity', () => {
     m: 1,
     diskIds: [makeUuid(random), makeUuid(random), makeUuid(random)],
     createdAtMs: Date.UTC(2026, 10, 21),
+    addedAtSequence: 7,
   };
   identity.diskId = identity.diskIds[1]!;
 

@@ -1,0 +1,241 @@
+import type { DiskCommandAnswer, DiskCommands } from '../admin/admin-app.ts';
+import type { DiskPlace } from '../cli/state-directory.ts';
+import type { Disk } from '../disk/disk-set.ts';
+import type { LocalDisk } from '../disk/local-disk.ts';
+import type { LocalDiskSet } from '../disk/local-disk-set.ts';
+import type { ListWith } from '../disk/prepare-directory.ts';
+import { isStoreError, StoreError } from '../errors/store-error.ts';
+import type { DiskJournal } from '../metadata-store/journal/disk-journal.ts';
+import { type JournalConfiguration, withDiskList } from '../metadata-store/journal/journal-configuration.ts';
+import type { MetadataStore } from '../metadata-store/metadata-store.ts';
+import type { Log } from '../observability/log.ts';
+import { DiskDuties } from './disk-duties.ts';
+
+export interface DiskManagerOptions {
+  disks: LocalDiskSet;
+  journal: Pick<DiskJournal, 'configuration' | 'changeConfiguration' | 'acknowledged'>;
+  metadata: Pick<MetadataStore, 'commit' | 'getDocument' | 'listVolumes'>;
+  /** Keeps for the next start where the disks are. */
+  remember: (facts: { disks: readonly DiskPlace[]; addedPath: string | undefined }) => Promise<void>;
+  /** Is this a place where disks may be? @throws StoreError FormatRefused */
+  checkDirectory: (path: string) => Promise<void>;
+  log: Log;
+}
+
+/**
+ * Changes which disks the cluster has, one change at a time: new directories are prepared, the journal changes its list,
+ * and the disk set follows the journal. A crash at any point leaves the old list or the new one, never a mixture; a
+ * directory that was prepared and is in neither is taken up by the same command again. Shards are moved by others.
+ */
+export class DiskManager implements DiskCommands {
+  readonly #options: DiskManagerOptions;
+  readonly #duties: DiskDuties;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: DiskManagerOptions) {
+    this.#options = options;
+    this.#duties = new DiskDuties(options);
+  }
+
+  /** After the start of the metadata store: which disks are draining. */
+  async start(): Promise<void> {
+    await this.#duties.load();
+  }
+
+  get duties(): DiskDuties {
+    return this.#duties;
+  }
+
+  /**
+   * A new disk in the place of one that is lost, at once; or, with `newPath`, of one that works: then it is drained first, and
+   * removed when that is done. `name`: a path, or the id of the disk to be replaced.
+   * @throws StoreError FormatRefused: nothing was changed | QuorumLost | Undecided: the next epoch decides, ask again
+   */
+  replace({ name, newPath }: { name: string; newPath: string | undefined }): Promise<DiskCommandAnswer> {
+    return this.#oneByOne(async () => {
+      const old = this.#findToReplace(name);
+      const path = newPath ?? (name.startsWith('/') ? name : old.lastPath);
+      if (path === undefined)
+        throw refused(`it is not known where disk ${old.id} was`, 'Give the new directory: --with NEW');
+      if (isUsable(old)) return this.#replaceUsable(old, newPath);
+      const disk = await this.#adopt(path, (diskId) => this.#listedIds().map((id) => (id === old.id ? diskId : id)));
+      this.#options.log.warn({ oldDiskId: old.id, diskId: disk.id, path }, 'a disk was replaced');
+      return { diskId: disk.id, path, message: `disk ${old.id} was replaced; its shards are rebuilt on ${path}` };
+    });
+  }
+
+  async #replaceUsable(old: LocalDisk, newPath: string | undefined): Promise<DiskCommandAnswer> {
+    if (newPath === undefined) {
+      throw refused(
+        `the disk at ${old.path} works (${old.state}); only a lost disk is replaced in its place`,
+        `To move a disk that works to another directory: holdfast disk replace ${old.path} --with NEW`,
+      );
+    }
+    const disk = await this.#adopt(newPath, (diskId) => [...this.#listedIds(), diskId]);
+    await this.#duties.drain(old.id, { thenRemove: true });
+    const message = `${newPath} was added; the shards of ${old.path} are moved, then it is removed`;
+    return { diskId: disk.id, path: newPath, message };
+  }
+
+  /** One more disk, of any size. @throws as `replace` does */
+  add(path: string): Promise<DiskCommandAnswer> {
+    return this.#oneByOne(async () => {
+      const disk = await this.#adopt(path, (diskId) => [...this.#listedIds(), diskId]);
+      this.#options.log.info({ diskId: disk.id, path }, 'a disk was added');
+      return { diskId: disk.id, path, message: `${path} is disk ${disk.index} now; new objects use it` };
+    });
+  }
+
+  /** No new shards there; those it has are moved away. @throws StoreError FormatRefused */
+  drain(name: string): Promise<DiskCommandAnswer> {
+    return this.#oneByOne(async () => {
+      const disk = this.#find(name);
+      this.#requireEnoughWithout(disk);
+      await this.#duties.drain(disk.id, { thenRemove: false });
+      return {
+        diskId: disk.id,
+        path: disk.path,
+        message: `disk ${disk.index} is draining: holdfast disk list shows how far`,
+      };
+    });
+  }
+
+  cancelDrain(name: string): Promise<DiskCommandAnswer> {
+    return this.#oneByOne(async () => {
+      const disk = this.#find(name);
+      await this.#duties.cancel(disk.id);
+      return { diskId: disk.id, path: disk.path, message: `disk ${disk.index} takes new objects again` };
+    });
+  }
+
+  /** Takes a drained disk out of the list. @throws StoreError FormatRefused: shards are left there, or too few disks would be */
+  remove(name: string): Promise<DiskCommandAnswer> {
+    return this.#oneByOne(async () => {
+      const disk = this.#find(name);
+      const { id, index, lastPath } = disk;
+      this.#requireEnoughWithout(disk);
+      if (!disk.isDraining)
+        throw refused(`disk ${index} is not drained`, `First: holdfast disk drain ${lastPath ?? id}`);
+      const left = (await this.#options.metadata.listVolumes()).filter(
+        ({ state, diskIds }) => state !== 'dropped' && diskIds.includes(id),
+      );
+      if (left.length > 0) {
+        throw refused(
+          `disk ${index} still holds ${left.length} shard files`,
+          'Wait until it is drained: holdfast disk list',
+        );
+      }
+      await this.#changeList(this.#listedIds().filter((other) => other !== id));
+      await this.#duties.cancel(id);
+      await this.#remember();
+      this.#options.log.warn({ diskId: id, path: lastPath }, 'a disk was removed');
+      return { diskId: id, path: lastPath, message: `disk ${id} was removed; its directory may go` };
+    });
+  }
+
+  // ——— the list ———
+
+  #oneByOne<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work, work);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  #configuration(): JournalConfiguration {
+    const { configuration } = this.#options.journal;
+    if (configuration === undefined) throw new StoreError('NotReady', 'the journal is not open');
+    return configuration;
+  }
+
+  #listedIds(): readonly string[] {
+    return this.#configuration().diskIds;
+  }
+
+  /** Prepares a directory and takes it into the list. */
+  async #adopt(path: string, listWith: ListWith): Promise<LocalDisk> {
+    const { disks, journal, checkDirectory } = this.#options;
+    await checkDirectory(path);
+    const { k, m } = this.#configuration();
+    const { sequence } = journal.acknowledged;
+    const disk = await disks.adopt(path, { addedAtSequence: sequence, code: { k, m }, listWith });
+    try {
+      await this.#changeList(listWith(disk.id));
+    } catch (error) {
+      // If it is Undecided and adopted later, the disk is found again at its path.
+      disks.dismiss(disk.id);
+      throw error;
+    }
+    await this.#remember(path);
+    return disk;
+  }
+
+  async #changeList(diskIds: readonly string[]): Promise<void> {
+    const { disks, journal } = this.#options;
+    const isPreferred = (diskId: string): boolean => {
+      const disk = disks.byId(diskId);
+      return disk !== undefined && (isUsable(disk) || !disk.isListed);
+    };
+    const next = withDiskList(this.#configuration(), diskIds, isPreferred);
+    try {
+      await journal.changeConfiguration(next);
+    } catch (error) {
+      const isInForce = isStoreError(error) && this.#listedIds().join() === diskIds.join();
+      if (!isInForce) throw error;
+    }
+  }
+
+  async #remember(addedPath?: string): Promise<void> {
+    await this.#options.remember({ disks: placesOf(this.#options.disks), addedPath });
+  }
+
+  // ——— which disk is meant ———
+
+  /** By where it is, where it was last, its id, or its number. */
+  #find(name: string): LocalDisk {
+    const listed = this.#options.disks.disks.filter(({ isListed }) => isListed);
+    const found =
+      listed.find(({ path }) => path === name) ??
+      listed.find(({ id }) => id === name) ??
+      listed.find(({ lastPath }) => lastPath === name);
+    if (found !== undefined) return found;
+    const known = listed.map(({ index, id, lastPath }) => `  ${index}  ${id}  ${lastPath ?? '(place unknown)'}`);
+    throw refused(`no disk of the list is or was at ${name}`, `The disks are:\n${known.join('\n')}`);
+  }
+
+  /** When it is not known what was at the path, but only one disk is lost, it is that one. */
+  #findToReplace(name: string): LocalDisk {
+    const { disks } = this.#options;
+    const lost = disks.disks.filter((disk) => disk.isListed && !isUsable(disk));
+    const isKnown = disks.disks.some(({ path, id, lastPath }) => [path, id, lastPath].includes(name));
+    const [only, ...others] = lost.filter(({ lastPath }) => lastPath === undefined);
+    if (!isKnown && only !== undefined && others.length === 0) return only;
+    return this.#find(name);
+  }
+
+  #requireEnoughWithout(disk: Disk): void {
+    const { k, m } = this.#configuration();
+    const others = this.#options.disks.disks.filter((other) => {
+      return other.isListed && other.id !== disk.id && !other.isDraining && isUsable(other);
+    });
+    if (others.length >= k + m) return;
+    throw refused(
+      `without disk ${disk.index} there would be ${others.length} usable disks, ${k}+${m} needs ${k + m}`,
+      'Add a disk first: holdfast disk add PATH',
+    );
+  }
+}
+
+/** Where the disks of the list are, or were when they were seen last. */
+export function placesOf({ disks }: LocalDiskSet): DiskPlace[] {
+  return disks.flatMap(({ id, lastPath, isListed }) => {
+    return lastPath === undefined || !isListed ? [] : [{ diskId: id, path: lastPath }];
+  });
+}
+
+function isUsable({ state }: Disk): boolean {
+  return state === 'online' || state === 'returning' || state === 'suspect';
+}
+
+function refused(message: string, hint: string): StoreError {
+  return new StoreError('FormatRefused', message, { hint });
+}

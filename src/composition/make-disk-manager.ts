@@ -1,0 +1,33 @@
+import path from 'node:path';
+import { inspectDisks } from '../cli/doctor/disk-checks.ts';
+import type { StorageOptions } from '../cli/server-types.ts';
+import { rememberDisks } from '../cli/state-directory.ts';
+import type { LocalDiskSet } from '../disk/local-disk-set.ts';
+import { StoreError } from '../errors/store-error.ts';
+import { DiskManager } from './disk-manager.ts';
+import type { Metadata } from './open-metadata.ts';
+
+/** Commands on the list of disks, for these stores. */
+export function makeDiskManager(options: StorageOptions, disks: LocalDiskSet, metadata: Metadata): DiskManager {
+  const { stateDirectory, log } = options;
+  return new DiskManager({
+    disks,
+    journal: metadata.journal,
+    metadata: metadata.store,
+    remember: (facts) => rememberDisks(stateDirectory, facts),
+    checkDirectory: (directory) => checkDirectory(directory, options),
+    log: log.child({ part: 'disks' }),
+  });
+}
+
+/** As `format` does: file systems on which a sync means nothing are refused, and the state directory is no disk. */
+async function checkDirectory(directory: string, { config, stateDirectory }: StorageOptions): Promise<void> {
+  if (!path.isAbsolute(directory)) throw new StoreError('FormatRefused', `${directory} is not an absolute path`);
+  if (stateDirectory === directory || stateDirectory.startsWith(directory + path.sep)) {
+    throw new StoreError('FormatRefused', `the state directory ${stateDirectory} lies on ${directory}`);
+  }
+  const refusal = (await inspectDisks([directory], config)).find(({ severity }) => severity === 'error');
+  if (refusal === undefined) return;
+  const { message, fix } = refusal;
+  throw new StoreError('FormatRefused', message, fix === undefined ? {} : { hint: fix });
+}
