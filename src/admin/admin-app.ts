@@ -150,5 +150,5 @@ function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void 
     await actions.reloadTls();
     await reply.send({ isReloaded: true });
   });
-  addDiskRoutes(app, actions.disks);
+  addDiskRoutes(app, () => actions.disks());
 }

@@ -197,12 +197,17 @@ export class LocalDiskSet implements DiskSet {
       isListed: false,
       diskCount: this.#disks.length + 1,
     });
-    disk.bind(scan.location, 'returning');
+    this.#paths.add(path);
+    // Before it is bound: that tells the listeners, who then find it here.
     this.#disks = [...this.#disks, disk];
+    try {
+      disk.bind(scan.location, 'returning');
+    } catch (error) {
+      this.dismiss(disk.id);
+      throw error;
+    }
     this.#scans.delete(path);
     this.#told.delete(path);
-    this.#paths.add(path);
-    for (const listener of this.#listeners) listener(disk, 'missing');
     return disk;
   }
 

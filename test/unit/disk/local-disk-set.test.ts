@@ -1,5 +1,15 @@
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -282,6 +292,95 @@ describe('a running LocalDiskSet', () => {
     set.reportFailure(set.disks[0]!.id, { operation: 'stillThere', error: new StoreError('DiskMissing', 'file gone') });
     expect(set.disks[0]!.state).toBe('missing');
     await until(() => set.disks[0]!.state === 'returning', 'returning');
+  });
+});
+
+describe('the list of disks changes', () => {
+  const code = { k: 2, m: 1 };
+
+  test('an empty directory is adopted on command only, is online when the list names it, and the replaced disk is let go', async () => {
+    const paths = await format(3);
+    const set = await openSet(paths);
+    const [a, b, c] = set.disks.map((disk) => disk.id) as [string, string, string];
+    const states: string[] = [];
+    set.onChange((disk) => states.push(`${disk.id === b ? 'old' : 'new'} ${disk.state}`));
+    rmSync(paths[1]!, { recursive: true });
+    mkdirSync(paths[1]!);
+    await until(() => set.disks[1]!.state === 'missing', 'missing');
+    await until(() => set.unusedPaths().some(({ path, isEmpty }) => path === paths[1] && isEmpty), 'seen empty');
+
+    const added = await set.adopt(paths[1]!, { addedAtSequence: 9, code, listWith: (id) => [a, id, c] });
+    expect(set.disks.map((disk) => disk.id)).toEqual([a, b, c, added.id]);
+    set.markLevel(added.id);
+    expect([added.state, added.acceptsData]).toEqual(['returning', false]);
+    set.applyList([a, added.id, c]);
+    expect(set.disks.map(({ id, index, state }) => [id, index, state])).toEqual([
+      [a, 0, 'online'],
+      [added.id, 1, 'online'],
+      [c, 2, 'online'],
+    ]);
+    expect(set.byId(b)).toBeUndefined();
+    expect(states).toEqual(['old missing', 'new returning', 'new online']);
+    expect(added.changeCounts.get('online')).toBe(1);
+    await set.close();
+
+    // The next start: every identity is of the cluster, the newest list wins.
+    const next = await openSet(paths);
+    expect(next.disks.map((disk) => disk.id)).toEqual([a, added.id, c]);
+  });
+
+  test('a stale disk that was replaced is refused wherever it turns up, at run time and after a start', async () => {
+    const paths = await format(3);
+    const spare = join(folder, 'spare');
+    const set = await openSet([...paths, spare]);
+    const [a, b, c] = set.disks.map((disk) => disk.id) as [string, string, string];
+    renameSync(paths[1]!, join(folder, 'kept'));
+    mkdirSync(paths[1]!);
+    await until(() => set.disks[1]!.state === 'missing', 'missing');
+    const added = await set.adopt(paths[1]!, { addedAtSequence: 9, code, listWith: (id) => [a, id, c] });
+    set.applyList([a, added.id, c]);
+    renameSync(join(folder, 'kept'), spare);
+    const isRefused = (one: LocalDiskSet): boolean => {
+      return one.unusedPaths().some(({ path, reason }) => path === spare && reason.includes('not in the list'));
+    };
+    await until(() => isRefused(set), 'refused at run time');
+    expect(set.disks).toHaveLength(3);
+    await set.close();
+    // Only the journal knows that it does not count: until it has spoken the disk is there, and then no more.
+    const next = await openSet([...paths, spare]);
+    expect(next.disks.map((disk) => disk.id)).toEqual([a, added.id, c, b]);
+    next.applyList([a, added.id, c]);
+    expect(statesOf(next)).toEqual(['online', 'online', 'online']);
+    await until(() => isRefused(next), 'refused after a start');
+  });
+
+  test('refuses a directory in use, another path of one, and one that does not exist; an addition that failed leaves nothing', async () => {
+    const paths = await format(2);
+    const set = await openSet(paths);
+    const listWith = (id: string): string[] => [...set.disks.map((disk) => disk.id), id];
+    const adopt = (path: string): Promise<unknown> => set.adopt(path, { addedAtSequence: 1, code, listWith });
+    const link = join(folder, 'link');
+    symlinkSync(paths[0]!, link);
+    await expect(adopt(paths[0]!)).rejects.toThrow(/is disk 0/);
+    await expect(adopt(link)).rejects.toThrow(/the same directory/);
+    await expect(adopt(join(folder, 'nowhere'))).rejects.toThrow(/does not exist: make it/);
+    expect(existsSync(join(folder, 'nowhere'))).toBe(false);
+    mkdirSync(join(folder, 'new'));
+    const added = await set.adopt(join(folder, 'new'), { addedAtSequence: 1, code, listWith });
+    set.dismiss(added.id);
+    expect(set.disks).toHaveLength(2);
+    const again = await set.adopt(join(folder, 'new'), { addedAtSequence: 1, code, listWith });
+    expect(again.id).toBe(added.id);
+  });
+
+  test('a draining disk is online and takes no data', async () => {
+    const set = await openSet(await format(2));
+    const told: boolean[] = [];
+    set.onChange((disk) => told.push(disk.acceptsData));
+    set.disks[0]!.setDraining(true);
+    expect(set.disks[0]).toMatchObject({ state: 'online', acceptsData: false, isDraining: true });
+    set.disks[0]!.setDraining(false);
+    expect(told).toEqual([false, true]);
   });
 });
 

@@ -1,0 +1,109 @@
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { AcknowledgedObjects } from '../support/acknowledged-objects.ts';
+import { eventually, TestServer } from '../support/server-process.ts';
+
+let server: TestServer | undefined;
+afterEach(async () => {
+  await server?.destroy();
+  server = undefined;
+});
+
+interface DiskRow {
+  id: string;
+  path: string | undefined;
+  lastPath: string | undefined;
+  state: string;
+  isLevel: boolean;
+  shardCount: number;
+}
+
+interface DiskList {
+  mode: string;
+  disks: DiskRow[];
+  unusedDirectories: { path: string; reason: string; isEmpty: boolean }[];
+}
+
+async function disk(it: TestServer, ...args: string[]): Promise<{ status: number | null; output: string }> {
+  return it.command('disk', ...args, '--state', it.stateDirectory);
+}
+
+async function list(it: TestServer): Promise<DiskList> {
+  const { stdout } = await it.command('disk', 'list', '--json', '--state', it.stateDirectory);
+  return JSON.parse(stdout) as DiskList;
+}
+
+const statesOf = ({ disks }: DiskList): string[] => disks.map(({ state }) => state);
+
+test(
+  'two wiped directories of 4+2 are replaced while writes run; the old ones never count again',
+  { timeout: 120_000 },
+  async () => {
+    const it = await TestServer.create();
+    server = it;
+    const objects = new AcknowledgedObjects('bucket');
+    let client = it.client({ maxAttempts: 4 });
+    await objects.createBucket(client);
+    for (let n = 0; n < 12; n += 1) await objects.put(client, `before/${n}`, [10, 4096, 300_000][n % 3] ?? 1);
+    const before = await list(it);
+
+    const load = { isOver: false };
+    const writing = (async () => {
+      for (let n = 0; !load.isOver; n += 1) await objects.put(client, `during/${n % 40}`, [5000, 200_000][n % 2] ?? 1);
+    })();
+    const [second, third] = [it.diskPaths[1]!, it.diskPaths[2]!];
+    const stale = join(it.folder, 'stale');
+    renameSync(second, stale);
+    rmSync(third, { recursive: true });
+    mkdirSync(second);
+    await eventually('both are missing', async () => {
+      const { disks } = await list(it);
+      return disks.filter(({ state }) => state === 'missing').length === 2;
+    });
+    const lost = await disk(it, 'list');
+    expect(lost.status).toBe(1);
+    expect(lost.output).toContain(`holdfast disk replace ${second}`);
+    expect(readdirSync(second)).toEqual([]);
+
+    expect((await disk(it, 'replace', second)).output).toContain('was replaced');
+    const refused = await disk(it, 'replace', third);
+    expect(refused).toMatchObject({ status: 1, output: expect.stringContaining('does not exist: make it') as unknown });
+    expect(existsSync(third)).toBe(false);
+    const instead = join(it.folder, 'instead');
+    mkdirSync(instead);
+    expect((await disk(it, 'replace', third, '--with', instead)).output).toContain('was replaced');
+    expect((await disk(it, 'replace', it.diskPaths[0]!)).output).toContain('works (online)');
+    load.isOver = true;
+    await writing;
+
+    const after = await list(it);
+    expect(after.disks.map(({ path }) => path)).toEqual([it.diskPaths[0], second, instead, ...it.diskPaths.slice(3)]);
+    expect(statesOf(after)).toEqual(Array.from({ length: 6 }, () => 'online'));
+    expect(after.disks.every(({ isLevel }) => isLevel)).toBe(true);
+    const oldIds = [before.disks[1]!.id, before.disks[2]!.id];
+    expect(after.disks.filter(({ id }) => oldIds.includes(id))).toEqual([]);
+    expect(await objects.violations(client)).toEqual([]);
+
+    // The old directory comes back where a disk may be; the added one is not named by --disks.
+    await it.kill();
+    renameSync(stale, third);
+    await it.start();
+    client = it.client({ maxAttempts: 4 });
+    const restarted = await list(it);
+    expect(restarted.disks.map(({ id }) => id)).toEqual(after.disks.map(({ id }) => id));
+    expect(statesOf(restarted)).toEqual(Array.from({ length: 6 }, () => 'online'));
+    expect(restarted.unusedDirectories).toMatchObject([
+      { path: third, reason: expect.stringContaining('not in the list of disks') as unknown },
+    ]);
+    expect(await objects.violations(client)).toEqual([]);
+    const metrics = await (await fetch(`${it.adminEndpoint}/metrics`)).text();
+    expect(metrics).toMatch(/holdfast_disk_state\{disk="2",id="[^"]+",state="online"\} 1/);
+    await it.stop();
+    const offline = await list(it);
+    expect([offline.mode, ...offline.disks.map(({ id }) => id)]).toEqual([
+      'offline',
+      ...after.disks.map(({ id }) => id),
+    ]);
+  },
+);
