@@ -34,6 +34,8 @@ export class DigestPool {
   }
 
   #lanes(algorithms: readonly ChecksumAlgorithm[]): DigestLane[] {
+    // With one thread they would only be more messages.
+    if (this.#workers.length === 1) return [this.#leastLoaded().openLane(this.#nextLane++, algorithms)];
     const groups: ChecksumAlgorithm[][] = [];
     const fast: ChecksumAlgorithm[] = [];
     for (const algorithm of algorithms) {
@@ -72,10 +74,12 @@ class HashWorker {
   constructor() {
     this.#worker = startWorker(import.meta.url, './hash-worker');
     this.#worker.unref();
-    this.#worker.on('message', (reply: HashReply) => {
-      const pending = this.#pending.get(reply.ticket);
-      this.#pending.delete(reply.ticket);
-      pending?.resolve(reply);
+    this.#worker.on('message', (replies: readonly HashReply[]) => {
+      for (const reply of replies) {
+        const pending = this.#pending.get(reply.ticket);
+        this.#pending.delete(reply.ticket);
+        pending?.resolve(reply);
+      }
     });
     this.#worker.on('error', (error) => this.#fail(error));
     this.#worker.on('exit', () => this.#fail(new Error('the hash worker has ended')));

@@ -20,7 +20,7 @@ export type HashRequest =
     }
   | { readonly kind: 'close'; readonly lane: number };
 
-/** From a hash worker, one for each ticket. */
+/** From a hash worker, several in one message; one for each ticket. */
 export interface HashReply {
   readonly ticket: number;
   readonly digests?: readonly (readonly [ChecksumAlgorithm, Uint8Array])[];

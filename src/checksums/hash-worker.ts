@@ -1,43 +1,127 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { assert } from '../errors/assert.ts';
 import type { ChecksumAlgorithm } from '../model/object-record.ts';
+import { SystemClock } from '../observability/system-clock.ts';
 import type { HashReply, HashRequest } from './hash-messages.ts';
 import { createIncrementalDigest, type IncrementalDigest } from './incremental-digest.ts';
+import { STREAM_COUNT } from './md5-module.ts';
+import { Md5Engine, Md5Stream } from './md5-streams.ts';
 import { prepareChecksums } from './wasm-hashers.ts';
+
+/** One body's algorithms on this thread. */
+interface Lane {
+  readonly md5: Md5Stream | undefined;
+  readonly others: ReadonlyMap<ChecksumAlgorithm, IncrementalDigest>;
+  /** Updates that MD5 has not seen. */
+  tickets: number[];
+}
+
+/**
+ * How long the bytes of one MD5 wait for those of others: four together take little more time than one. Bodies that
+ * arrive together reach a piece each within this, and nobody waits for an update before the buffers run short.
+ */
+const COMPANY_MS = 5;
 
 /** Thread of `HashWorker`: hashes views of shared memory, lane by lane. */
 assert(parentPort !== null, 'hash-worker runs as a worker thread');
 const port = parentPort;
-const lanes = new Map<number, Map<ChecksumAlgorithm, IncrementalDigest>>();
+const clock = new SystemClock();
+const engine = new Md5Engine();
+const lanes = new Map<number, Lane>();
+let md5LaneCount = 0;
+/** With bytes that MD5 has not seen. */
+const hungry = new Set<Lane>();
+let asked: { ticket: number; lane: Lane }[] = [];
+let replies: HashReply[] = [];
+let cancelWait: (() => void) | undefined;
 
-function laneOf(lane: number, algorithms: readonly ChecksumAlgorithm[]): Map<ChecksumAlgorithm, IncrementalDigest> {
-  let digests = lanes.get(lane);
-  if (digests === undefined) {
-    digests = new Map(algorithms.map((algorithm) => [algorithm, createIncrementalDigest(algorithm)]));
-    lanes.set(lane, digests);
+function laneOf(id: number, algorithms: readonly ChecksumAlgorithm[]): Lane {
+  let lane = lanes.get(id);
+  if (lane === undefined) {
+    const others = algorithms.filter((algorithm) => algorithm !== 'MD5');
+    lane = {
+      md5: algorithms.includes('MD5') ? new Md5Stream() : undefined,
+      others: new Map(others.map((algorithm) => [algorithm, createIncrementalDigest(algorithm)])),
+      tickets: [],
+    };
+    if (lane.md5 !== undefined) md5LaneCount++;
+    lanes.set(id, lane);
   }
-  return digests;
+  return lane;
+}
+
+function forget(id: number): void {
+  const lane = lanes.get(id);
+  if (lane === undefined) return;
+  lanes.delete(id);
+  if (lane.md5 !== undefined) md5LaneCount--;
+}
+
+function take(request: HashRequest): void {
+  if (request.kind === 'close') {
+    const lane = lanes.get(request.lane);
+    forget(request.lane);
+    // Given up: its buffers go back, and nobody wants the digest.
+    if (lane !== undefined && hungry.delete(lane)) answerUpdates(lane);
+    return;
+  }
+  const lane = laneOf(request.lane, request.algorithms);
+  if (request.kind === 'update') {
+    const view = Buffer.from(request.memory, request.offset, request.lengthBytes);
+    for (const digest of lane.others.values()) digest.update(view);
+    lane.tickets.push(request.ticket);
+    if (lane.md5 === undefined) return answerUpdates(lane);
+    lane.md5.push(view);
+    hungry.add(lane);
+  } else {
+    forget(request.lane);
+    asked.push({ ticket: request.ticket, lane });
+    if (lane.md5 === undefined) return;
+    lane.md5.pad();
+    hungry.add(lane);
+  }
+}
+
+function answerUpdates(lane: Lane): void {
+  for (const ticket of lane.tickets) replies.push({ ticket });
+  lane.tickets = [];
+}
+
+function hashHungry(): void {
+  cancelWait?.();
+  cancelWait = undefined;
+  engine.run([...hungry].map((lane) => lane.md5!));
+  for (const lane of hungry) answerUpdates(lane);
+  hungry.clear();
+}
+
+function answer(): void {
+  for (const { ticket, lane } of asked) {
+    const digests = [...lane.others].map(
+      ([algorithm, digest]) => [algorithm, Uint8Array.from(digest.digest())] as const,
+    );
+    if (lane.md5 !== undefined) digests.push(['MD5', Uint8Array.from(lane.md5.digest())]);
+    replies.push({ ticket, digests });
+  }
+  asked = [];
+  if (replies.length > 0) port.postMessage(replies);
+  replies = [];
 }
 
 await prepareChecksums();
 
-port.on('message', (request: HashRequest) => {
-  if (request.kind === 'close') {
-    lanes.delete(request.lane);
-    return;
+port.on('message', (first: HashRequest) => {
+  for (let next: { message: unknown } | undefined = { message: first }; next; next = receiveMessageOnPort(port)) {
+    take(next.message as HashRequest);
   }
-  const digests = laneOf(request.lane, request.algorithms);
-  let reply: HashReply;
-  if (request.kind === 'update') {
-    const view = Buffer.from(request.memory, request.offset, request.lengthBytes);
-    for (const digest of digests.values()) digest.update(view);
-    reply = { ticket: request.ticket };
+  if (asked.length > 0 || hungry.size >= Math.min(STREAM_COUNT, md5LaneCount)) {
+    if (hungry.size > 0) hashHungry();
   } else {
-    lanes.delete(request.lane);
-    reply = {
-      ticket: request.ticket,
-      digests: [...digests].map(([algorithm, digest]) => [algorithm, Uint8Array.from(digest.digest())] as const),
-    };
+    cancelWait ??= clock.schedule(COMPANY_MS, () => {
+      cancelWait = undefined;
+      hashHungry();
+      answer();
+    });
   }
-  port.postMessage(reply);
+  answer();
 });

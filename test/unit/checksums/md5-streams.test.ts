@@ -1,0 +1,87 @@
+import { createHash, randomBytes } from 'node:crypto';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { DigestPool } from '../../../src/checksums/digest-pool.ts';
+import { Md5Engine, Md5Stream } from '../../../src/checksums/md5-streams.ts';
+
+const engine = new Md5Engine();
+
+function md5Of(pieces: readonly Buffer[]): string {
+  const hash = createHash('md5');
+  for (const piece of pieces) hash.update(piece);
+  return hash.digest('hex');
+}
+
+describe('Md5Engine', () => {
+  it('agrees with OpenSSL for every length around the borders of blocks and areas', () => {
+    const lengths = [...Array(200).keys(), 65_535, 65_536, 65_537, 131_071, 200_000];
+    for (const length of lengths) {
+      const bytes = randomBytes(length);
+      const stream = new Md5Stream();
+      stream.push(bytes);
+      stream.pad();
+      engine.run([stream]);
+      expect(stream.digest().toString('hex')).toBe(md5Of([bytes]));
+    }
+  });
+
+  it('agrees with OpenSSL however many streams grow side by side, in whatever pieces', () => {
+    const piece = fc.integer({ min: 0, max: 150_000 }).map((length) => randomBytes(length));
+    const turn = fc.array(fc.record({ stream: fc.nat(6), piece }), { maxLength: 8 });
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 7 }), fc.array(turn, { maxLength: 5 }), (count, turns) => {
+        const streams = Array.from({ length: count }, () => ({ md5: new Md5Stream(), seen: [] as Buffer[] }));
+        for (const pushed of turns) {
+          const lent: Buffer[] = [];
+          for (const { stream, piece: bytes } of pushed) {
+            const { md5, seen } = streams[stream % count]!;
+            const loan = Buffer.from(bytes);
+            md5.push(loan);
+            seen.push(bytes);
+            lent.push(loan);
+          }
+          engine.run(streams.map(({ md5 }) => md5));
+          // What was lent is given back and used again.
+          for (const loan of lent) loan.fill(0xee);
+        }
+        for (const { md5 } of streams) md5.pad();
+        engine.run(streams.map(({ md5 }) => md5));
+        for (const { md5, seen } of streams) expect(md5.digest().toString('hex')).toBe(md5Of(seen));
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe('DigestPool', () => {
+  it.each([1, 3])(
+    'hashes many bodies at once on %i threads, some of which stand still or are given up',
+    async (workerCount) => {
+      const pool = new DigestPool({ workerCount });
+      const bodies = Array.from({ length: 9 }, (_, i) => {
+        const bytes = Buffer.from(new SharedArrayBuffer(40_000 + 70_001 * i));
+        randomBytes(bytes.length).copy(bytes);
+        return { bytes, set: pool.open(['MD5', 'CRC32', 'SHA256']) };
+      });
+      // An update is answered although its body never goes on.
+      const stalled = pool.open(['MD5']);
+      await stalled.update(Buffer.from(new SharedArrayBuffer(50_000)));
+      const givenUp = pool.open(['MD5']);
+      const dropped = givenUp.update(Buffer.from(new SharedArrayBuffer(50_000)));
+      givenUp.close();
+      await dropped;
+      await Promise.all(
+        bodies.map(async ({ bytes, set }) => {
+          await set.update(bytes.subarray(0, 33_000));
+          for (let at = 33_000; at < bytes.length; at += 30_011) void set.update(bytes.subarray(at, at + 30_011));
+          const digests = await set.digests();
+          expect(digests.get('MD5')!.toString('hex')).toBe(md5Of([bytes]));
+          expect(digests.get('SHA256')!.equals(createHash('sha256').update(bytes).digest())).toBe(true);
+          expect([...digests.keys()].sort()).toEqual(['CRC32', 'MD5', 'SHA256']);
+        }),
+      );
+      stalled.close();
+      await pool.stop();
+    },
+  );
+});
