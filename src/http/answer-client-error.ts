@@ -24,12 +24,22 @@ export function answerClientError(
     socket.destroySoon?.();
     return;
   }
-  const { s3Code, message } = classify(code);
-  context.log.info(
-    { requestId: context.requestId, code: s3Code, reason: code },
-    'request refused before it was parsed',
-  );
-  socket.end(rawAnswer(protocolError(s3Code, context.requestId, message), context.requestId));
+  // The client has ended its half of the connection within a body that is being read.
+  const isBodyCut = code === 'HPE_INVALID_EOF_STATE' && context.current?.req.complete === false;
+  const { s3Code, message } = isBodyCut ? { s3Code: 'IncompleteBody' as const } : classify(code);
+  context.log.info({ requestId: context.requestId, code: s3Code, reason: code }, 'request could not be parsed');
+  endWithError(socket, context.requestId, s3Code, message);
+}
+
+/** `CONNECT` opens a tunnel in HTTP; S3 has none, and node leaves its socket to the listener. */
+export function refuseTunnel(socket: Duplex, context: { requestId: string; log: Log }): void {
+  context.log.info({ requestId: context.requestId, code: 'MethodNotAllowed', reason: 'CONNECT' }, 'tunnel refused');
+  socket.on('error', () => socket.destroy());
+  endWithError(socket, context.requestId, 'MethodNotAllowed');
+}
+
+function endWithError(socket: Duplex, requestId: string, code: S3ErrorCode, message?: string): void {
+  socket.end(rawAnswer(protocolError(code, requestId, message), requestId));
   // what the client still sends is dropped; the socket must not outlive its answer by much
   socket.resume();
   socket.once('finish', () => socket.destroySoon?.());

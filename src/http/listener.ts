@@ -7,7 +7,7 @@ import type { Clock, Randomness } from '../model/clock.ts';
 import type { Log } from '../observability/log.ts';
 import type { RequestMetrics } from '../observability/request-metrics.ts';
 import type { StallWatchdog } from '../streams/stall-watchdog.ts';
-import { answerClientError } from './answer-client-error.ts';
+import { answerClientError, refuseTunnel } from './answer-client-error.ts';
 import { bindAddresses, type ListenAddress } from './bind-addresses.ts';
 import { ExchangeRegistry } from './exchange-registry.ts';
 import type { DiscardBounds, ExchangeRuntime, HttpExchange } from './http-exchange.ts';
@@ -151,6 +151,9 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     // AWS ignores what it does not know.
     server.on('checkExpectation', dispatch);
     server.on('clientError', refuse);
+    server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
+      refuseTunnel(socket, { requestId: requestIds.next(), log: options.log });
+    });
     server.on('tlsClientError', (_error: Error, socket: Socket) => socket.destroy());
     if (options.tls === undefined) {
       server.on('connection', (socket: Socket) => registry.addConnection(socket));

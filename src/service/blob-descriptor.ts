@@ -3,7 +3,8 @@
  * store treats it as opaque; a recovery from shards alone reads it to give bytes their names back, and the collector
  * carries it along unread. It never serves a request: the journal is the truth.
  *
- * Encoding, format 1. `varint`: unsigned LEB128, up to 2^53 − 1. `string`: varint byte length, UTF-8 bytes. `pairs`:
+ * Encoding, format 1. `varint`: unsigned LEB128, up to 2^53 − 1. `signed`: varint of 2n, or of −2n − 1 for
+ * a negative n (an import may carry dates before 1970). `string`: varint byte length, UTF-8 bytes. `pairs`:
  * varint count, then that many string, string.
  *
  *     u8 format = 1 · u8 kind · varint bucketId · string bucketName · string key, then by kind
@@ -11,7 +12,7 @@
  *     2 part      content · string uploadId · varint partNumber      one body written by UploadPart
  *     3 manifest  content · attributes · string uploadId · blobs · parts    written by Complete ('' uploadId: by Copy)
  *
- *     content     varint sizeBytes · string etag · varint lastModifiedMs · u8 checksumAlgorithm (0: none, else index in
+ *     content     varint sizeBytes · string etag · signed lastModifiedMs · u8 checksumAlgorithm (0: none, else index in
  *                 CHECKSUM_ALGORITHMS + 1) [· u8 checksumType (0 full object, 1 composite) · string base64 value]
  *     attributes  string accountId of the owner · string storageClass · pairs headers · pairs userMetadata · pairs tags
  *     blobs       varint count · per blob: varint blobId · varint sizeBytes; in the order of the bytes
@@ -133,7 +134,7 @@ export function decodeBlobDescriptor(bytes: Buffer): BlobDescriptor {
 function writeContent(writer: ByteWriter, content: DescribedContent): void {
   writer.varint(content.sizeBytes);
   writer.string(content.etag);
-  writer.varint(content.lastModifiedMs);
+  writer.signedVarint(content.lastModifiedMs);
   if (!content.checksum) {
     writer.byte(0);
     return;
@@ -149,7 +150,7 @@ function readContent(reader: ByteReader): DescribedContent {
   const content: DescribedContent = {
     sizeBytes: reader.varint(),
     etag: reader.string(),
-    lastModifiedMs: reader.varint(),
+    lastModifiedMs: reader.signedVarint(),
   };
   const algorithmNumber = reader.byte();
   if (algorithmNumber === 0) return content;

@@ -19,6 +19,11 @@ export class ByteWriter {
     this.#bytes[this.#length++] = rest;
   }
 
+  /** An integer of either sign: the varint of 2n, or of −2n − 1 for a negative n. */
+  signedVarint(value: number): void {
+    this.varint(value < 0 ? -value * 2 - 1 : value * 2);
+  }
+
   string(value: string): void {
     if (value.length < 0x80 && this.#shortAscii(value)) return;
     const lengthBytes = Buffer.byteLength(value);
@@ -90,6 +95,11 @@ export class ByteReader {
     }
     if (!Number.isSafeInteger(value)) throw new RangeError('encoded number out of range');
     return value;
+  }
+
+  signedVarint(): number {
+    const value = this.varint();
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
   }
 
   string(): string {

@@ -52,6 +52,10 @@ export function describeVolumes(current: () => MetadataStore): void {
     await store.commit({ type: 'ConfirmDrop', volumeId, diskIds: ['d1'] });
     expect(await volume()).toBeUndefined();
     await store.commit({ type: 'ConfirmDrop', volumeId, diskIds: ['d1'] });
+    // Repeated by somebody who never learned that the first attempt succeeded.
+    await store.commit({ type: 'SealVolume', volumeId, lengthBytes: 8192 });
+    expect(await store.commit({ type: 'DropVolume', volumeId })).toBe(true);
+    expect(await volume(), 'what is forgotten stays so').toBeUndefined();
   });
 
   test('a write into a dropped or unknown volume, or of a dead blob, is BlobGone and leaves nothing', async () => {

@@ -204,11 +204,11 @@ describe('records', () => {
       expect(encodeChecksumKind(algorithm, 'FULL_OBJECT')).toBe(3 * Number(number) + 1);
       expect(encodeChecksumKind(algorithm, 'COMPOSITE')).toBe(3 * Number(number) + 2);
       const checksum = { algorithm, type: 'COMPOSITE' as const, value: 'v' };
-      const content = { sizeBytes: 1, etag: 'e', lastModifiedMs: 2, checksum };
+      const content = { sizeBytes: 1, etag: 'e', lastModifiedMs: -2, checksum };
       const name = { bucketId: 1, bucketName: 'b', key: 'k' };
       const descriptor = encodeBlobDescriptor({ ...name, content, kind: 'part', uploadId: 'u', partNumber: 4 });
       expect(descriptor.toString('hex')).toBe(
-        Buffer.from([1, 2, 1, 1, 98, 1, 107, 1, 1, 101, 2, Number(number), 1, 1, 118, 1, 117, 4]).toString('hex'),
+        Buffer.from([1, 2, 1, 1, 98, 1, 107, 1, 1, 101, 3, Number(number), 1, 1, 118, 1, 117, 4]).toString('hex'),
       );
     }
   });

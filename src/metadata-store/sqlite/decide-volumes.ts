@@ -35,13 +35,15 @@ export class DecideVolumes {
       }
       case 'SealVolume': {
         const { volumeId, lengthBytes } = mutation;
-        const volume = this.#requireVolume(volumeId);
+        const volume = this.#findVolume(volumeId);
+        // Repeated after its first outcome was not known, it may find the volume dropped, or forgotten since.
+        if (volume === undefined) return;
         if (volume.state === 'dropped' || (volume.state === 'sealed' && volume.lengthBytes === lengthBytes)) return;
         return this.#emit({ type: 'SealVolume', volumeId, lengthBytes });
       }
       case 'DropVolume': {
         const { volumeId } = mutation;
-        if (this.#requireVolume(volumeId).state === 'dropped') return true;
+        if ((this.#findVolume(volumeId)?.state ?? 'dropped') === 'dropped') return true;
         if (this.#isNamed.get(volumeId) !== undefined) return false;
         this.#emit({ type: 'DropVolume', volumeId });
         return true;
@@ -81,9 +83,9 @@ export class DecideVolumes {
     return { movedBlobIds: valid.map((move) => move.blobId) };
   }
 
-  #requireVolume(volumeId: number): { state: string; lengthBytes: number } {
+  /** `undefined`: dropped, and its removal confirmed by all. Numbers are never reused. */
+  #findVolume(volumeId: number): { state: string; lengthBytes: number } | undefined {
     const row = this.#selectVolume.get(volumeId);
-    assert(row !== undefined, `volume ${volumeId} is not in the index`);
-    return { state: row[0], lengthBytes: row[1] };
+    return row === undefined ? undefined : { state: row[0], lengthBytes: row[1] };
   }
 }

@@ -106,7 +106,8 @@ export class StateReserve {
     const file = await open(path, 'w');
     try {
       for (let written = 0; written < sizeBytes && !this.#isStopped; written += CHUNK_BYTES) {
-        await file.write(zeros, 0, Math.min(CHUNK_BYTES, sizeBytes - written));
+        // Goes on after a short write, which `write` would only report.
+        await file.appendFile(zeros.subarray(0, Math.min(CHUNK_BYTES, sizeBytes - written)));
       }
       await file.sync();
     } finally {

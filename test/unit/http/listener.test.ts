@@ -209,6 +209,38 @@ describe('hostile HTTP', () => {
     },
   );
 
+  it.each([
+    ['Content-Length: 10', 'half'],
+    ['Transfer-Encoding: chunked', '5\r\nha'],
+  ])('a body whose sender ends the connection within it (%s) is IncompleteBody', async (header, part) => {
+    const { connect } = await open(async (exchange) => {
+      for await (const chunk of exchange.request) exchange.access.bytesIn += (chunk as Buffer).length;
+      exchange.response.writeHead(200).end('never: the body was not whole');
+    });
+    const connection = await connect();
+    connection.write(`PUT /b/k HTTP/1.1\r\nHost: h\r\n${header}\r\n\r\n${part}`);
+    connection.socket.end();
+    expect(await connection.closed()).toMatch(/^HTTP\/1.1 400 [\s\S]*<Code>IncompleteBody<\/Code>/);
+  });
+
+  it('a head that is cut is BadRequest', async () => {
+    const { connect } = await open(echo);
+    const connection = await connect();
+    connection.write('PUT /b/k HTTP/1.1\r\nHost: h\r\n');
+    connection.socket.end();
+    expect(await connection.closed()).toMatch(/^HTTP\/1.1 400 [\s\S]*<Code>BadRequest<\/Code>/);
+  });
+
+  it('CONNECT is answered 405 and closed', async () => {
+    const { connect, listener } = await open(echo);
+    const connection = await connect();
+    connection.write('CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n');
+    const answer = await connection.closed();
+    expect(answer).toMatch(/^HTTP\/1.1 405 [\s\S]*<Code>MethodNotAllowed<\/Code>[\s\S]*<RequestId>[0-9A-F]{16}/);
+    expect(answer).toContain('Connection: close');
+    await eventually(() => listener.connectionCount === 0);
+  });
+
   it('sec_missing_host: HTTP/1.1 without Host is 400', async () => {
     const { connect } = await open(echo);
     const connection = await connect();

@@ -17,7 +17,7 @@ const content = fc.record(
   {
     sizeBytes: safeInteger,
     etag: fc.string(),
-    lastModifiedMs: safeInteger,
+    lastModifiedMs: fc.integer({ min: -(2 ** 51), max: 2 ** 51 }),
     checksum: fc.record({
       algorithm,
       type: fc.constantFrom('FULL_OBJECT' as const, 'COMPOSITE' as const),
