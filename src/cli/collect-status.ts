@@ -9,6 +9,7 @@ import type {
 import type { MetadataStatus } from '../metadata-store/metadata-store.ts';
 import type { VolumeRecord } from '../model/blob.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
+import { findSharedDevice, SHARED_DEVICE } from './doctor/shared-device.ts';
 
 /** Facts of the stores at one moment; gathered by `server.ts`, put together here. */
 export interface StatusSources {
@@ -41,6 +42,7 @@ interface DiskFacts {
   readonly index: number;
   readonly path: string | undefined;
   readonly lastPath: string | undefined;
+  readonly device: number | undefined;
   readonly isListed: boolean;
   readonly isDraining: boolean;
   readonly changeCounts: ReadonlyMap<string, number>;
@@ -87,7 +89,15 @@ export function collectStatus(sources: StatusSources): StatusReport {
     endpoints: [...sources.endpoints],
     warnings: [],
   };
-  report.warnings = [...stateFindings(report), ...sources.findings];
+  report.warnings = [
+    ...stateFindings(report),
+    ...findSharedDevice(
+      sources.disks.map(({ device }) => device),
+      sources.code,
+    ),
+    // What the start said of devices may be stale.
+    ...sources.findings.filter(({ code }) => code !== SHARED_DEVICE),
+  ];
   return report;
 }
 
@@ -206,7 +216,7 @@ function stateFindings(report: StatusReport): Finding[] {
       const fix = disk.shardCount === 0 ? `holdfast disk remove ${disk.path}` : undefined;
       add('disk-draining', 'info', what, fix);
     } else if (disk.state !== 'online') {
-      const where = disk.path ?? disk.lastPath ?? 'not found in any given directory';
+      const where = disk.path ?? (disk.lastPath === undefined ? 'in no given directory' : `was at ${disk.lastPath}`);
       add(
         `disk-${disk.state}`,
         'warning',

@@ -60,7 +60,7 @@ function diskTable(disks: readonly DiskReport[]): string[] {
       formatBytes(disk.reclaimableBytes),
       formatBytes(disk.journalBytes),
       disk.isLevel ? 'yes' : 'NO',
-      `${disk.path ?? '(not found)'}${disk.stateReason === undefined ? '' : `  ${disk.stateReason}`}`,
+      `${disk.path ?? `(was at ${disk.lastPath ?? 'an unknown place'})`}${disk.stateReason === undefined ? '' : `  ${disk.stateReason}`}`,
     ]),
   ];
   return renderTable(rows);

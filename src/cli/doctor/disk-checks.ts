@@ -5,6 +5,7 @@ import type { Config } from '../../config/config-schema.ts';
 import type { ErasureCode } from '../../model/erasure-code.ts';
 import { existingAncestor } from '../existing-ancestor.ts';
 import { chownLine, shellQuote } from '../explain-error.ts';
+import { findSharedDevice } from './shared-device.ts';
 
 /** `statfs` magic numbers. `refused`: a sync there often does not mean what it says. */
 const FILE_SYSTEMS: ReadonlyMap<number, { name: string; verdict: 'good' | 'refused' | 'volatile' | 'unproven' }> =
@@ -92,25 +93,13 @@ async function checkFileSystem(disk: string, existing: string, config: Config): 
   ];
 }
 
-/** Says so when losing one device loses more directories than the code can spare, or when it can spare none. */
+/** See `findSharedDevice`. */
 export async function checkDevices(diskPaths: readonly string[], code: ErasureCode): Promise<Finding[]> {
-  const byDevice = new Map<number, string[]>();
-  for (const disk of diskPaths) {
-    const facts = await stat(disk).catch(() => undefined);
-    if (facts !== undefined) byDevice.set(facts.dev, [...(byDevice.get(facts.dev) ?? []), disk]);
-  }
-  const largest = [...byDevice.values()].sort((left, right) => right.length - left.length)[0];
-  if (largest === undefined || largest.length <= code.m) return [];
-  const isAll = largest.length === diskPaths.length;
-  const message =
-    diskPaths.length === 1
-      ? `${code.k}+${code.m} on one disk does not survive the loss of this device`
-      : `${isAll ? 'all' : largest.length} directories lie on one device; the data does not survive the loss of this device`;
-  const fix =
-    code.m === 0
-      ? 'Format with parity over several devices: --code 2+1 or more.'
-      : 'Fine for a first look. For data that matters give each directory a device of its own.';
-  return [{ code: 'one-device', severity: 'warning', message, fix }];
+  const facts = await Promise.all(diskPaths.map((disk) => stat(disk).catch(() => undefined)));
+  return findSharedDevice(
+    facts.map((found) => found?.dev),
+    code,
+  );
 }
 
 /** Linux's `O_TMPFILE`: a file without a name, so that a probe leaves nothing behind whatever happens. */

@@ -22,8 +22,10 @@ function volume(change: Partial<VolumeRecord>): VolumeRecord {
   };
 }
 
-function sources(change: { lost?: string[]; behind?: string[]; volumes?: VolumeRecord[] } = {}): StatusSources {
-  const { lost = [], behind = [], volumes = [volume({})] } = change;
+function sources(
+  change: { lost?: string[]; behind?: string[]; volumes?: VolumeRecord[]; devices?: number[] } = {},
+): StatusSources {
+  const { lost = [], behind = [], volumes = [volume({})], devices = [1, 2, 3, 4, 5, 6] } = change;
   return {
     mode: 'online',
     version: '0.1.0',
@@ -40,6 +42,7 @@ function sources(change: { lost?: string[]; behind?: string[]; volumes?: VolumeR
       index,
       path: lost.includes(id) ? undefined : `/${id}`,
       lastPath: `/${id}`,
+      device: lost.includes(id) ? undefined : devices[index],
       isListed: true,
       isDraining: false,
       changeCounts: new Map(),
@@ -117,4 +120,25 @@ test('the text names what matters first', () => {
   expect(text).toContain('NO further disk may be lost');
   expect(text).toContain('new data 2+2');
   expect(text).toContain('[disk-missing]');
+});
+
+test('a missing disk is shown where it was last', () => {
+  const report = collectStatus(sources({ lost: ['b'] }));
+  const finding = report.warnings.find(({ code }) => code === 'disk-missing');
+  expect(finding?.message).toContain('disk 1 (was at /b) is missing');
+  expect(renderStatus(report)).toContain('(was at /b)');
+});
+
+test('directories on one device are counted at each status, whatever the start has found', () => {
+  const stale = [{ code: 'one-device', severity: 'warning' as const, message: 'stale', fix: undefined }];
+  const messages = (devices: number[], lost: string[] = []) =>
+    collectStatus({ ...sources({ devices, lost }), findings: stale })
+      .warnings.filter(({ code }) => code === 'one-device')
+      .map(({ message }) => message);
+  expect(messages([1, 2, 3, 4, 5, 6])).toEqual([]);
+  expect(messages([1, 1, 2, 2, 3, 3])).toEqual([]);
+  expect(messages([7, 7, 7, 7, 7, 7])[0]).toMatch(/^all directories lie on one device/);
+  expect(messages([7, 7, 7, 7, 7, 7], ['a', 'b'])[0]).toMatch(/^4 directories lie on one device/);
+  expect(messages([7, 7, 7, 4, 5, 6])[0]).toMatch(/^3 directories lie on one device/);
+  expect(messages([7, 7, 7, 4, 5, 6], ['a'])).toEqual([]);
 });
