@@ -3,6 +3,7 @@ import { encodePercent } from './percent-encoding.ts';
 import type { QueryPair } from './raw-request.ts';
 
 const NEEDS_COLLAPSING = /[ \t]{2}|\t/;
+const NOT_ASCII = /[\u0080-\uffff]/;
 
 export interface CanonicalRequestParts {
   readonly method: string;
@@ -55,7 +56,7 @@ export function stringToSign({
   return `AWS4-HMAC-SHA256\n${timestamp}\n${scope}\n${sha256HexOfBytes(canonical)}`;
 }
 
-/** `bytes`: one character per byte. */
+/** `bytes`: one character per byte. A string is hashed as UTF-8, which is the same for ASCII and saves the buffer. */
 function sha256HexOfBytes(bytes: string): string {
-  return hash('sha256', Buffer.from(bytes, 'latin1'), 'hex');
+  return hash('sha256', NOT_ASCII.test(bytes) ? Buffer.from(bytes, 'latin1') : bytes, 'hex');
 }

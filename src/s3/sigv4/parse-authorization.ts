@@ -10,12 +10,41 @@ export interface ParsedAuthorization {
 
 export const ALGORITHM = 'AWS4-HMAC-SHA256';
 
+type SignerFacts = Omit<ParsedAuthorization, 'signature'>;
+
+/** Of one client only the signature changes: what stands before it is parsed once. Bounded, whatever clients send. */
+const knownSigners = new Map<string, SignerFacts>();
+const KNOWN_SIGNER_LIMIT = 1024;
+const KNOWN_SIGNER_LENGTH = 512;
+const SIGNATURE_NAME = 'Signature=';
+const SIGNATURE_LENGTH = 64;
+const SIGNATURE_VALUE = /^[0-9a-f]{64}$/;
+
 /**
  * `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`.
  * @throws S3Error InvalidRequest (SigV2 in the header) | NotImplemented (SigV4A) | InvalidArgument (another scheme) |
  *   AuthorizationHeaderMalformed
  */
 export function parseAuthorization(value: string): ParsedAuthorization {
+  const signatureStart = value.length - SIGNATURE_LENGTH;
+  const beginning = value.slice(0, signatureStart);
+  const signature = value.slice(signatureStart);
+  const isUsual =
+    beginning.length <= KNOWN_SIGNER_LENGTH && beginning.endsWith(SIGNATURE_NAME) && SIGNATURE_VALUE.test(signature);
+  if (!isUsual) return parseFully(value);
+  let signer = knownSigners.get(beginning);
+  if (signer === undefined) {
+    const parsed = parseFully(value);
+    // One with the name of another piece before it is not the signature.
+    if (parsed.signature !== signature) return parsed;
+    signer = { accessKeyId: parsed.accessKeyId, scope: parsed.scope, signedHeaders: parsed.signedHeaders };
+    if (knownSigners.size >= KNOWN_SIGNER_LIMIT) knownSigners.clear();
+    knownSigners.set(beginning, signer);
+  }
+  return { accessKeyId: signer.accessKeyId, scope: signer.scope, signedHeaders: signer.signedHeaders, signature };
+}
+
+function parseFully(value: string): ParsedAuthorization {
   if (!value.startsWith(`${ALGORITHM} `)) refuseScheme(value);
   let credential: string | undefined;
   let signedHeaders: string | undefined;
@@ -36,7 +65,12 @@ export function parseAuthorization(value: string): ParsedAuthorization {
   if (parsed === undefined) {
     throw malformed('the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request"');
   }
-  return { ...parsed, signedHeaders: signedHeaders.split(';'), signature };
+  return {
+    accessKeyId: parsed.accessKeyId,
+    scope: parsed.scope,
+    signedHeaders: signedHeaders.split(';'),
+    signature,
+  };
 }
 
 /** From the right, so that an access key id may contain `/`. `undefined` when it has not this form. */

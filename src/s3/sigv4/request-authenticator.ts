@@ -7,7 +7,7 @@ import { parsePayloadHash, type PayloadHash } from './payload-hash.ts';
 import { foldPresignedParameters, refuseRepeatedParameters } from './presigned-parameters.ts';
 import type { RawRequest } from './raw-request.ts';
 import { SigningKeyCache } from './signing-key-cache.ts';
-import { verifyHeader } from './verify-header.ts';
+import { type VerificationContext, verifyHeader } from './verify-header.ts';
 import { isPresignedV2, verifyPresignedV2 } from './verify-presigned-v2.ts';
 import { isPresigned, verifyPresigned } from './verify-presigned.ts';
 
@@ -58,7 +58,7 @@ export class RequestAuthenticator {
     refuseSecurityToken(raw);
     const payloadValue = raw.headers.get('x-amz-content-sha256');
     const payloadHash = payloadValue === undefined ? undefined : parsePayloadHash(payloadValue);
-    const verified = verifyHeader(raw, payloadValue, { ...this.#options, signingKeys: this.#signingKeys, nowMs });
+    const verified = verifyHeader(raw, payloadValue, this.#context(nowMs));
     // verifyHeader has refused a missing one
     const payload = payloadOf(payloadHash!, payloadValue!, verified);
     const bytesAreSigned = payload.kind === 'signed' || (payload.kind === 'aws-chunked' && payload.verifier);
@@ -85,13 +85,15 @@ export class RequestAuthenticator {
         message: `x-amz-content-sha256 ${payloadValue} is not supported for presigned requests.`,
       });
     }
-    const verified = verifyPresigned(raw, payloadValue, { ...this.#options, signingKeys: this.#signingKeys, nowMs });
+    const verified = verifyPresigned(raw, payloadValue, this.#context(nowMs));
+    const { headers, query } = foldPresignedParameters(raw, 4);
     return {
       raw,
       principal: verified.principal,
       signatureKind: 'presigned',
       isSigned: true,
-      ...foldPresignedParameters(raw, 4),
+      headers,
+      query,
       payload: payloadOf(payloadHash, payloadValue, verified),
     };
   }
@@ -114,6 +116,12 @@ export class RequestAuthenticator {
       ...foldPresignedParameters(raw, 2),
       payload,
     };
+  }
+
+  /** No spread of the options: in V8 that costs a microsecond on each request. */
+  #context(nowMs: number): VerificationContext {
+    const { credentials, region } = this.#options;
+    return { credentials, signingKeys: this.#signingKeys, region, nowMs };
   }
 }
 

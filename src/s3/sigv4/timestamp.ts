@@ -5,8 +5,22 @@ export const MAXIMUM_SKEW_MS = 15 * 60 * 1000;
 
 const BASIC_FORMAT = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/;
 
-/** `YYYYMMDD'T'HHMMSS'Z'` to milliseconds since 1970; `undefined` for anything else, also for the 30th of February. */
+let lastText = '';
+let lastTimeMs: number | undefined;
+
+/**
+ * `YYYYMMDD'T'HHMMSS'Z'` to milliseconds since 1970; `undefined` for anything else, also for the 30th of February. The
+ * last one is remembered: requests of one second carry the same.
+ */
 export function parseBasicTimestamp(text: string): number | undefined {
+  if (text !== lastText) {
+    lastTimeMs = parseTimestamp(text);
+    lastText = text;
+  }
+  return lastTimeMs;
+}
+
+function parseTimestamp(text: string): number | undefined {
   const match = BASIC_FORMAT.exec(text);
   if (match === null) return undefined;
   const [, year, month, day, hour, minute, second] = match;
