@@ -72,10 +72,12 @@ function describeBuckets(current: () => MetadataStore): void {
       body: Buffer.from('policy'),
     });
     await store.commit({ type: 'CreateMultipartUpload', upload: uploadOf(first, 'k', 'u1') });
+    expect(await store.getBucket('again')).toMatchObject({ bucketId: first });
     await store.commit({ type: 'DeleteBucket', bucketId: first });
     expect(await store.getBucket('again')).toBeUndefined();
     const second = await createBucket(store, 'again');
     expect(second).not.toBe(first);
+    expect(await store.getBucket('again')).toMatchObject({ bucketId: second });
     expect(await store.getDocument({ collection: 'bucket-policy', id: String(first) })).toBeUndefined();
     expect(await store.getUpload({ bucketId: first, key: 'k', uploadId: 'u1' })).toBeUndefined();
     await expectCode(store.commit({ type: 'DeleteBucket', bucketId: first }), 'NoSuchBucket');

@@ -60,6 +60,7 @@ export class ByteWriter {
   }
 
   string(value: string): void {
+    if (value.length < 0x80 && this.#shortAscii(value)) return;
     const lengthBytes = Buffer.byteLength(value);
     this.varint(lengthBytes);
     this.#reserve(lengthBytes);
@@ -67,9 +68,27 @@ export class ByteWriter {
     this.#length += lengthBytes;
   }
 
+  /** Byte by byte: for short names a call into native code costs more. False: not ASCII, nothing written. */
+  #shortAscii(value: string): boolean {
+    const { length } = value;
+    this.#reserve(length + 1);
+    const buffer = this.#buffer;
+    const start = this.#length + 1;
+    for (let index = 0; index < length; index++) {
+      const code = value.charCodeAt(index);
+      if (code >= 0x80) return false;
+      buffer[start + index] = code;
+    }
+    buffer[start - 1] = length;
+    this.#length = start + length;
+    return true;
+  }
+
   /** A copy: the writer may be used again. */
   toBuffer(): Buffer {
-    return Buffer.from(this.#buffer.subarray(0, this.#length));
+    const copy = Buffer.allocUnsafe(this.#length);
+    this.#buffer.copy(copy, 0, 0, this.#length);
+    return copy;
   }
 
   #reserve(lengthBytes: number): void {

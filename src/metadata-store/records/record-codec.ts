@@ -79,10 +79,13 @@ export function decodeBatch(payload: Buffer): DecodedBatch {
   return { batchNumber, records };
 }
 
+/** One for all: encoding is synchronous and never re-entered. */
+const footprintWriter = new ByteWriter(256);
+
 export function encodeFootprint(footprint: readonly BlobFootprint[]): Buffer {
-  const writer = new ByteWriter(24);
-  writeFootprint(writer, footprint);
-  return writer.toBuffer();
+  footprintWriter.clear();
+  writeFootprint(footprintWriter, footprint);
+  return footprintWriter.toBuffer();
 }
 
 export function decodeFootprint(encoded: Buffer): BlobFootprint[] {

@@ -4,6 +4,7 @@ import type { Owner } from '../../model/object-record.ts';
 import { COMPLETION_MEMORY_MS, type EncodedAttributes, type JournalRecord } from '../records/journal-record.ts';
 import { decodeBlobIds, encodeBlobIds, INLINE_BLOB_LIMIT } from './blob-ids.ts';
 import { BlobReferences } from './blob-references.ts';
+import type { KnownRows } from './known-rows.ts';
 import type { OwnerTable } from './owner-table.ts';
 import { VolumeApplier } from './apply-volume-record.ts';
 
@@ -19,13 +20,15 @@ export class RecordApplier {
   readonly blobs: BlobReferences;
   readonly #volumes: VolumeApplier;
   readonly #owners: OwnerTable;
+  readonly #known: KnownRows;
   readonly #usage = new Map<number, { objects: number; bytes: number; uploads: number }>();
   readonly #sql;
 
-  constructor(db: Database, owners: OwnerTable) {
-    this.blobs = new BlobReferences(db);
+  constructor(db: Database, owners: OwnerTable, known: KnownRows) {
+    this.blobs = new BlobReferences(db, known);
     this.#volumes = new VolumeApplier(db, this.blobs);
     this.#owners = owners;
+    this.#known = known;
     this.#sql = prepareStatements(db);
   }
 
@@ -40,8 +43,10 @@ export class RecordApplier {
       case 'InternOwner':
         return this.#owners.insert(record.ownerId, record.owner);
       case 'CreateBucket':
+        this.#known.forget();
         return this.#createBucket(record, this.#owners.byId(record.ownerId));
       case 'DeleteBucket':
+        this.#known.forget();
         return this.#deleteBucket(record.bucketId);
       case 'CreateMultipartUpload':
         return this.#createUpload(record);
@@ -58,6 +63,7 @@ export class RecordApplier {
         this.#sql.deleteDocument.run(record.address.collection, record.address.id);
         return;
       default:
+        this.#known.forget();
         return this.#volumes.apply(record);
     }
   }
@@ -75,6 +81,7 @@ export class RecordApplier {
     this.blobs.discard();
     this.#usage.clear();
     this.#owners.reload();
+    this.#known.forget();
   }
 
   #createBucket(record: Extract<JournalRecord, { type: 'CreateBucket' }>, owner: Owner): void {

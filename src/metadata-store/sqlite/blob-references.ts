@@ -3,6 +3,7 @@ import { assert } from '../../errors/assert.ts';
 import type { BlobFootprint, BlobRecord } from '../../model/blob.ts';
 import type { BlobUse } from '../metadata-store.ts';
 import { decodeFootprint, encodeFootprint } from '../records/record-codec.ts';
+import type { KnownRows } from './known-rows.ts';
 
 /**
  * Blobs, their reference counts and the bytes of each volume, as records change them. Sums of volumes are collected
@@ -12,6 +13,7 @@ import { decodeFootprint, encodeFootprint } from '../records/record-codec.ts';
  * `blob_volumes` mirrors every blob's footprint; `live_bytes` is the sum of `blob_volumes` for the volume.
  */
 export class BlobReferences {
+  readonly #known: KnownRows;
   readonly #sums = new Map<number, { live: number; stored: number }>();
   readonly #insertBlob;
   readonly #insertPlace;
@@ -22,7 +24,8 @@ export class BlobReferences {
   readonly #moveBlob;
   readonly #addSums;
 
-  constructor(db: Database) {
+  constructor(db: Database, known: KnownRows) {
+    this.#known = known;
     this.#insertBlob = db.prepare<[number, number, Buffer, Buffer]>(
       'INSERT INTO blobs (blob_id, reference_count, size_bytes, layout, footprint) VALUES (?, 1, ?, ?, ?)',
     );
@@ -60,6 +63,7 @@ export class BlobReferences {
 
   insert(blob: BlobRecord): void {
     this.#insertBlob.run(blob.blobId, blob.sizeBytes, blob.layout, encodeFootprint(blob.footprint));
+    this.#known.noteBlob(blob.blobId);
     for (const place of blob.footprint) {
       this.#insertPlace.run(place.volumeId, blob.blobId, place.storedBytes);
       this.#add(place.volumeId, place.storedBytes, place.storedBytes);

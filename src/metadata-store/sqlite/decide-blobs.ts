@@ -3,14 +3,15 @@ import { assert } from '../../errors/assert.ts';
 import { StoreError } from '../../errors/store-error.ts';
 import type { BlobFootprint } from '../../model/blob.ts';
 import type { BlobUse } from '../metadata-store.ts';
+import type { KnownRows } from './known-rows.ts';
 
 /** May these blobs be named now? Evaluated inside the commit, so that a volume cannot go between check and use. */
 export class DecideBlobs {
-  readonly #volumeState;
+  readonly #known: KnownRows;
   readonly #blobLayout;
 
-  constructor(db: Database) {
-    this.#volumeState = db.prepare<[number], string>('SELECT state FROM volumes WHERE volume_id = ?').pluck();
+  constructor(db: Database, known: KnownRows) {
+    this.#known = known;
     this.#blobLayout = db.prepare<[number], Buffer>('SELECT layout FROM blobs WHERE blob_id = ?').pluck();
   }
 
@@ -28,10 +29,9 @@ export class DecideBlobs {
         }
       } else {
         const { blobId, footprint } = use.newBlob;
-        const isNew =
-          this.layoutOf(blobId) === undefined &&
-          !uses.slice(0, index).some((other) => 'newBlob' in other && other.newBlob.blobId === blobId);
-        assert(isNew, `blob ${blobId} is committed twice as new`);
+        const isRepeated =
+          index > 0 && uses.slice(0, index).some((other) => 'newBlob' in other && other.newBlob.blobId === blobId);
+        assert(!isRepeated && !this.#known.hasBlob(blobId), `blob ${blobId} is committed twice as new`);
         this.checkFootprint(footprint);
       }
     }
@@ -41,9 +41,8 @@ export class DecideBlobs {
   /** @throws StoreError BlobGone when one of the volumes is unknown or dropped */
   checkFootprint(footprint: readonly BlobFootprint[]): void {
     for (const [index, { volumeId }] of footprint.entries()) {
-      const state = this.#volumeState.get(volumeId);
-      if (state === undefined || state === 'dropped') throw gone(`volume ${volumeId} is no longer there`);
-      const isRepeated = footprint.slice(0, index).some((other) => other.volumeId === volumeId);
+      if (!this.#known.isUsableVolume(volumeId)) throw gone(`volume ${volumeId} is no longer there`);
+      const isRepeated = index > 0 && footprint.slice(0, index).some((other) => other.volumeId === volumeId);
       assert(!isRepeated, `a footprint names volume ${volumeId} twice`);
     }
   }

@@ -14,11 +14,13 @@ import type { JournalRecord } from '../records/journal-record.ts';
 import { checkWritePreconditions, type CurrentVersion } from './check-preconditions.ts';
 import { DecideBlobs } from './decide-blobs.ts';
 import { DecideVolumes } from './decide-volumes.ts';
+import type { KnownRows } from './known-rows.ts';
 import type { OwnerTable } from './owner-table.ts';
 
 export interface DeciderOptions {
   db: Database;
   owners: OwnerTable;
+  known: KnownRows;
   clock: Clock;
   /** Encodes the record into the batch and applies it to the open transaction. */
   emit: (record: JournalRecord) => void;
@@ -36,6 +38,7 @@ export class MutationDecider {
   readonly #emit: (record: JournalRecord) => void;
   readonly #nextIdentifier: () => number;
   readonly #owners: OwnerTable;
+  readonly #known: KnownRows;
   readonly #clock: Clock;
   readonly #blobs: DecideBlobs;
   readonly #volumes: DecideVolumes;
@@ -45,8 +48,9 @@ export class MutationDecider {
     this.#emit = options.emit;
     this.#nextIdentifier = options.nextIdentifier;
     this.#owners = options.owners;
+    this.#known = options.known;
     this.#clock = options.clock;
-    this.#blobs = new DecideBlobs(options.db);
+    this.#blobs = new DecideBlobs(options.db, options.known);
     this.#volumes = new DecideVolumes(options.db, this.#blobs, options.emit);
     this.#sql = prepareStatements(options.db);
   }
@@ -219,7 +223,7 @@ export class MutationDecider {
   }
 
   #requireBucket(bucketId: number): void {
-    if (this.#sql.hasBucket.get(bucketId) === undefined) throw new S3Error('NoSuchBucket');
+    if (!this.#known.hasBucket(bucketId)) throw new S3Error('NoSuchBucket');
   }
 
   #requireUpload(named: { bucketId: number; key: string; uploadId: string }): { order: number } {
@@ -247,7 +251,6 @@ export class MutationDecider {
 
 function prepareStatements(db: Database) {
   return {
-    hasBucket: db.prepare<[number], number>('SELECT 1 FROM buckets WHERE bucket_id = ?').pluck(),
     accountOfBucketName: db.prepare<[string], string>('SELECT account_id FROM buckets WHERE name = ?').pluck(),
     hasObjects: db.prepare<[number], number>('SELECT 1 FROM objects WHERE bucket_id = ? LIMIT 1').pluck(),
     hasVersions: db.prepare<[number], number>('SELECT 1 FROM versions WHERE bucket_id = ? LIMIT 1').pluck(),

@@ -11,6 +11,7 @@ import { RecordApplier } from './apply-record.ts';
 import { MutationDecider } from './decide-mutation.ts';
 import { INDEX_APPLICATION_ID, INDEX_SCHEMA, INDEX_SCHEMA_VERSION } from './index-schema.ts';
 import { IndexQueries } from './index-queries.ts';
+import { KnownRows } from './known-rows.ts';
 import { ObjectLister } from './list-objects.ts';
 import { OwnerTable } from './owner-table.ts';
 import { UploadQueries } from './upload-queries.ts';
@@ -70,6 +71,7 @@ export class IndexDatabase {
   readonly file: FileIdentity;
   readonly #files: readonly FileIdentity[];
   #applied: AppliedPosition;
+  #changesBuckets = false;
 
   /**
    * Opens the index, or makes an empty one; in `serving` mode it counts as open from here until `close`.
@@ -88,10 +90,12 @@ export class IndexDatabase {
       throw error;
     }
     const owners = new OwnerTable(this.#writer);
-    this.#applier = new RecordApplier(this.#writer, owners);
+    const known = new KnownRows(this.#writer);
+    this.#applier = new RecordApplier(this.#writer, owners, known);
     this.#decider = new MutationDecider({
       db: this.#writer,
       owners,
+      known,
       clock,
       nextIdentifier,
       emit: (record) => this.#emit(record),
@@ -132,7 +136,17 @@ export class IndexDatabase {
   }
 
   applyDecided(records: readonly JournalRecord[]): void {
-    for (const record of records) this.#applier.apply(record);
+    for (const record of records) {
+      this.#noteBuckets(record);
+      this.#applier.apply(record);
+    }
+  }
+
+  /** The reader's view keeps the buckets of before until the transaction is committed. */
+  #noteBuckets({ type }: JournalRecord): void {
+    if (type !== 'CreateBucket' && type !== 'DeleteBucket') return;
+    this.#changesBuckets = true;
+    if (this.#reader === this.#writer) this.queries.forgetBuckets();
   }
 
   /** Writes the sums; after it nothing but `commit` or `rollback`. */
@@ -149,6 +163,8 @@ export class IndexDatabase {
     this.#sql.commit.run();
     if (applied !== undefined) this.#applied = applied;
     this.refreshReader();
+    if (this.#changesBuckets) this.queries.forgetBuckets();
+    this.#changesBuckets = false;
   }
 
   /**
@@ -213,6 +229,7 @@ export class IndexDatabase {
   #emit(record: JournalRecord): void {
     try {
       this.batch.add(record);
+      this.#noteBuckets(record);
       this.#applier.apply(record);
     } catch (cause) {
       throw new RecordNotApplied(`a ${record.type} record could not be applied`, { cause });

@@ -9,12 +9,14 @@ import { decodeBlobIds } from './blob-ids.ts';
 import type { OwnerTable } from './owner-table.ts';
 
 const EMPTY = Buffer.alloc(0);
+const KNOWN_BUCKET_LIMIT = 10_000;
 
 type BucketRow = [bucketId: number, name: string, ownerId: number, region: string, createdAtMs: number];
 
 /** Point reads of the index, on the connection that sees acknowledged state only. Each call is one moment in time. */
 export class IndexQueries {
   readonly #owners: OwnerTable;
+  readonly #buckets = new Map<string, Readonly<BucketRecord>>();
   readonly #sql;
 
   constructor(db: Database, owners: OwnerTable) {
@@ -22,9 +24,21 @@ export class IndexQueries {
     this.#sql = prepareStatements(db);
   }
 
-  bucket(name: string): BucketRecord | undefined {
+  /** The same object for each call: every request asks for its bucket. */
+  bucket(name: string): Readonly<BucketRecord> | undefined {
+    const known = this.#buckets.get(name);
+    if (known !== undefined) return known;
     const row = this.#sql.bucketByName.get(name);
-    return row === undefined ? undefined : this.#bucket(row);
+    if (row === undefined) return undefined;
+    const bucket = Object.freeze(this.#bucket(row));
+    if (this.#buckets.size >= KNOWN_BUCKET_LIMIT) this.#buckets.clear();
+    this.#buckets.set(name, bucket);
+    return bucket;
+  }
+
+  /** After each commit that made or deleted one. */
+  forgetBuckets(): void {
+    this.#buckets.clear();
   }
 
   buckets(query: { accountId: string; prefix: string; startAfter: string; limit: number }): BucketRecord[] {
@@ -61,8 +75,13 @@ export class IndexQueries {
       blobs = this.blobs(decodeBlobIds(row[10]));
     }
     const attributes = decodeAttributes({ etag, sizeBytes, storageClass, checksum, details, parts });
-    return {
-      ...attributes,
+    // No spread: with members behind it V8 makes a new shape for each object, which costs more than the lookup.
+    const record: ObjectRecord = {
+      etag,
+      sizeBytes,
+      headers: attributes.headers,
+      userMetadata: attributes.userMetadata,
+      storageClass: attributes.storageClass,
       bucketId,
       key,
       versionId,
@@ -72,6 +91,10 @@ export class IndexQueries {
       owner: this.#owners.byId(ownerId),
       blobs,
     };
+    if (attributes.checksum !== undefined) record.checksum = attributes.checksum;
+    if (attributes.tags !== undefined) record.tags = attributes.tags;
+    if (attributes.parts !== undefined) record.parts = attributes.parts;
+    return record;
   }
 
   blobs(blobIds: readonly number[]): BlobRecord[] {
