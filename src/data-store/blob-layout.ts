@@ -140,6 +140,11 @@ function writeLarge(writer: LayoutWriter, layout: LargeBlobLayout): void {
   }
 }
 
+/** By its first byte. */
+export function isSmallLayout(bytes: Buffer): boolean {
+  return bytes[0] === 1;
+}
+
 /** @throws StoreError ShardCorrupt when the bytes are no layout: the index is damaged. */
 export function decodeBlobLayout(bytes: Buffer): BlobLayout {
   const reader = new LayoutReader(bytes);

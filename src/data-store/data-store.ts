@@ -28,6 +28,11 @@ export interface DataStore {
    * @throws StoreError TooFewShards (an honest failure, also in mid-stream) | BlobGone (volume dropped: look up again)
    */
   read(blob: Pick<BlobRecord, 'blobId' | 'sizeBytes' | 'layout'>, range: ByteRange): AsyncIterable<DataPiece>;
+  /**
+   * The same for a blob that `writeSmall` wrote, in one buffer that belongs to the caller; `undefined` for any other.
+   * @throws StoreError as `read`
+   */
+  readSmall(blob: Pick<BlobRecord, 'blobId' | 'sizeBytes' | 'layout'>, range: ByteRange): Promise<Buffer | undefined>;
 
   /**
    * Keeps the volumes of these blobs readable until the returned function is called, exactly once: for a read over

@@ -201,6 +201,11 @@ export class StripedDataStore implements DataStore {
     return this.#reader.read(blob, range);
   }
 
+  readSmall(blob: Pick<BlobRecord, 'sizeBytes' | 'layout'>, range: ByteRange): Promise<Buffer | undefined> {
+    this.#assertRunning();
+    return this.#reader.readSmallRange(blob, range);
+  }
+
   async pin(blobs: readonly Pick<BlobRecord, 'footprint'>[]): Promise<() => void> {
     this.#assertRunning();
     return this.#reader.pin(new Set(blobs.flatMap(({ footprint }) => footprint.map(({ volumeId }) => volumeId))));

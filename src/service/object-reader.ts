@@ -31,9 +31,23 @@ export class ObjectReader {
   async open(object: ObjectRecord, range: ByteRange): Promise<Buffer | AsyncIterableIterator<DataPiece>> {
     assert(range.start >= 0 && range.start + range.length <= object.sizeBytes, 'range outside the object');
     if (range.length === 0) return Buffer.alloc(0);
+    const small = await this.#readSmall(object, range);
+    if (small !== undefined) return small;
     const body = new ObjectBody(this.#dataStore, object, range, () => this.#relocate(object));
     await body.prefetch();
     return body;
+  }
+
+  /** The usual small object: one blob, one buffer. `undefined`: the long way, also when its blob has moved. */
+  async #readSmall({ blobs }: ObjectRecord, range: ByteRange): Promise<Buffer | undefined> {
+    const [blob] = blobs;
+    if (blob === undefined || blobs.length > 1) return undefined;
+    try {
+      return await this.#dataStore.readSmall(blob, range);
+    } catch (error) {
+      if (!isStoreError(error, 'BlobGone')) throw error;
+      return undefined;
+    }
   }
 
   /** The blobs of the same version where they lie now. */

@@ -117,6 +117,19 @@ export class MemoryDataStore implements DataStore {
     }
   }
 
+  async readSmall(
+    blob: Pick<BlobRecord, 'blobId' | 'sizeBytes' | 'layout'>,
+    range: ByteRange,
+  ): Promise<Buffer | undefined> {
+    if (blob.sizeBytes > this.smallBlobLimitBytes) return undefined;
+    const bytes: Buffer[] = [];
+    for await (const piece of this.read(blob, range)) {
+      bytes.push(Buffer.from(piece.bytes));
+      piece.release();
+    }
+    return Buffer.concat(bytes);
+  }
+
   async pin(blobs: readonly Pick<BlobRecord, 'footprint' | 'layout'>[]): Promise<() => void> {
     const gone = blobs.find(({ layout }) => this.gone.has(layout.toString()));
     if (gone) throw new StoreError('BlobGone', `no blob at ${gone.layout.toString()}`);

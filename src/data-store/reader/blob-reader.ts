@@ -1,14 +1,14 @@
 import { assert } from '../../errors/assert.ts';
 import { StoreError } from '../../errors/store-error.ts';
 import type { BlobRecord } from '../../model/blob.ts';
-import { bodyCrcOf, decodeBlobLayout, type SmallBlobLayout, volumesOfLayout } from '../blob-layout.ts';
+import { bodyCrcOf, decodeBlobLayout, isSmallLayout, type SmallBlobLayout, volumesOfLayout } from '../blob-layout.ts';
 import type { ByteRange, DataPiece } from '../data-store.ts';
 import type { StoreContext } from '../store-context.ts';
 import { ENTRY_HEADER_BYTES, parseBlobEntry } from '../stripe/blob-entry.ts';
 import { type StripeLocation, stripeHeaderLength } from '../stripe/stripe-header.ts';
 import { releaseWhenSettled } from '../volume/buffer-return.ts';
-import { within } from '../volume/disk-calls.ts';
 import type { KnownVolume } from '../volume/volume-table.ts';
+import { CoarseDeadlines } from './coarse-deadlines.ts';
 import { acquireWithin, readLarge } from './large-read.ts';
 import { rebuildStripe, type RebuiltStripe } from './rebuild-stripe.ts';
 import { READ_PREFERENCE, type ShardReader } from './shard-reader.ts';
@@ -17,18 +17,36 @@ import { READ_PREFERENCE, type ShardReader } from './shard-reader.ts';
 export class BlobReader {
   readonly #context: StoreContext;
   readonly #reader: ShardReader;
+  readonly #deadlines: CoarseDeadlines;
 
   constructor(context: StoreContext, reader: ShardReader) {
     this.#context = context;
     this.#reader = reader;
+    this.#deadlines = new CoarseDeadlines(context.clock);
+  }
+
+  /** See `DataStore.readSmall`: what `read` would give, without the machinery of a stream. */
+  async readSmallRange(blob: Pick<BlobRecord, 'sizeBytes' | 'layout'>, range: ByteRange): Promise<Buffer | undefined> {
+    if (!isSmallLayout(blob.layout)) return undefined;
+    assertRange(blob, range);
+    const layout = decodeBlobLayout(blob.layout);
+    assert(layout.kind === 'small', 'a small layout');
+    const { table } = this.#context;
+    const { volumeId } = layout.stripe;
+    table.pin(volumeId);
+    try {
+      const known = table.get(volumeId);
+      const volume = known === undefined || known.state === 'dropped' ? await this.#volume(volumeId) : known;
+      const body = await this.readSmall(layout, volume);
+      return range.length === body.length ? body : body.subarray(range.start, range.start + range.length);
+    } finally {
+      table.unpin(volumeId);
+    }
   }
 
   /** See `DataStore.read`. */
   async *read(blob: Pick<BlobRecord, 'blobId' | 'sizeBytes' | 'layout'>, range: ByteRange): AsyncGenerator<DataPiece> {
-    assert(
-      range.start >= 0 && range.length >= 0 && range.start + range.length <= blob.sizeBytes,
-      `range ${range.start}+${range.length} of a blob of ${blob.sizeBytes} bytes`,
-    );
+    assertRange(blob, range);
     if (range.length === 0) return;
     const layout = decodeBlobLayout(blob.layout);
     const volumeIds = volumesOfLayout(layout);
@@ -97,21 +115,25 @@ export class BlobReader {
   }
 
   /** `undefined` when the slice is missing, wrong or slow. */
-  async #readSliceInTime(layout: SmallBlobLayout, volume: KnownVolume): Promise<Buffer | undefined> {
-    const { clock } = this.#context;
-    let isLate = false;
-    const late = (): StoreError => {
-      isLate = true;
-      return new StoreError('DiskTimeout', 'a slice is slow');
-    };
-    try {
-      return await within(this.#readSlice(layout, volume), clock, this.#reader.hedgeAfterMs, late);
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      const place = layout.stripe.places[layout.shardIndex];
-      if (isLate && place !== undefined) this.#reader.noteSlow(volume, place.slot);
-      return undefined;
-    }
+  #readSliceInTime(layout: SmallBlobLayout, volume: KnownVolume): Promise<Buffer | undefined> {
+    return new Promise((resolve, reject) => {
+      const deadline = this.#deadlines.set(this.#reader.hedgeAfterMs, () => {
+        const place = layout.stripe.places[layout.shardIndex];
+        if (place !== undefined) this.#reader.noteSlow(volume, place.slot);
+        resolve(undefined);
+      });
+      this.#readSlice(layout, volume).then(
+        (body) => {
+          this.#deadlines.cancel(deadline);
+          resolve(body);
+        },
+        (error: unknown) => {
+          this.#deadlines.cancel(deadline);
+          if (error instanceof StoreError) resolve(undefined);
+          else reject(error);
+        },
+      );
+    });
   }
 
   async #readSlice(layout: SmallBlobLayout, volume: KnownVolume): Promise<Buffer | undefined> {
@@ -205,4 +227,9 @@ export class BlobReader {
       if (slot !== undefined) releaseWhenSettled(scratchBuffers, slot, calls);
     }
   }
+}
+
+function assertRange({ sizeBytes }: Pick<BlobRecord, 'sizeBytes'>, { start, length }: ByteRange): void {
+  const isWithin = start >= 0 && length >= 0 && start + length <= sizeBytes;
+  assert(isWithin, `range ${start}+${length} of a blob of ${sizeBytes} bytes`);
 }
