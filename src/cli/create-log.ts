@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
 import type { LogConfig } from '../config/config-schema.ts';
 import type { Log } from '../observability/log.ts';
+import { SystemClock } from '../observability/system-clock.ts';
 
 const STDERR = 2;
 const FLUSH_INTERVAL_MS = 200;
@@ -13,7 +14,7 @@ const FLUSH_INTERVAL_MS = 200;
 export function createLog(config: LogConfig, isTerminal: boolean): { log: Log; flush: () => void } {
   const { err } = pino.stdSerializers;
   const serializers = { err, error: err, cause: err };
-  const options = { level: config.level, base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers };
+  const options = { level: config.level, base: null, timestamp: isoTime, serializers };
   const isPretty = config.format === 'pretty' || (config.format === 'auto' && isTerminal);
   if (isPretty) {
     const stream = PinoPretty({
@@ -31,6 +32,21 @@ export function createLog(config: LogConfig, isTerminal: boolean): { log: Log; f
     periodicFlush: FLUSH_INTERVAL_MS,
   });
   return { log: pino(options, destination), flush: () => flushQuietly(destination) };
+}
+
+const clock = new SystemClock();
+let lastSecond = Number.NaN;
+let lastPrefix = '';
+
+/** As pino's own, with all but the milliseconds remembered: every request has a line. */
+function isoTime(): string {
+  const nowMs = clock.nowMs();
+  const second = Math.floor(nowMs / 1000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastPrefix = `,"time":"${new Date(second * 1000).toISOString().slice(0, -4)}`;
+  }
+  return `${lastPrefix}${String(nowMs - second * 1000).padStart(3, '0')}Z"`;
 }
 
 /** A destination that is not ready yet has nothing to flush. */

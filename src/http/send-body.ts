@@ -13,10 +13,10 @@ export interface BodyPiece {
 export interface StreamedAnswer {
   readonly status: number;
   /**
-   * Lower-case names. `content-length` must be what `pieces` add up to; without it the answer is sent chunked, for
+   * Lower-case names. Taken over: the request id is added. `content-length` must be what `pieces` add up to; without it the answer is sent chunked, for
    * documents whose length is not known when they begin.
    */
-  readonly headers: Readonly<Record<string, string | number>>;
+  readonly headers: Record<string, string | number>;
   readonly pieces: AsyncIterable<BodyPiece>;
 }
 
@@ -36,7 +36,8 @@ export async function sendBody(exchange: HttpExchange, answer: StreamedAnswer): 
     await iterator.return?.();
     return;
   }
-  const headers = { 'x-amz-request-id': exchange.requestId, ...answer.headers };
+  const { headers } = answer;
+  headers['x-amz-request-id'] = exchange.requestId;
   if (next.done !== true && next.value.bytes.length === lengthBytes) {
     await sendWhole(exchange, { status: answer.status, headers, piece: next.value, iterator });
     return;

@@ -4,8 +4,8 @@ import { watchUnread } from './watch-unread.ts';
 
 export interface BufferedAnswer {
   readonly status: number;
-  /** Lower-case names. Content-Length is added where a body or its absence has one. */
-  readonly headers: Readonly<Record<string, string | number>>;
+  /** Lower-case names. Taken over: the request id, and Content-Length where a body or its absence has one, are added. */
+  readonly headers: Record<string, string | number>;
   readonly body?: Buffer | string | undefined;
   /** Close the connection behind it. */
   readonly closesConnection?: boolean;
@@ -23,7 +23,8 @@ export function sendBuffer(exchange: HttpExchange, answer: BufferedAnswer): void
   const { request, response } = exchange;
   if (response.destroyed || response.headersSent) return;
   const body = typeof answer.body === 'string' ? Buffer.from(answer.body, 'utf8') : answer.body;
-  const headers: Record<string, string | number> = { 'x-amz-request-id': exchange.requestId, ...answer.headers };
+  const { headers } = answer;
+  headers['x-amz-request-id'] = exchange.requestId;
   const mayHaveBody = answer.status !== 204 && answer.status !== 304;
   if (mayHaveBody && headers['content-length'] === undefined) headers['content-length'] = body?.length ?? 0;
   const sentBody = mayHaveBody && request.method !== 'HEAD' ? body : undefined;

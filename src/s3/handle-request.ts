@@ -133,7 +133,9 @@ export class S3RequestHandler {
   }
 
   #withServerHeaders(headers: S3Response['headers']): Record<string, string | number> {
-    return Object.assign({ server: SERVER_NAME, 'x-amz-id-2': this.#hostId }, headers);
+    const all: Record<string, string | number> = { server: SERVER_NAME, 'x-amz-id-2': this.#hostId };
+    for (const name in headers) all[name] = headers[name]!;
+    return all;
   }
 
   #renderError(exchange: HttpExchange, error: unknown): RenderedError {

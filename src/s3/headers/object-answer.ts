@@ -81,9 +81,9 @@ export function objectAnswer(
     'last-modified': formatHttpDate(object.lastModifiedMs),
     etag: `"${object.etag}"`,
     'content-length': selection.range.length,
-    ...object.headers,
-    ...overrides,
   };
+  for (const name in object.headers) headers[name] = object.headers[name]!;
+  for (const name in overrides) headers[name] = overrides[name]!;
   addUserMetadata(headers, object.userMetadata);
   // An empty part has no range that Content-Range could name.
   if (selection.isPartial && selection.range.length > 0) {

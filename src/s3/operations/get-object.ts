@@ -15,5 +15,6 @@ export async function getObject(request: S3Request, services: S3Services): Promi
   const bucket = await services.buckets.requireBucket(request.bucket);
   const address = { bucket, key: request.key, versionId: request.query.get('versionId') };
   const { object, selection, body } = await services.objects.getObject(address, (found) => selectBytes(request, found));
-  return { ...objectAnswer(request, object, selection, overrides), body };
+  const { status, headers } = objectAnswer(request, object, selection, overrides);
+  return { status, headers, body };
 }
