@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { ChildServer, statusOf } from './child-server.ts';
+import { PROBE_NODE_OPTIONS, ServerProbe } from './server-probe.ts';
 import type { OwnedServer, ServerUnderTest } from './server-under-test.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../bin/holdfast.cjs', import.meta.url));
@@ -14,11 +15,11 @@ const CREDENTIAL = {
 };
 
 /** A new store of six directories, 4+2, in a folder of its own, served by this checkout with its default configuration. */
-export class HoldfastServer implements ServerUnderTest {
+export class HoldfastServer implements ServerUnderTest, OwnedServer {
   readonly name = 'holdfast';
   readonly folder: string;
   readonly diskPaths: string[];
-  readonly own: OwnedServer;
+  readonly own: this;
   address = { host: '127.0.0.1', port: 0 };
   #server: ChildServer | undefined;
   #startCount = 0;
@@ -26,7 +27,7 @@ export class HoldfastServer implements ServerUnderTest {
   private constructor(parentFolder: string) {
     this.folder = mkdtempSync(join(parentFolder, 'holdfast-bench-'));
     this.diskPaths = Array.from({ length: 6 }, (_, index) => join(this.folder, `disk${index + 1}`));
-    this.own = { diskPaths: this.diskPaths, loseDisk: async () => this.#loseDisk() };
+    this.own = this;
   }
 
   static async create(parentFolder: string): Promise<HoldfastServer> {
@@ -50,6 +51,10 @@ export class HoldfastServer implements ServerUnderTest {
     return { host: `127.0.0.1:${this.address.port}`, region: 'us-east-1', credential: CREDENTIAL };
   }
 
+  get probe(): ServerProbe | undefined {
+    return this.#server === undefined ? undefined : new ServerProbe(this.#server.child);
+  }
+
   /** Returns how long it took until the first S3 request could be answered, in milliseconds. */
   async start(): Promise<number> {
     const began = performance.now();
@@ -69,7 +74,8 @@ export class HoldfastServer implements ServerUnderTest {
         '--admin-listen',
         '127.0.0.1:0',
       ],
-      environment: this.#environment(),
+      environment: this.#environment(PROBE_NODE_OPTIONS),
+      hasChannel: true,
       outputFile: join(this.folder, `output-${this.#startCount}.log`),
     });
     this.#server = server;
@@ -95,17 +101,18 @@ export class HoldfastServer implements ServerUnderTest {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  async #loseDisk(): Promise<() => Promise<void>> {
+  async loseDisk(): Promise<() => Promise<void>> {
     const [first] = this.diskPaths;
     if (first === undefined) throw new Error('no disk to lose');
     renameSync(first, `${first}.away`);
     return async () => renameSync(`${first}.away`, first);
   }
 
-  #environment(): NodeJS.ProcessEnv {
+  #environment(nodeOptions?: string): NodeJS.ProcessEnv {
     return {
       PATH: process.env['PATH'],
       HOME: this.folder,
+      ...(nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions }),
       HOLDFAST_ROOT_ACCESS_KEY_ID: CREDENTIAL.accessKeyId,
       HOLDFAST_ROOT_SECRET_ACCESS_KEY: CREDENTIAL.secretAccessKey,
     };

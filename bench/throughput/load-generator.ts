@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import { startWorker } from '../../src/observability/start-worker.ts';
 import type { Failure, FromWorker, Job, JobResult, StoredObjects, ToWorker, Work } from './job.ts';
-import { type UsageDelta, UsageWatch } from './process-usage.ts';
+import type { MeasuredWindow } from './measured-window.ts';
 import { type Samples, joinSamples } from './statistics.ts';
 
 /** Operation ids of one worker never reach those of the next. */
@@ -22,7 +22,6 @@ export interface LoadResult {
   wrongCount: number;
   acknowledged: Float64Array;
   signedLate: number;
-  usage: UsageDelta;
 }
 
 /** Worker threads with connections, all started and stopped together. */
@@ -36,8 +35,8 @@ export class LoadGenerator {
     this.#workers = Array.from({ length: options.workerCount }, () => startWorker(import.meta.url, './load-worker'));
   }
 
-  /** Runs one job over all workers; the usage covers the measured part only. @throws when a worker fails. */
-  async run(template: JobTemplate, serverProcessId: number | undefined): Promise<LoadResult> {
+  /** Runs one job over all workers; the window is open during the measured part only. @throws when a worker fails. */
+  async run(template: JobTemplate, window?: MeasuredWindow): Promise<LoadResult> {
     const workers = this.#workers.slice(0, template.connectionCount);
     const jobs = workers.map((_, index) => this.#share(template, index, workers.length));
     const ready = workers.map(async (worker) => nextMessage(worker));
@@ -46,14 +45,11 @@ export class LoadGenerator {
     );
     await Promise.all(ready);
     const results = workers.map(async (worker) => nextMessage(worker));
-    const watch = new UsageWatch(serverProcessId);
+    await window?.open();
     for (const worker of workers) worker.postMessage({ type: 'go' } satisfies ToWorker, []);
     const messages = await Promise.all(results);
-    const usage = watch.stop();
-    return {
-      ...joinResults(messages.map((message) => (message as Extract<FromWorker, { type: 'result' }>).result)),
-      usage,
-    };
+    await window?.close();
+    return joinResults(messages.map((message) => (message as Extract<FromWorker, { type: 'result' }>).result));
   }
 
   async close(): Promise<void> {
@@ -120,7 +116,7 @@ async function nextMessage(worker: Worker): Promise<FromWorker> {
   return message;
 }
 
-function joinResults(results: readonly JobResult[]): Omit<LoadResult, 'usage'> {
+function joinResults(results: readonly JobResult[]): LoadResult {
   const errors: Record<string, number> = {};
   for (const result of results) {
     for (const [label, count] of Object.entries(result.errors)) errors[label] = (errors[label] ?? 0) + count;

@@ -57,14 +57,17 @@ function remoteServer({ url, accessKeyId, secretAccessKey, region }: EndpointOpt
 }
 
 async function runCells(
-  { cells, seconds, warmUpSeconds }: BenchOptions,
+  options: BenchOptions,
   { servers, load, seed }: { servers: readonly ServerUnderTest[]; load: LoadGenerator; seed: number },
 ): Promise<CellResult[]> {
+  const { cells, seconds, warmUpSeconds, isProfiled, outputFolder } = options;
+  const profileFolder = isProfiled ? (outputFolder ?? 'bench-out') : undefined;
+  if (profileFolder !== undefined) mkdirSync(profileFolder, { recursive: true });
   const bucket = `bench-${seed.toString(36)}`;
   const runners = new Map<ServerUnderTest, CellRunner>();
   for (const server of servers) {
     await makeBucket(server, bucket);
-    runners.set(server, new CellRunner({ server, load, settings: { bucket, seconds, warmUpSeconds } }));
+    runners.set(server, new CellRunner({ server, load, settings: { bucket, seconds, warmUpSeconds, profileFolder } }));
   }
   const results: CellResult[] = [];
   for (const cell of cells) {

@@ -22,6 +22,7 @@ export class MinioServer implements ServerUnderTest {
     const [first = ''] = options.diskPaths;
     this.own = {
       diskPaths: options.diskPaths,
+      probe: undefined,
       loseDisk: async () => {
         renameSync(first, `${first}.away`);
         return async () => {

@@ -13,6 +13,7 @@ export interface BenchOptions {
   endpoints: EndpointOptions[];
   compareMinio: string | undefined;
   outputFolder: string | undefined;
+  isProfiled: boolean;
 }
 
 export interface EndpointOptions {
@@ -36,6 +37,8 @@ export const USAGE = `npm run bench -- [flags]
   --compare 'URL …'       measure these as well, in turns; keys may be part of it: http://KEY:SECRET@host:port
   --compare-minio BINARY  start MinIO beside it (six directories, EC:2) and measure both in turns
   --out DIR               results.json and chart.svg
+  --profile               a CPU profile of Holdfast's main thread for each cell, and its functions by self time,
+                          in --out (or bench-out)
   --list                  names the cells
 `;
 
@@ -63,6 +66,7 @@ export function parseOptions(argv: readonly string[], environment: NodeJS.Proces
     endpoints: urls.map((url) => endpointOf(url, credential)),
     compareMinio: values['compare-minio'],
     outputFolder: values.out,
+    isProfiled: values.profile === true,
   };
 }
 
@@ -87,6 +91,7 @@ function parseFlags(argv: readonly string[]) {
         compare: text,
         'compare-minio': text,
         out: text,
+        profile: flag,
         list: flag,
         help: flag,
       },

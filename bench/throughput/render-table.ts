@@ -23,6 +23,8 @@ const COLUMNS: readonly Column[] = [
   { head: 'RSS MiB', value: (result) => number(result.peakResidentBytes / 2 ** 20) },
   { head: 'server CPU µs/op', value: (result) => microseconds(result.serverCpuSeconds, result) },
   { head: 'client', value: (result) => microseconds(result.clientCpuSeconds, result) },
+  { head: 'loop max ms', value: ({ loop }) => number(loop?.loopDelayMaxMs ?? NaN) },
+  { head: 'gc max', value: ({ loop }) => number(loop?.gcMaxMs ?? NaN) },
   { head: 'errors', value: (result) => String(errorCount(result)) },
 ];
 

@@ -1,6 +1,7 @@
 import type { Cell } from './cells.ts';
 import type { StoredObjects } from './job.ts';
 import type { LoadGenerator, LoadResult, LoadWork } from './load-generator.ts';
+import { MeasuredWindow, type WindowFigures } from './measured-window.ts';
 import type { ServerUnderTest } from './server-under-test.ts';
 import { type Summary, summarize } from './statistics.ts';
 
@@ -13,7 +14,7 @@ const FEWEST_STORED_BYTES = 16 * 1024 * 1024;
 const MOST_STORED_OBJECTS = 10_000;
 const FEWEST_STORED_OBJECTS = 8;
 
-export interface CellResult {
+export interface CellResult extends WindowFigures {
   cell: string;
   title: string;
   server: string;
@@ -26,9 +27,6 @@ export interface CellResult {
   wrongCount: number;
   wrongExamples: string[];
   readBackCount: number;
-  peakResidentBytes: number;
-  serverCpuSeconds: number;
-  clientCpuSeconds: number;
   signedLate: number;
 }
 
@@ -36,6 +34,8 @@ export interface RunSettings {
   bucket: string;
   seconds: number;
   warmUpSeconds: number;
+  /** Where CPU profiles of the server go; undefined: none are taken. */
+  profileFolder: string | undefined;
 }
 
 /** Runs cells against one server; remembers what it wrote, so that reads find objects to read. */
@@ -58,12 +58,17 @@ export class CellRunner {
     const work: LoadWork = isPut ? this.#putWork(cell) : await this.#storedWork(cell);
     const restore = cell.isDegraded ? await this.#loseDisk() : undefined;
     try {
-      const result = await this.#measure(cell, work);
+      const window = new MeasuredWindow(this.#server, cell.name, this.#profileFolder());
+      const result = await this.#measure(cell, work, window);
       const readBack = isPut ? await this.#readBack(cell, work, result) : undefined;
-      return this.#describe(cell, result, readBack);
+      return this.#describe({ cell, result, readBack, figures: window.figures });
     } finally {
       await restore?.();
     }
+  }
+
+  #profileFolder(): string | undefined {
+    return this.#server.own?.probe === undefined ? undefined : this.#settings.profileFolder;
   }
 
   #putWork(cell: Cell): LoadWork {
@@ -91,17 +96,14 @@ export class CellRunner {
   async #fill(cell: Cell, operations: number, seconds: number): Promise<StoredObjects> {
     this.#fillCount += 1;
     const prefix = `fill-${this.#fillCount}-${cell.name}/`;
-    const result = await this.#load.run(
-      {
-        ...this.#common(),
-        connectionCount: Math.max(4, cell.connectionCount),
-        work: { kind: 'put', prefix, sizeBytes: cell.sizeBytes, payload: cell.payload },
-        limit: { seconds: operations === Infinity ? seconds : Infinity, operations },
-        warmUpSeconds: 0,
-        signAhead: 0,
-      },
-      this.#server.processId,
-    );
+    const result = await this.#load.run({
+      ...this.#common(),
+      connectionCount: Math.max(4, cell.connectionCount),
+      work: { kind: 'put', prefix, sizeBytes: cell.sizeBytes, payload: cell.payload },
+      limit: { seconds: operations === Infinity ? seconds : Infinity, operations },
+      warmUpSeconds: 0,
+      signAhead: 0,
+    });
     if (result.acknowledged.length === 0) {
       throw new Error(`${this.#server.name} stored nothing: ${result.errorExamples[0] ?? 'no error either'}`);
     }
@@ -110,7 +112,7 @@ export class CellRunner {
     return stored;
   }
 
-  async #measure(cell: Cell, work: LoadWork): Promise<LoadResult> {
+  async #measure(cell: Cell, work: LoadWork, window: MeasuredWindow): Promise<LoadResult> {
     const { seconds, warmUpSeconds } = this.#settings;
     return await this.#load.run(
       {
@@ -121,7 +123,7 @@ export class CellRunner {
         warmUpSeconds,
         signAhead: 0,
       },
-      this.#server.processId,
+      window,
     );
   }
 
@@ -136,17 +138,14 @@ export class CellRunner {
     const most = Math.max(4, Math.min(READ_BACK_OBJECTS, Math.floor(READ_BACK_BYTES / sizeBytes)));
     const every = Math.max(1, Math.floor(result.acknowledged.length / most));
     const operationIds = result.acknowledged.filter((_, index) => index % every === 0);
-    return await this.#load.run(
-      {
-        ...this.#common(),
-        connectionCount: Math.min(8, cell.connectionCount),
-        work: { kind: 'get', objects: { prefix, sizeBytes, operationIds }, isOnce: true },
-        limit: { seconds: Infinity, operations: Infinity },
-        warmUpSeconds: 0,
-        signAhead: 0,
-      },
-      this.#server.processId,
-    );
+    return await this.#load.run({
+      ...this.#common(),
+      connectionCount: Math.min(8, cell.connectionCount),
+      work: { kind: 'get', objects: { prefix, sizeBytes, operationIds }, isOnce: true },
+      limit: { seconds: Infinity, operations: Infinity },
+      warmUpSeconds: 0,
+      signAhead: 0,
+    });
   }
 
   async #loseDisk(): Promise<() => Promise<void>> {
@@ -160,7 +159,13 @@ export class CellRunner {
     return { address, signer, bucket: this.#settings.bucket, timeoutMs: TIMEOUT_MS };
   }
 
-  #describe(cell: Cell, result: LoadResult, readBack: LoadResult | undefined): CellResult {
+  #describe(measured: {
+    cell: Cell;
+    result: LoadResult;
+    readBack: LoadResult | undefined;
+    figures: WindowFigures;
+  }): CellResult {
+    const { cell, result, readBack, figures } = measured;
     const errors = { ...result.errors };
     // Work that was used up ended the window early.
     const lastEndSeconds = result.samples.ends.reduce((last, end) => Math.max(last, end), 0) / 1000;
@@ -181,9 +186,7 @@ export class CellRunner {
       wrongCount: result.wrongCount + (readBack?.wrongCount ?? 0),
       wrongExamples: [...result.wrong, ...(readBack?.wrong ?? [])].map(({ detail }) => detail),
       readBackCount: readBack?.samples.starts.length ?? 0,
-      peakResidentBytes: result.usage.peakResidentBytes,
-      serverCpuSeconds: result.usage.serverCpuSeconds,
-      clientCpuSeconds: result.usage.clientCpuSeconds,
+      ...figures,
       signedLate: result.signedLate,
     };
   }

@@ -1,3 +1,4 @@
+import type { ServerProbe } from './server-probe.ts';
 import type { Signer } from './sign-request.ts';
 
 /** A server that is measured. */
@@ -20,6 +21,8 @@ export interface OwnedServer {
   readonly diskPaths: readonly string[];
   /** Takes the first disk away while it runs; returns what puts it back. */
   loseDisk(): Promise<() => Promise<void>>;
+  /** Only in Holdfast's own process. */
+  readonly probe: ServerProbe | undefined;
 }
 
 export function parseEndpoint(endpoint: string): { host: string; port: number } {
