@@ -1,11 +1,5 @@
+import type { KeySpace, StoredObjects } from './key-space.ts';
 import type { Signer } from './sign-request.ts';
-
-/** Objects that were acknowledged: enough to know every key and every byte of them. */
-export interface StoredObjects {
-  prefix: string;
-  sizeBytes: number;
-  operationIds: Float64Array;
-}
 
 /** Kinds of operations, by the number that a sample records. */
 export const OPERATION_KINDS = ['PUT', 'GET', 'HEAD', 'DELETE', 'LIST', 'MULTIPART'] as const;
@@ -13,9 +7,19 @@ export type OperationKind = (typeof OPERATION_KINDS)[number];
 
 export type PayloadMode = 'signed' | 'unsigned';
 
+/** A page of a listing of a `tree` key space. */
+export interface ListPage {
+  /** Keys from `first` on, or with a delimiter common prefixes from user `first` on. */
+  first: number;
+  hasDelimiter: boolean;
+}
+
 export type Work =
-  | { kind: 'put'; prefix: string; sizeBytes: number; payload: PayloadMode; firstOperationId: number }
-  | { kind: 'get' | 'head' | 'delete'; objects: StoredObjects; isOnce: boolean };
+  | { kind: 'put'; space: KeySpace; payload: PayloadMode; firstOperationId: number }
+  | { kind: 'multipart'; space: KeySpace; payload: PayloadMode; partSizeBytes: number; firstOperationId: number }
+  | { kind: 'get' | 'head' | 'delete'; objects: StoredObjects; isOnce: boolean }
+  | { kind: 'list'; keyCount: number; pageSize: number; pages: ListPage[] }
+  | { kind: 'mixed'; prefix: string; keysPerConnection: number; largestSizeBytes: number; firstOperationId: number };
 
 /** What one worker thread does with its connections. Plain data: it crosses to the thread. */
 export interface Job {
@@ -29,8 +33,6 @@ export interface Job {
   limit: { seconds: number; operations: number };
   /** Same work before it, not measured; 0: none. */
   warmUpSeconds: number;
-  /** Operations signed ahead when there is no warm-up to learn the rate from. */
-  signAhead: number;
   /** A request without an answer for so long has failed. */
   timeoutMs: number;
 }
@@ -54,12 +56,14 @@ export interface JobResult {
   wrong: Failure[];
   wrongCount: number;
   errorExamples: string[];
-  /** Acknowledged PUTs, warm-up included. */
+  /** Operation ids of acknowledged PUTs whose objects are still there, warm-up included. */
   acknowledged: Float64Array;
+  /** Body bytes of the objects that are still there, where the work overwrites and deletes. */
+  liveBytes: number;
   /** Requests that had to be signed during the measurement. */
   signedLate: number;
 }
 
-export type ToWorker = { type: 'job'; job: Job } | { type: 'go' } | { type: 'end' };
+export type ToWorker = { type: 'job'; job: Job } | { type: 'go' } | { type: 'stop' } | { type: 'end' };
 export type FromWorker =
   { type: 'ready' } | { type: 'result'; result: JobResult } | { type: 'failed'; message: string };

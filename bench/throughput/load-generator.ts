@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import { startWorker } from '../../src/observability/start-worker.ts';
-import type { Failure, FromWorker, Job, JobResult, StoredObjects, ToWorker, Work } from './job.ts';
+import type { Failure, FromWorker, Job, JobResult, ToWorker, Work } from './job.ts';
+import type { StoredObjects } from './key-space.ts';
 import type { MeasuredWindow } from './measured-window.ts';
 import { type Samples, joinSamples } from './statistics.ts';
 
@@ -10,8 +11,11 @@ const IDS_PER_WORKER = 2 ** 28;
 
 export type JobTemplate = Omit<Job, 'seed' | 'work'> & { work: LoadWork };
 
+type NewObjects = 'put' | 'multipart' | 'mixed';
+
 /** Work as cells describe it; operation ids are given out here. */
-export type LoadWork = Omit<Extract<Work, { kind: 'put' }>, 'firstOperationId'> | Exclude<Work, { kind: 'put' }>;
+export type LoadWork = WithoutIds<Extract<Work, { kind: NewObjects }>> | Exclude<Work, { kind: NewObjects }>;
+type WithoutIds<Each> = Each extends unknown ? Omit<Each, 'firstOperationId'> : never;
 
 export interface LoadResult {
   samples: Samples;
@@ -21,6 +25,7 @@ export interface LoadResult {
   wrong: Failure[];
   wrongCount: number;
   acknowledged: Float64Array;
+  liveBytes: number;
   signedLate: number;
 }
 
@@ -28,10 +33,12 @@ export interface LoadResult {
 export class LoadGenerator {
   readonly #seed: number;
   readonly #workers: Worker[];
-  #nextIdBlock = 1;
+  #nextIdBlock: number;
 
-  constructor(options: { seed: number; workerCount: number }) {
+  /** Operation ids begin at block `firstIdBlock`: two generators with one seed take different ones. */
+  constructor(options: { seed: number; workerCount: number; firstIdBlock?: number }) {
     this.#seed = options.seed;
+    this.#nextIdBlock = options.firstIdBlock ?? 1;
     this.#workers = Array.from({ length: options.workerCount }, () => startWorker(import.meta.url, './load-worker'));
   }
 
@@ -52,6 +59,11 @@ export class LoadGenerator {
     return joinResults(messages.map((message) => (message as Extract<FromWorker, { type: 'result' }>).result));
   }
 
+  /** Ends the run under way: its result covers what was done. */
+  stop(): void {
+    for (const worker of this.#workers) worker.postMessage({ type: 'stop' } satisfies ToWorker, []);
+  }
+
   async close(): Promise<void> {
     await Promise.all(
       this.#workers.map(async (worker) => {
@@ -64,29 +76,31 @@ export class LoadGenerator {
 
   /** What worker `index` of `count` does of it. */
   #share(template: JobTemplate, index: number, count: number): Job {
-    const { work, connectionCount, limit, signAhead } = template;
-    const connections = Math.floor(connectionCount / count) + (index < connectionCount % count ? 1 : 0);
+    const { work, connectionCount, limit } = template;
     return {
       ...template,
       seed: this.#seed,
-      connectionCount: connections,
+      connectionCount: shareOf(connectionCount, index, count),
       limit: { ...limit, operations: shareOf(limit.operations, index, count) },
-      signAhead: Math.ceil(signAhead / count),
       work: this.#shareWork(work, index, count),
     };
   }
 
   #shareWork(work: LoadWork, index: number, count: number): Work {
-    if (work.kind === 'put') {
-      const firstOperationId = this.#nextIdBlock * IDS_PER_WORKER;
-      this.#nextIdBlock += 1;
+    if (work.kind === 'list') return work;
+    if ('objects' in work) {
+      const { space, operationIds } = work.objects;
+      const objects: StoredObjects = { space, operationIds: operationIds.filter((_, at) => at % count === index) };
+      return { ...work, objects };
+    }
+    if ('space' in work && work.space.kind === 'tree') {
+      let firstOperationId = 0;
+      for (let before = 0; before < index; before += 1) firstOperationId += shareOf(work.space.count, before, count);
       return { ...work, firstOperationId };
     }
-    const objects: StoredObjects = {
-      ...work.objects,
-      operationIds: work.objects.operationIds.filter((_, at) => at % count === index),
-    };
-    return { ...work, objects };
+    const firstOperationId = this.#nextIdBlock * IDS_PER_WORKER;
+    this.#nextIdBlock += 1;
+    return { ...work, firstOperationId };
   }
 }
 
@@ -130,6 +144,7 @@ function joinResults(results: readonly JobResult[]): LoadResult {
     wrong: results.flatMap((result) => result.wrong),
     wrongCount: results.reduce((sum, result) => sum + result.wrongCount, 0),
     acknowledged: Float64Array.from(acknowledged),
+    liveBytes: results.reduce((sum, result) => sum + result.liveBytes, 0),
     signedLate: results.reduce((sum, result) => sum + result.signedLate, 0),
   };
 }

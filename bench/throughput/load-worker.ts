@@ -19,9 +19,11 @@ if (port === null) throw new Error('load-worker runs in a worker thread');
 
 const post = (message: FromWorker): void => port.postMessage(message);
 let start: (() => void) | undefined;
+let isStopped = false;
 
 port.on('message', (message: ToWorker) => {
   if (message.type === 'go') start?.();
+  else if (message.type === 'stop') isStopped = true;
   else if (message.type === 'end') port.close();
   else {
     runJob(message.job).catch((error: unknown) =>
@@ -31,20 +33,17 @@ port.on('message', (message: ToWorker) => {
 });
 
 async function runJob(job: Job): Promise<void> {
+  isStopped = false;
   const pool = new PayloadPool(job.seed);
   const source = openSource(job, pool);
   const recorder = new SampleRecorder();
   const lanes = await openLanes(job, pool, source.largestBodyBytes);
   const watchdog = setInterval(() => failStuck(lanes, job.timeoutMs), TIMEOUT_CHECK_MS);
   if (job.warmUpSeconds > 0) {
-    const began = performance.now();
-    source.prepare(lanes.length * 2);
-    await drive({ lanes, source, recorder, endsAt: began + job.warmUpSeconds * 1000, operations: Infinity });
-    const rate = recorder.count / (performance.now() - began);
-    recorder.dropSamples();
-    const expected = rate * job.limit.seconds * 1000 * SIGN_AHEAD_FACTOR;
+    const perSecond = await warmUp({ lanes, source, recorder, seconds: job.warmUpSeconds });
+    const expected = perSecond * job.limit.seconds * SIGN_AHEAD_FACTOR;
     source.prepare(Math.ceil(Math.min(expected, job.limit.operations)) + lanes.length);
-  } else source.prepare(Math.min(job.signAhead, job.limit.operations));
+  }
   const signedBefore = source.signedLate;
   const go = new Promise<void>((resolve) => {
     start = resolve;
@@ -65,6 +64,7 @@ async function runJob(job: Job): Promise<void> {
   const result: JobResult = {
     ...recorder.finish(),
     acknowledged: Float64Array.from(source.acknowledged),
+    liveBytes: source.liveBytes,
     signedLate: source.signedLate - signedBefore,
   };
   port?.postMessage({ type: 'result', result } satisfies FromWorker, [
@@ -73,12 +73,27 @@ async function runJob(job: Job): Promise<void> {
   ]);
 }
 
+/** The same work, not measured. Returns the operations in a second towards its end, when both sides have warmed up. */
+async function warmUp(options: Pick<Drive, 'lanes' | 'source' | 'recorder'> & { seconds: number }): Promise<number> {
+  const { recorder, seconds } = options;
+  const half = async (): Promise<void> => {
+    recorder.dropSamples();
+    await drive({ ...options, endsAt: performance.now() + seconds * 500, operations: Infinity });
+  };
+  await half();
+  await half();
+  const perSecond = recorder.count / (seconds / 2);
+  recorder.dropSamples();
+  return perSecond;
+}
+
 async function openLanes(job: Job, pool: PayloadPool, largestBodyBytes: number): Promise<Lane[]> {
   const readBufferBytes = Math.min(
     LARGEST_READ_BUFFER_BYTES,
     Math.max(SMALLEST_READ_BUFFER_BYTES, 2 * largestBodyBytes),
   );
-  const lanes = Array.from({ length: job.connectionCount }, () => ({
+  const lanes = Array.from({ length: job.connectionCount }, (_, index) => ({
+    index,
     connection: new HttpConnection(job.address, readBufferBytes),
     checker: new PayloadChecker(pool),
   }));
@@ -108,9 +123,9 @@ async function drive({ lanes, source, recorder, endsAt, operations }: Drive): Pr
     lanes.map(async (lane) => {
       for (;;) {
         const before = performance.now();
-        if (left <= 0 || before >= endsAt) return;
+        if (left <= 0 || before >= endsAt || isStopped) return;
         left -= 1;
-        const operation = source.next();
+        const operation = source.next(lane);
         if (operation === undefined) return;
         const startedAt = performance.now();
         const failure = await attempt(operation, lane);
@@ -120,6 +135,7 @@ async function drive({ lanes, source, recorder, endsAt, operations }: Drive): Pr
           source.succeeded(operation);
         } else {
           recorder.recordFailure(failure);
+          source.failed(operation);
           if (failure.label.startsWith('connection')) await pause();
         }
       }

@@ -19,6 +19,7 @@ async function main(): Promise<number> {
   const servers: ServerUnderTest[] = [];
   const seed = (Math.random() * 2 ** 32) >>> 0;
   const load = new LoadGenerator({ seed, workerCount: options.workerCount });
+  endOnSignals(servers);
   try {
     await openServers(options, servers);
     const results = await runCells(options, { servers, load, seed });
@@ -27,6 +28,16 @@ async function main(): Promise<number> {
   } finally {
     await load.close();
     for (const server of servers) await server.stop();
+  }
+}
+
+/** A bench that is stopped leaves neither servers nor their data behind. */
+function endOnSignals(servers: readonly ServerUnderTest[]): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    // Not once: a runner may pass a signal on that the whole group got already.
+    process.on(signal, () => {
+      void Promise.allSettled(servers.map(async (server) => server.stop())).finally(() => process.exit(1));
+    });
   }
 }
 
@@ -60,14 +71,17 @@ async function runCells(
   options: BenchOptions,
   { servers, load, seed }: { servers: readonly ServerUnderTest[]; load: LoadGenerator; seed: number },
 ): Promise<CellResult[]> {
-  const { cells, seconds, warmUpSeconds, isProfiled, outputFolder } = options;
+  const { cells, seconds, warmUpSeconds, treeKeyCount, isProfiled, outputFolder } = options;
   const profileFolder = isProfiled ? (outputFolder ?? 'bench-out') : undefined;
   if (profileFolder !== undefined) mkdirSync(profileFolder, { recursive: true });
   const bucket = `bench-${seed.toString(36)}`;
+  const treeBucket = `${bucket}-tree`;
+  const settings = { bucket, treeBucket, treeKeyCount, seconds, warmUpSeconds, profileFolder, seed };
   const runners = new Map<ServerUnderTest, CellRunner>();
   for (const server of servers) {
     await makeBucket(server, bucket);
-    runners.set(server, new CellRunner({ server, load, settings: { bucket, seconds, warmUpSeconds, profileFolder } }));
+    await makeBucket(server, treeBucket);
+    runners.set(server, new CellRunner({ server, load, settings }));
   }
   const results: CellResult[] = [];
   for (const cell of cells) {

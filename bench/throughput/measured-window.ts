@@ -18,7 +18,10 @@ export class MeasuredWindow {
   /** `profileFolder`: where a CPU profile named after the cell goes; undefined: none is taken. */
   constructor(server: ServerUnderTest, cell: string, profileFolder: string | undefined) {
     this.#server = server;
-    this.#profileFile = profileFolder === undefined ? undefined : join(profileFolder, `${cell}.cpuprofile`);
+    this.#profileFile =
+      profileFolder === undefined || server.own?.probe === undefined
+        ? undefined
+        : join(profileFolder, `${cell}.cpuprofile`);
   }
 
   async open(): Promise<void> {

@@ -1,10 +1,13 @@
 import type { Answer, HttpConnection } from './http-connection.ts';
 import { type Failure, OPERATION_KINDS, type OperationKind, type PayloadMode } from './job.ts';
-import { type PayloadChecker, type PayloadPool, mix } from './payload.ts';
+import { type KeySpace, keyOf, sizeOf } from './key-space.ts';
+import type { PayloadChecker, PayloadPool } from './payload.ts';
 import { type Signer, UNSIGNED_PAYLOAD, signedHead } from './sign-request.ts';
 
 /** What one connection brings to its operations. */
 export interface Lane {
+  /** Among the lanes of its thread. */
+  index: number;
   connection: HttpConnection;
   checker: PayloadChecker;
 }
@@ -22,11 +25,6 @@ export interface Scope {
   signer: Signer;
   bucket: string;
   pool: PayloadPool;
-}
-
-/** Keys follow from prefix and operation id, spread over 256 prefixes as an application's are. */
-export function keyOf(prefix: string, operationId: number): string {
-  return `${prefix}${(mix(operationId, 7) & 255).toString(16).padStart(2, '0')}/${operationId.toString(36)}`;
 }
 
 export function kindNumber(kind: OperationKind): number {
@@ -47,85 +45,86 @@ export function wrong(label: string, detail: string): Failure {
   return { label, isWrong: true, detail };
 }
 
-export interface PutOptions {
-  prefix: string;
+/** What each request of one object needs. */
+export interface ObjectRequest {
+  key: string;
+  head: string;
   operationId: number;
   sizeBytes: number;
-  payload: PayloadMode;
 }
 
-export function putOperation(scope: Scope, { prefix, operationId, sizeBytes, payload }: PutOptions): Operation {
-  const key = keyOf(prefix, operationId);
+export async function sendPut(
+  { connection }: Lane,
+  { key, head, operationId, sizeBytes }: ObjectRequest,
+  pool: PayloadPool,
+): Promise<Failure | undefined> {
+  const answer = await connection.send({ head, body: pool.pieces(operationId, sizeBytes) });
+  return answer.status === 200 ? undefined : failureOf(answer, `PUT ${key}`);
+}
+
+/** GET of an object that was acknowledged: every byte is compared, and a 404 is a lost write. */
+export async function sendGet(lane: Lane, request: ObjectRequest): Promise<Failure | undefined> {
+  const { key, head, operationId, sizeBytes } = request;
+  lane.checker.begin(operationId, sizeBytes);
+  const answer = await lane.connection.send({ head, sink: lane.checker });
+  if (answer.status === 404) return wrong('lost write', `GET ${key}: 404 for an acknowledged object`);
+  if (answer.status !== 200) return failureOf(answer, `GET ${key}`);
+  const problem = lane.checker.finish();
+  return problem === undefined ? undefined : wrong('wrong bytes', `GET ${key}: ${problem}`);
+}
+
+export async function sendHead({ connection }: Lane, request: ObjectRequest): Promise<Failure | undefined> {
+  const { key, head, sizeBytes } = request;
+  const answer = await connection.send({ head, isHead: true });
+  if (answer.status === 404) return wrong('lost write', `HEAD ${key}: 404 for an acknowledged object`);
+  if (answer.status !== 200) return failureOf(answer, `HEAD ${key}`);
+  const length = /\r\ncontent-length: *(\d+)/i.exec(answer.head)?.[1];
+  if (Number(length) === sizeBytes) return undefined;
+  return wrong('wrong size', `HEAD ${key}: Content-Length ${length} instead of ${sizeBytes}`);
+}
+
+export async function sendDelete({ connection }: Lane, request: ObjectRequest): Promise<Failure | undefined> {
+  const answer = await connection.send({ head: request.head });
+  return answer.status === 204 ? undefined : failureOf(answer, `DELETE ${request.key}`);
+}
+
+export function putOperation(
+  scope: Scope,
+  { space, operationId, payload }: { space: KeySpace; operationId: number; payload: PayloadMode },
+): Operation {
+  const key = keyOf(space, operationId);
+  const sizeBytes = sizeOf(space, operationId);
   const head = signedHead(scope.signer, {
     method: 'PUT',
     path: `/${scope.bucket}/${key}`,
     payloadHash: payload === 'signed' ? scope.pool.sha256(operationId, sizeBytes) : UNSIGNED_PAYLOAD,
     contentLengthBytes: sizeBytes,
   });
-  return {
-    kind: kindNumber('PUT'),
-    operationId,
-    sizeBytes,
-    run: async ({ connection }) => {
-      const answer = await connection.send({ head, body: scope.pool.pieces(operationId, sizeBytes) });
-      return answer.status === 200 ? undefined : failureOf(answer, `PUT ${key}`);
-    },
-  };
+  const request = { key, head, operationId, sizeBytes };
+  return { kind: kindNumber('PUT'), operationId, sizeBytes, run: async (lane) => sendPut(lane, request, scope.pool) };
 }
 
-interface ObjectOptions {
-  prefix: string;
-  operationId: number;
-  sizeBytes: number;
-}
+const STORED = {
+  get: { kind: 'GET', send: sendGet },
+  head: { kind: 'HEAD', send: sendHead },
+  delete: { kind: 'DELETE', send: sendDelete },
+} as const;
 
-/** GET of an object that was acknowledged: every byte is compared, and a 404 is a lost write. */
-export function getOperation(scope: Scope, { prefix, operationId, sizeBytes }: ObjectOptions): Operation {
-  const key = keyOf(prefix, operationId);
-  const head = signedHead(scope.signer, { method: 'GET', path: `/${scope.bucket}/${key}` });
+/** GET, HEAD or DELETE of an object that was acknowledged. */
+export function storedOperation(
+  scope: Scope,
+  verb: keyof typeof STORED,
+  { space, operationId }: { space: KeySpace; operationId: number },
+): Operation {
+  const { kind, send } = STORED[verb];
+  const key = keyOf(space, operationId);
+  const sizeBytes = sizeOf(space, operationId);
+  const head = signedHead(scope.signer, { method: kind, path: `/${scope.bucket}/${key}` });
+  const request = { key, head, operationId, sizeBytes };
   return {
-    kind: kindNumber('GET'),
+    kind: kindNumber(kind),
     operationId,
-    sizeBytes,
-    run: async ({ connection, checker }) => {
-      checker.begin(operationId, sizeBytes);
-      const answer = await connection.send({ head, sink: checker });
-      if (answer.status === 404) return wrong('lost write', `GET ${key}: 404 for an acknowledged object`);
-      if (answer.status !== 200) return failureOf(answer, `GET ${key}`);
-      const problem = checker.finish();
-      return problem === undefined ? undefined : wrong('wrong bytes', `GET ${key}: ${problem}`);
-    },
-  };
-}
-
-export function headOperation(scope: Scope, { prefix, operationId, sizeBytes }: ObjectOptions): Operation {
-  const key = keyOf(prefix, operationId);
-  const head = signedHead(scope.signer, { method: 'HEAD', path: `/${scope.bucket}/${key}` });
-  return {
-    kind: kindNumber('HEAD'),
-    operationId,
-    sizeBytes: 0,
-    run: async ({ connection }) => {
-      const answer = await connection.send({ head, isHead: true });
-      if (answer.status === 404) return wrong('lost write', `HEAD ${key}: 404 for an acknowledged object`);
-      if (answer.status !== 200) return failureOf(answer, `HEAD ${key}`);
-      const length = /\r\ncontent-length: *(\d+)/i.exec(answer.head)?.[1];
-      if (Number(length) === sizeBytes) return undefined;
-      return wrong('wrong size', `HEAD ${key}: Content-Length ${length} instead of ${sizeBytes}`);
-    },
-  };
-}
-
-export function deleteOperation(scope: Scope, { prefix, operationId }: ObjectOptions): Operation {
-  const key = keyOf(prefix, operationId);
-  const head = signedHead(scope.signer, { method: 'DELETE', path: `/${scope.bucket}/${key}` });
-  return {
-    kind: kindNumber('DELETE'),
-    operationId,
-    sizeBytes: 0,
-    run: async ({ connection }) => {
-      const answer = await connection.send({ head });
-      return answer.status === 204 ? undefined : failureOf(answer, `DELETE ${key}`);
-    },
+    sizeBytes: verb === 'get' ? sizeBytes : 0,
+    run: async (lane) => send(lane, request),
   };
 }

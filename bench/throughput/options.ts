@@ -1,12 +1,14 @@
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
-import { CELLS, type Cell, STANDARD_CELLS } from './cells.ts';
+import { CELLS, type Cell } from './cells.ts';
 
 export interface BenchOptions {
   cells: Cell[];
   seconds: number;
   warmUpSeconds: number;
   workerCount: number;
+  /** Keys in the bucket that cells of listings walk. */
+  treeKeyCount: number;
   /** Folder for stores of servers that the bench starts. */
   directory: string;
   /** Measured instead of a server of its own. */
@@ -31,6 +33,7 @@ export const USAGE = `npm run bench -- [flags]
   --connections N         instead of the cell's own
   --size BYTES            instead of the cell's own; 4k, 1m are understood
   --workers N             threads of the client (1)
+  --keys N                keys of the bucket that list cells walk (10000)
   --dir DIR               where servers that the bench starts keep their data (the temporary folder)
   --endpoint URL          measure this server; keys from --access-key and --secret-key or AWS_…
   --access-key, --secret-key, --region
@@ -62,6 +65,7 @@ export function parseOptions(argv: readonly string[], environment: NodeJS.Proces
     seconds: positive('seconds', values.seconds ?? '5'),
     warmUpSeconds: positive('warm-up', values['warm-up'] ?? '2'),
     workerCount: positive('workers', values.workers ?? '1'),
+    treeKeyCount: positive('keys', values.keys ?? '10000'),
     directory: values.dir ?? tmpdir(),
     endpoints: urls.map((url) => endpointOf(url, credential)),
     compareMinio: values['compare-minio'],
@@ -83,6 +87,7 @@ function parseFlags(argv: readonly string[]) {
         connections: text,
         size: text,
         workers: text,
+        keys: text,
         dir: text,
         endpoint: text,
         'access-key': text,
@@ -102,7 +107,7 @@ function parseFlags(argv: readonly string[]) {
 }
 
 function chooseCells(values: { only?: string; connections?: string; size?: string }): Cell[] {
-  const names = values.only === undefined ? STANDARD_CELLS : values.only.split(',');
+  const names = values.only === undefined ? CELLS.map(({ name }) => name) : values.only.split(',');
   return names.map((name) => {
     const cell = CELLS.find((candidate) => candidate.name === name.trim());
     if (cell === undefined)

@@ -10,10 +10,7 @@ const COLUMNS: readonly Column[] = [
   { head: 'server', value: (result) => result.server },
   { head: 'conns', value: (result) => String(result.connectionCount) },
   { head: 'ops/s', value: ({ summary }) => number(summary.operationsPerSecond) },
-  {
-    head: 'MiB/s',
-    value: ({ summary }) => (summary.mebibytesPerSecond === 0 ? '' : number(summary.mebibytesPerSecond)),
-  },
+  { head: 'MiB/s or keys/s', value: volume },
   { head: 'p50 ms', value: ({ summary }) => number(summary.p50Ms) },
   { head: 'p95', value: ({ summary }) => number(summary.p95Ms) },
   { head: 'p99', value: ({ summary }) => number(summary.p99Ms) },
@@ -27,6 +24,11 @@ const COLUMNS: readonly Column[] = [
   { head: 'gc max', value: ({ loop }) => number(loop?.gcMaxMs ?? NaN) },
   { head: 'errors', value: (result) => String(errorCount(result)) },
 ];
+
+function volume({ summary, keysPerSecond }: CellResult): string {
+  if (keysPerSecond !== undefined) return number(keysPerSecond);
+  return summary.mebibytesPerSecond === 0 ? '' : number(summary.mebibytesPerSecond);
+}
 
 export function errorCount(result: CellResult): number {
   return Object.values(result.errors).reduce((sum, count) => sum + count, 0);

@@ -39,7 +39,7 @@ export class SampleRecorder {
     this.count = 0;
   }
 
-  finish(): Omit<JobResult, 'acknowledged' | 'signedLate'> {
+  finish(): Omit<JobResult, 'acknowledged' | 'liveBytes' | 'signedLate'> {
     return {
       starts: this.#starts.slice(0, this.count),
       ends: this.#ends.slice(0, this.count),
