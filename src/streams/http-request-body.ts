@@ -14,7 +14,7 @@ export interface RequestBodyOptions {
   readonly headers: ReadonlyMap<string, string>;
   readonly payload: Payload;
   readonly watchdog: StallWatchdog;
-  /** An upload must say its length: neither Content-Length nor Transfer-Encoding is MissingContentLength. */
+  /** An upload must say its length: without any it is MissingContentLength, in bare HTTP chunks NotImplemented. */
   readonly requiresLength?: boolean;
   /** Most decoded bytes; more is EntityTooLarge, at once when the length is known. */
   readonly limitBytes?: number;
@@ -29,7 +29,7 @@ const HIGH_WATER_BYTES = 256 * 1024;
 
 /**
  * The body of an authenticated request.
- * @throws S3Error of what the headers alone show: MissingContentLength | EntityTooLarge | InvalidDigest |
+ * @throws S3Error of what the headers alone show: MissingContentLength | NotImplemented | EntityTooLarge | InvalidDigest |
  *   InvalidRequest | InvalidArgument
  */
 export function createRequestBody(options: RequestBodyOptions): HttpRequestBody {
@@ -279,7 +279,7 @@ function incompleteBody(cause?: unknown): S3Error {
   return new S3Error('IncompleteBody', cause === undefined ? {} : { cause });
 }
 
-/** @throws S3Error MissingContentLength | InvalidArgument */
+/** @throws S3Error MissingContentLength | NotImplemented | InvalidArgument */
 function decodedLength(
   headers: ReadonlyMap<string, string>,
   payload: Payload,
@@ -293,7 +293,10 @@ function decodedLength(
   const contentLength = headers.get('content-length');
   if (contentLength !== undefined) return parseLength(contentLength, 'content-length');
   if (headers.has('transfer-encoding')) {
-    return decoded === undefined ? undefined : parseLength(decoded, 'x-amz-decoded-content-length');
+    if (decoded !== undefined) return parseLength(decoded, 'x-amz-decoded-content-length');
+    // What S3 says of an upload in chunks of HTTP whose length nothing tells.
+    if (requiresLength) throw new S3Error('NotImplemented', { details: { Header: 'Transfer-Encoding' } });
+    return undefined;
   }
   if (requiresLength) throw new S3Error('MissingContentLength');
   return 0;

@@ -135,6 +135,14 @@ describe('createRequestBody', () => {
 
   it('an upload must say its length; aws-chunked must say the decoded one', () => {
     expect(s3Error(() => setUp({}, { requiresLength: true }).make()).code).toBe('MissingContentLength');
+    const chunked = { 'transfer-encoding': 'chunked' };
+    expect(s3Error(() => setUp(chunked, { requiresLength: true }).make())).toMatchObject({
+      code: 'NotImplemented',
+      status: 501,
+      details: { Header: 'Transfer-Encoding' },
+    });
+    const decoded = { ...chunked, 'x-amz-decoded-content-length': '5' };
+    expect(setUp(decoded, { requiresLength: true }).make().lengthBytes).toBe(5);
     expect(s3Error(() => setUp({ 'content-length': '5' }, { payload: TRAILER }).make()).code).toBe(
       'MissingContentLength',
     );
