@@ -20,6 +20,9 @@ export function defaultStateDirectory(env: Readonly<Record<string, string | unde
   throw new UsageError('no state directory: give --state DIR (HOME and XDG_STATE_HOME are not set)');
 }
 
+/** Beginnings of the names of what the server keeps there; what somebody else put there may be anybody's. */
+const OWN_FILE = /^(aws-credentials|cluster\.json|formatting|index\.sqlite|master\.key)/;
+
 /**
  * What keeps this user from using the state directory: rights of the directory itself, or of a file in it, as after a
  * command that ran as root. Everything in it has one owner, so the repair is always of the whole directory.
@@ -40,7 +43,7 @@ export async function checkStateDirectory(stateDirectory: string): Promise<Findi
   if (refused === 'refused') return finding(`no permission for the state directory ${stateDirectory}`, fix);
   for (const entry of await readdir(stateDirectory, { withFileTypes: true })) {
     const file = path.join(stateDirectory, entry.name);
-    if (!entry.isFile()) continue;
+    if (!entry.isFile() || !OWN_FILE.test(entry.name)) continue;
     if ((await refusedPath(file, constants.R_OK | constants.W_OK)) === 'refused') {
       return finding(`no permission for ${file} in the state directory`, fix);
     }

@@ -70,30 +70,25 @@ test.skipIf(canRun.status !== 0)('a state directory without rights is named, not
   mkdirSync(state);
   const { uid = process.getuid?.(), gid = process.getgid?.() } = other;
   const fix = `sudo chown -R ${uid}:${gid} ${state} && chmod u+rwx ${state}\n`;
-  const commands = [
-    ['status'],
-    ['credentials', 'show'],
-    ['doctor'],
-    ['format', '--disks', `${folder}/d{1..3}`],
-    ['serve', '--disks', `${folder}/d{1..3}`],
-  ];
-  const runAll = () => Promise.all(commands.map((command) => holdfast([...command, '--state', state], {}, other)));
+  const commands = [['status'], ['doctor'], ['serve', '--disks', `${folder}/d{1..3}`]];
+  const run = (...command: string[]) => holdfast([...command, '--state', state], {}, other);
 
   chmodSync(state, 0o000);
-  for (const { status, stdout, stderr } of await runAll()) {
+  for (const { status, stdout, stderr } of await Promise.all(commands.map((command) => run(...command)))) {
     expect(status).toBe(1);
     expect(stdout + stderr).toContain(`no permission for the state directory ${state}`);
     expect(stdout + stderr).toContain(fix);
   }
 
   chmodSync(state, 0o755);
+  if (other.uid !== undefined) chownSync(state, NOBODY, NOBODY);
+  writeFileSync(path.join(state, 'notes of somebody else'), '');
+  chmodSync(path.join(state, 'notes of somebody else'), 0o000);
+  expect((await run('status')).stderr).toContain('it remembers no disks');
+
   writeFileSync(path.join(state, 'cluster.json'), '{}');
   chmodSync(path.join(state, 'cluster.json'), 0o000);
-  if (other.uid !== undefined) chownSync(state, NOBODY, NOBODY);
-  for (const { status, stdout, stderr } of await runAll()) {
-    expect(status).toBe(1);
-    expect(stdout + stderr).toContain(fix);
-  }
+  expect(await run('status')).toMatchObject({ status: 1, stderr: expect.stringContaining(fix) });
 });
 
 test('a command whose reader has gone ends without a stack trace', async () => {
