@@ -5,13 +5,20 @@ import { exploreJournalModel, type ModelBounds, type PlantedBug } from '../suppo
 const isDeep = process.env['JOURNAL_MODEL_DEEP'] === '1';
 
 const BOUNDS: ModelBounds[] = [
-  { n: 2, m: 1, maxEpoch: 4, maxPayloads: 3, maxWipes: 1 },
+  { n: 2, m: 1, maxEpoch: 4, maxPayloads: 2, maxWipes: 1 },
+  { n: 2, m: 1, maxEpoch: 3, maxPayloads: 2, maxWipes: 1, anyOpeningFails: true },
   { n: 2, m: 0, maxEpoch: 3, maxPayloads: 2, maxWipes: 0 },
   { n: 3, m: 1, maxEpoch: 3, maxPayloads: 2, maxWipes: 1 },
-  { n: 4, m: 2, maxEpoch: 2, maxPayloads: 2, maxWipes: 1 },
-  { n: 4, m: 2, maxEpoch: 3, maxPayloads: 1, maxWipes: 0 },
+  { n: 3, m: 2, maxEpoch: 2, maxPayloads: 2, maxWipes: 1 },
+  { n: 4, m: 2, maxEpoch: 2, maxPayloads: 2, maxWipes: 0, maxStates: 15_000 },
 ];
 const DEEP_BOUNDS: ModelBounds[] = [
+  { n: 2, m: 1, maxEpoch: 4, maxPayloads: 3, maxWipes: 1, anyOpeningFails: true },
+  { n: 3, m: 2, maxEpoch: 3, maxPayloads: 1, maxWipes: 0 },
+  { n: 3, m: 1, maxEpoch: 3, maxPayloads: 2, maxWipes: 0, anyOpeningFails: true, maxStates: 500_000 },
+  { n: 4, m: 2, maxEpoch: 2, maxPayloads: 1, maxWipes: 0 },
+  { n: 4, m: 2, maxEpoch: 2, maxPayloads: 2, maxWipes: 1, maxStates: 500_000 },
+  { n: 4, m: 2, maxEpoch: 3, maxPayloads: 1, maxWipes: 0, maxStates: 500_000 },
   { n: 2, m: 1, maxEpoch: 5, maxPayloads: 3, maxWipes: 2 },
   { n: 3, m: 1, maxEpoch: 4, maxPayloads: 2, maxWipes: 1 },
   { n: 3, m: 1, maxEpoch: 3, maxPayloads: 3, maxWipes: 2 },
@@ -25,13 +32,14 @@ describe('the journal protocol', () => {
     (bounds) => {
       const result = exploreJournalModel(bounds);
       expect(result.violation).toBeUndefined();
-      expect(result.isComplete).toBe(true);
+      expect(result.isComplete || result.states >= (bounds.maxStates ?? Infinity)).toBe(true);
       expect(result.states).toBeGreaterThan(1000);
     },
     600_000,
   );
 
   const small: ModelBounds = { n: 3, m: 1, maxEpoch: 3, maxPayloads: 2, maxWipes: 0 };
+  const few: ModelBounds = { n: 4, m: 2, maxEpoch: 2, maxPayloads: 1, maxWipes: 0 };
   const planted: [PlantedBug, ModelBounds, RegExp][] = [
     ['skip-reservation', small, /second time/],
     ['count-blank-disks', { ...small, maxWipes: 1 }, /second time|lost/],
@@ -41,6 +49,12 @@ describe('the journal protocol', () => {
     ['acknowledge-at-m', small, /lost/],
     ['read-before-acknowledged', small, /lost/],
     ['serve-before-opened', small, /lost/],
+    ['no-void-note', { ...few, n: 2, m: 1 }, /absent before/],
+    ['void-note-on-too-few', few, /absent before/],
+    ['note-before-reserving', few, /does not know an acknowledged frame/],
+    ['note-without-reserving', few, /does not know an acknowledged frame/],
+    ['note-forgotten-too-early', { ...few, n: 2, m: 1, maxEpoch: 3 }, /absent before/],
+    ['notes-ignored-by-reopen', { ...few, n: 2, m: 1 }, /absent before/],
     ['reopen-forgets', { n: 4, m: 1, maxEpoch: 2, maxPayloads: 2, maxWipes: 0 }, /lost/],
   ];
   it.each(planted)('is broken, and the checker says so, by the planted bug %s', (bug, bounds, what) => {

@@ -153,14 +153,22 @@ describe('journal', () => {
       configuration,
       reservedEpoch: 0,
       checkpoints: [checkpoint],
+      voidNotes: [{ upToEpoch: 7, afterSequence: 8, known: [{ epoch: 6, upToSequence: 9 }] }],
     })
       .toString()
       .split('\n');
     const members = [...sectionOf('4.1 `journal/state`').matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name);
-    const written = JSON.parse(body!) as { format: number; checkpoints: object[] };
+    const written = JSON.parse(body!) as {
+      format: number;
+      checkpoints: object[];
+      voidNotes: { known: object[] }[];
+    };
     expect(members).toEqual(Object.keys(written));
     expect(written.format).toBe(1);
     expect(sectionOf('4.1 `journal/state`')).toContain(`{${Object.keys(written.checkpoints[0]!).join(', ')}}`);
+    const { known, ...note } = written.voidNotes[0]!;
+    expect(sectionOf('4.1 `journal/state`')).toContain(`{${Object.keys({ ...note, known }).join(', ')}}`);
+    expect(sectionOf('4.1 `journal/state`')).toContain(`{${Object.keys(known[0]!).join(', ')}}`);
     expect(sectionOf('4.1 `journal/state`')).toContain(String(DEFAULT_SEGMENT_BYTES));
     expect(sum).toBe(crc32c(Buffer.from(body!)).toString(16).padStart(8, '0'));
     expect(rest).toBe('');

@@ -3,9 +3,12 @@
  * its last frame) and the highest epoch they reserved. Every action that touches several disks branches into every
  * subset that it may have reached when the process dies, and every start is tried on every subset of disks.
  *
+ * A start that opens no epoch reads on from the acknowledged prefix; first it reserves and then notes on n − m disks that
+ * what it does not know is void. Whatever lies on any disk then and not on its chain was answered «absent».
+ *
  * Checked in every state: whatever was acknowledged or read lies on every chain that is acknowledged or read later
- * (nothing lost, no divergence, no flip-flop), and no epoch in which a frame was written is chosen a second time (no
- * position is used twice).
+ * (nothing lost, no divergence, no flip-flop), nothing that was answered «absent» does, and no epoch in which a frame was
+ * written is chosen a second time (no position is used twice).
  */
 export type PlantedBug =
   /** Frames of an epoch are written though its number is reserved on no disk. */
@@ -23,7 +26,19 @@ export type PlantedBug =
   /** A start reads the union before its epoch is open. */
   | 'serve-before-opened'
   /** A running journal that reopens takes a base without looking whether it holds what was acknowledged. */
-  | 'reopen-forgets';
+  | 'reopen-forgets'
+  /** A start without an epoch answers reads and notes nothing. */
+  | 'no-void-note'
+  /** It answers when the note is on fewer than n − m disks. */
+  | 'void-note-on-too-few'
+  /** It notes on a disk as soon as the number is reserved there, not on n − m disks. */
+  | 'note-before-reserving'
+  /** It notes a number that it does not reserve. */
+  | 'note-without-reserving'
+  /** A disk forgets its notes when it reserves a later epoch, acknowledged or not. */
+  | 'note-forgotten-too-early'
+  /** A process that reads without an epoch opens one later and does not look at the notes. */
+  | 'notes-ignored-by-reopen';
 
 export interface ModelBounds {
   n: number;
@@ -34,6 +49,8 @@ export interface ModelBounds {
   maxPayloads: number;
   /** Disks that may be wiped, one after the other. */
   maxWipes: number;
+  /** A start on any number of disks may end reading without an epoch, because opening one failed; else only one on m or fewer. */
+  anyOpeningFails?: boolean;
   bug?: PlantedBug;
   /** Give up after so many states; `isComplete` says whether that happened. */
   maxStates?: number;
@@ -54,12 +71,19 @@ interface ModelFrame {
   acknowledged: number;
 }
 
+/** Frames of epochs up to `epoch` that are not on the chain that ends with `tip` are void. */
+interface VoidNote {
+  tip: number;
+  epoch: number;
+}
+
 /** `tip`: last frame held; -1: blank. `missing`: frames before the tip that it does not hold (only with planted bugs). */
 interface ModelDisk {
   reserved: number;
   tip: number;
   missing: readonly number[];
   isLevel: boolean;
+  notes: readonly VoidNote[];
 }
 
 interface ModelState {
@@ -70,6 +94,10 @@ interface ModelState {
   seen: number;
   writtenEpoch: number;
   wipes: number;
+  /** Ghost: payload frames that a start without an epoch answered «absent» to. */
+  absent: readonly number[];
+  /** A process reads without an epoch. Looked at by the bug that concerns it only: its reopening is else as any start. */
+  isReading: boolean;
 }
 
 class Violation extends Error {}
@@ -92,13 +120,15 @@ class Explorer {
 
   run(): ModelResult {
     const { n, maxStates = Infinity } = this.#bounds;
-    const disk: ModelDisk = { reserved: 0, tip: 0, missing: [], isLevel: false };
+    const disk: ModelDisk = { reserved: 0, tip: 0, missing: [], isLevel: false, notes: [] };
     const first: ModelState = {
       disks: Array.from({ length: n }, () => disk),
       running: undefined,
       seen: 0,
       writtenEpoch: 0,
       wipes: 0,
+      absent: [],
+      isReading: false,
     };
     this.#reach(first, 'format', undefined);
     let head = 0;
@@ -122,13 +152,13 @@ class Explorer {
   // ——— actions ———
 
   #expand(state: ModelState): void {
-    const all = (1 << this.#bounds.n) - 1;
+    const all = state.disks.map((_, i) => i);
     if (state.running === undefined) {
-      for (let present = 1; present <= all; present++) this.#start(state, present);
+      for (const present of this.#subsets(all, state)) this.#start(state, present);
     } else {
       this.#reach(this.#crashed(state), 'crash', state);
       if (state.running.isUndecided) {
-        for (let usable = 1; usable <= all; usable++) this.#reopen(state, usable);
+        for (const usable of this.#subsets(all, state)) this.#reopen(state, usable);
       } else {
         this.#append(state);
         this.#levelOneStep(state);
@@ -138,35 +168,119 @@ class Explorer {
     if (state.wipes < this.#bounds.maxWipes) this.#wipe(state);
   }
 
-  #start(state: ModelState, present: number): void {
+  #start(state: ModelState, present: readonly number[]): void {
     const { n, m, bug } = this.#bounds;
-    const counted = this.#members(present).filter(
-      (i) => bug === 'count-blank-disks' || state.disks[i]!.tip >= 0,
-    ).length;
-    const readable = this.#members(present).filter((i) => state.disks[i]!.tip >= 0);
+    const counted = present.filter((i) => bug === 'count-blank-disks' || state.disks[i]!.tip >= 0).length;
+    const readable = present.filter((i) => state.disks[i]!.tip >= 0);
     if (counted < n - m || readable.length === 0) return;
     const base = this.#newestTip(state, readable);
     this.#requireComplete(state, readable, base);
-    if (counted < m + 1) this.#readOnly(state, base);
+    const isReading = counted < m + 1 || this.#bounds.anyOpeningFails === true;
+    if (isReading) this.#readOnly(state, readable, base, `start on ${present.join('')}`);
     const known = bug === 'serve-before-opened' ? this.#read(state, base, 'start reads') : state;
-    this.#openEpoch(known, present, base, `start on ${this.#names(present)}`);
+    this.#openEpoch(known, present, base, `start on ${present.join('')}`);
   }
 
-  /** Reads go on from the acknowledged prefix; whatever lies behind it is known to be open. */
-  #readOnly(state: ModelState, base: number): void {
+  /**
+   * No epoch can be opened, or opening one failed: reads go on from the acknowledged prefix, and whatever lies behind it on
+   * the chain is known to be open. Before that the greatest number met is reserved, then noted, on n − m disks.
+   */
+  #readOnly(state: ModelState, readable: readonly number[], base: number, action: string): void {
+    const { n, m, bug } = this.#bounds;
     const prefix = this.#frame(base).acknowledged;
     if (!this.#isAncestor(prefix, state.seen)) throw new Violation('read-only start shows what nobody acknowledged');
     if (!this.#isAncestor(state.seen, base)) throw new Violation('read-only start does not know an acknowledged frame');
+    this.#requireNotAbsent(state, prefix, action);
+    const epoch = Math.max(...readable.map((i) => this.#epochMetOn(state.disks[i]!)));
+    const note = { tip: base, epoch };
+    const isTwoPhase = bug !== 'note-before-reserving' && bug !== 'note-without-reserving';
+    // A reservation without a note that matters only raises numbers, as an opening that crashes does too.
+    if (isTwoPhase && this.#voided(this.#held(state), note).length === 0) return;
+    const behind = readable.filter((i) => state.disks[i]!.reserved < epoch);
+    for (const raised of this.#subsets(behind, state)) {
+      const reserved = readable.filter((i) => raised.includes(i) || !behind.includes(i));
+      const disks = state.disks.map((disk, i) => (raised.includes(i) ? { ...disk, reserved: epoch } : disk));
+      const afterReserving: ModelState = { ...state, disks };
+      if (isTwoPhase && reserved.length < n - m) {
+        this.#reach(afterReserving, `${action}: ${epoch} reserved for a note on ${reserved.join('')}, crash`, state);
+      } else if (isTwoPhase) {
+        for (const noted of this.#subsets(reserved, afterReserving))
+          this.#note(state, afterReserving, noted, note, action);
+      }
+    }
+    if (isTwoPhase) return;
+    for (const noted of this.#subsets(readable, state)) {
+      const disks = state.disks.map((disk, i) =>
+        noted.includes(i) && bug === 'note-before-reserving'
+          ? { ...disk, reserved: Math.max(disk.reserved, epoch) }
+          : disk,
+      );
+      this.#note(state, { ...state, disks }, noted, note, action);
+    }
   }
 
-  #reopen(state: ModelState, usable: number): void {
-    const readable = this.#members(usable).filter((i) => state.disks[i]!.tip >= 0);
+  #note(state: ModelState, reserved: ModelState, noted: readonly number[], note: VoidNote, action: string): void {
+    const { n, m, bug } = this.#bounds;
+    const disks = reserved.disks.map((disk, i) =>
+      noted.includes(i) && bug !== 'no-void-note' ? { ...disk, notes: [...disk.notes, note] } : disk,
+    );
+    const isAnswering = noted.length >= (bug === 'void-note-on-too-few' ? n - m - 1 : n - m);
+    const after: ModelState = {
+      ...reserved,
+      disks,
+      absent: isAnswering ? [...state.absent, ...this.#unknownFrames(state, note.tip)] : state.absent,
+      isReading: isAnswering && bug === 'notes-ignored-by-reopen',
+    };
+    const what = `${action}: noted up to epoch ${note.epoch} on ${noted.join('') || '-'}`;
+    this.#reach(after, isAnswering ? `${what}, reads` : `${what}, crash`, state);
+  }
+
+  /** Payload frames on any disk that are not on the chain. */
+  #unknownFrames(state: ModelState, tip: number): number[] {
+    return this.#held(state).filter((id) => this.#isPayload(id) && !this.#isAncestor(id, tip));
+  }
+
+  /**
+   * Frames on any disk, in order, without those of epochs before the newest that was seen that are not on its chain:
+   * whoever adopts one of them loses what was seen, and that is reported.
+   */
+  #held(state: ModelState): number[] {
+    const held = new Set(state.disks.flatMap(({ tip }) => (tip < 0 ? [] : this.#pathBetween(0, tip))));
+    const { epoch } = this.#frame(state.seen);
+    const alive = [...held].filter((id) => this.#frame(id).epoch >= epoch || this.#isAncestor(id, state.seen));
+    return alive.sort((a, b) => a - b);
+  }
+
+  #voided(frames: readonly number[], note: VoidNote): number[] {
+    return frames.filter((id) => this.#isVoid(id, [note]));
+  }
+
+  #isPayload(id: number): boolean {
+    const { parent, payloads } = this.#frame(id);
+    return payloads > this.#frame(parent).payloads;
+  }
+
+  #isVoid(frame: number, notes: readonly VoidNote[]): boolean {
+    return notes.some(({ tip, epoch }) => this.#frame(frame).epoch <= epoch && !this.#isAncestor(frame, tip));
+  }
+
+  #epochMetOn(disk: ModelDisk): number {
+    return Math.max(disk.reserved, this.#frame(disk.tip).epoch);
+  }
+
+  #requireNotAbsent(state: ModelState, tip: number, action: string): void {
+    if (state.absent.some((frame) => this.#isAncestor(frame, tip)))
+      throw new Violation(`${action}: what was absent before is read`);
+  }
+
+  #reopen(state: ModelState, usable: readonly number[]): void {
+    const readable = usable.filter((i) => state.disks[i]!.tip >= 0);
     if (readable.length === 0) return;
     const base = this.#newestTip(state, readable);
     const holdsAcknowledged = this.#isAncestor(this.#acknowledgedOf(state), base);
     if (!holdsAcknowledged && this.#bounds.bug !== 'reopen-forgets') return;
     this.#requireComplete(state, readable, base);
-    this.#openEpoch(state, usable, base, `reopen on ${this.#names(usable)}`);
+    this.#openEpoch(state, usable, base, `reopen on ${usable.join('')}`);
   }
 
   #acknowledgedOf(state: ModelState): number {
@@ -175,26 +289,23 @@ class Explorer {
   }
 
   /** Reserve, level, write the opening frame: each disk may have got anywhere when it ends. */
-  #openEpoch(state: ModelState, present: number, base: number, action: string): void {
+  #openEpoch(state: ModelState, members: readonly number[], base: number, action: string): void {
     const { m, maxEpoch, bug } = this.#bounds;
-    const members = this.#members(present);
     const withJournal = members.filter((i) => state.disks[i]!.tip >= 0);
     const spent = state.running?.epoch ?? 0;
-    const epoch =
-      1 +
-      Math.max(
-        spent,
-        ...withJournal.map((i) => Math.max(state.disks[i]!.reserved, this.#frame(state.disks[i]!.tip).epoch)),
-      );
+    const epoch = 1 + Math.max(spent, ...withJournal.map((i) => this.#epochMetOn(state.disks[i]!)));
     if (epoch > maxEpoch) return;
     if (epoch <= state.writtenEpoch) throw new Violation(`epoch ${epoch} is used a second time`);
     const acknowledged = Math.max(...withJournal.map((i) => this.#frame(state.disks[i]!.tip).acknowledged));
     const known = state.running === undefined ? acknowledged : this.#acknowledgedOf(state);
     const opening = this.#makeFrame({ parent: base, epoch, acknowledged: known, isPayload: false });
     const dead = this.#crashed(state);
-    for (const reserved of this.#subsets(withJournal)) {
+    for (const reserved of this.#subsets(withJournal, state)) {
+      const settled = bug === 'note-forgotten-too-early' ? epoch : this.#frame(acknowledged).epoch;
       const disks = dead.disks.map((disk, i) =>
-        reserved.includes(i) && bug !== 'skip-reservation' ? { ...disk, reserved: epoch } : disk,
+        reserved.includes(i) && bug !== 'skip-reservation'
+          ? { ...disk, reserved: epoch, notes: disk.notes.filter((note) => note.epoch >= settled) }
+          : disk,
       );
       const afterReserving: ModelState = { ...dead, disks };
       if (reserved.length < m + 1 && bug !== 'skip-reservation') {
@@ -251,9 +362,9 @@ class Explorer {
     if (this.#frame(running.tip).payloads >= maxPayloads) return;
     const { epoch, tip } = running;
     const frame = this.#makeFrame({ parent: tip, epoch, acknowledged: tip, isPayload: true });
-    const level = this.#members((1 << this.#bounds.n) - 1).filter((i) => state.disks[i]!.isLevel);
+    const level = state.disks.flatMap((disk, i) => (disk.isLevel ? [i] : []));
     if (level.length < this.#quorum()) return;
-    for (const synced of this.#subsets(level)) {
+    for (const synced of this.#subsets(level, state)) {
       const disks = state.disks.map((disk, i) => {
         if (synced.includes(i)) return { ...disk, tip: frame, missing: this.#missingAfter(disk, frame) };
         return { ...disk, isLevel: disk.isLevel && bug === 'no-levelling-after-a-miss' };
@@ -289,7 +400,7 @@ class Explorer {
   #wipe(state: ModelState): void {
     for (const [i, disk] of state.disks.entries()) {
       if (disk.tip < 0) continue;
-      const blank: ModelDisk = { reserved: 0, tip: -1, missing: [], isLevel: false };
+      const blank: ModelDisk = { reserved: 0, tip: -1, missing: [], isLevel: false, notes: [] };
       const wiped = { ...state, disks: state.disks.with(i, blank), wipes: state.wipes + 1 };
       // A loss is within the promise while every other disk has a journal of its own that is not behind a loss.
       if (wiped.disks.filter((one) => one.tip < 0).length <= this.#bounds.m) this.#reach(wiped, `wipe ${i}`, state);
@@ -304,9 +415,11 @@ class Explorer {
 
   #newestTip(state: ModelState, readable: readonly number[]): number {
     const isLongest = this.#bounds.bug === 'longest-chain-wins';
-    let best = state.disks[readable[0]!]!.tip;
+    const notes = state.isReading ? [] : readable.flatMap((i) => state.disks[i]!.notes);
+    let best = 0;
     for (const i of readable) {
-      const { tip } = state.disks[i]!;
+      let { tip } = state.disks[i]!;
+      while (this.#isVoid(tip, notes)) tip = this.#frame(tip).parent;
       const [one, other] = [this.#frame(tip), this.#frame(best)];
       const order = isLongest ? one.length - other.length : one.epoch - other.epoch || one.length - other.length;
       if (order > 0) best = tip;
@@ -330,6 +443,7 @@ class Explorer {
   #read(state: ModelState, tip: number, action: string): ModelState {
     if (!this.#isAncestor(state.seen, tip))
       throw new Violation(`${action}: something acknowledged or read before is lost`);
+    this.#requireNotAbsent(state, tip, action);
     return { ...state, seen: tip };
   }
 
@@ -365,33 +479,81 @@ class Explorer {
   // ——— bookkeeping ———
 
   #crashed(state: ModelState): ModelState {
-    return { ...state, running: undefined, disks: state.disks.map((disk) => ({ ...disk, isLevel: false })) };
+    const disks = state.disks.map((disk) => ({ ...disk, isLevel: false }));
+    return { ...state, running: undefined, disks, isReading: false };
   }
 
-  #members(mask: number): number[] {
-    return Array.from({ length: this.#bounds.n }, (_, i) => i).filter((i) => (mask & (1 << i)) !== 0);
+  /** Of disks in the same state the first are taken: which of them makes no difference. */
+  *#subsets(members: readonly number[], { disks }: ModelState): Generator<number[]> {
+    const twins = members.map((i, at) => {
+      const key = this.#keyOf(disks[i]!);
+      return members.findLastIndex((j, before) => before < at && this.#keyOf(disks[j]!) === key);
+    });
+    for (let mask = 0; mask < 1 << members.length; mask++) {
+      const isTaken = (at: number): boolean => (mask & (1 << at)) !== 0;
+      if (twins.some((twin, at) => twin >= 0 && isTaken(at) && !isTaken(twin))) continue;
+      yield members.filter((_, at) => isTaken(at));
+    }
   }
 
-  #names(mask: number): string {
-    return this.#members(mask).join('');
-  }
+  readonly #keys = new WeakMap<ModelDisk, string>();
 
-  *#subsets(members: readonly number[]): Generator<number[]> {
-    for (let mask = 0; mask < 1 << members.length; mask++) yield members.filter((_, at) => (mask & (1 << at)) !== 0);
+  #keyOf(disk: ModelDisk): string {
+    let key = this.#keys.get(disk);
+    if (key === undefined) {
+      const notes = disk.notes.map((note) => `${note.tip}:${note.epoch}`).join('+');
+      key = `${disk.reserved},${disk.tip},${disk.missing.join('+')},${disk.isLevel ? 1 : 0},${notes}`;
+      this.#keys.set(disk, key);
+    }
+    return key;
   }
 
   /** Disks are interchangeable: a state is known by its sorted disks. */
-  #reach(state: ModelState, action: string, from: ModelState | undefined): void {
+  #reach(reached: ModelState, action: string, from: ModelState | undefined): void {
+    const { state, noteKeys } = this.#withoutInert(reached);
     const disks = state.disks
-      .map((disk) => `${disk.reserved},${disk.tip},${disk.missing.join('+')},${disk.isLevel ? 1 : 0}`)
+      .map((disk, i) => {
+        return `${disk.reserved},${disk.tip},${disk.missing.join('+')},${disk.isLevel ? 1 : 0},${noteKeys[i]}`;
+      })
       .sort()
       .join(' ');
     const running =
       state.running === undefined ? '' : `${state.running.epoch},${state.running.tip},${state.running.isUndecided}`;
-    const key = `${disks}|${running}|${state.seen}|${state.writtenEpoch}|${state.wipes}`;
+    const ghosts = `${state.seen}|${state.writtenEpoch}|${state.wipes}|${state.absent.join('+')}|${state.isReading}`;
+    const key = `${disks}|${running}|${ghosts}`;
     if (this.#visited.has(key)) return;
     this.#visited.set(key, { before: from === undefined ? undefined : this.#current, action });
     this.#queue.push({ state, key });
+  }
+
+  /**
+   * Drops what can make no difference any more: frames that are on no disk, and notes that void nothing on any disk nor
+   * in an epoch that could still be opened. Notes are known by what they void, because nothing else of them counts.
+   */
+  #withoutInert(state: ModelState): { state: ModelState; noteKeys: string[] } {
+    if (state.absent.length === 0 && state.disks.every((disk) => disk.notes.length === 0))
+      return { state, noteKeys: state.disks.map(() => '') };
+    const held = this.#held(state);
+    const absent = [...new Set(state.absent)].filter((id) => held.includes(id)).sort((a, b) => a - b);
+    const met = state.disks.map((disk) => (disk.tip < 0 ? 0 : this.#epochMetOn(disk))).sort((a, b) => a - b);
+    const nextEpoch = met[this.#bounds.m]! + 1;
+    const noteKeys: string[] = [];
+    const disks = state.disks.map((disk) => {
+      const notes = new Map<string, VoidNote>();
+      for (const note of disk.notes) {
+        const voided = this.#voided(held, note);
+        const key = note.epoch >= nextEpoch ? `${note.epoch}:${note.tip}` : voided.join('.');
+        if (key !== '' && (notes.get(key)?.epoch ?? -1) < note.epoch) notes.set(key, note);
+      }
+      noteKeys.push(
+        [...notes]
+          .map(([key, note]) => `${key}<${note.epoch}`)
+          .sort()
+          .join('+'),
+      );
+      return { ...disk, notes: [...notes.values()] };
+    });
+    return { state: { ...state, absent, disks }, noteKeys };
   }
 
   #trace(): string[] {

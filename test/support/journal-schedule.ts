@@ -4,7 +4,7 @@ import { FaultDiskFs } from '../../src/disk/fault-disk-fs.ts';
 import type { SimulatedDiskImage } from '../../src/disk/simulated-disk-fs.ts';
 import { isStoreError } from '../../src/errors/store-error.ts';
 import type { DiskJournal } from '../../src/metadata-store/journal/disk-journal.ts';
-import type { JournalPosition } from '../../src/metadata-store/journal/journal.ts';
+import type { JournalFrame, JournalPosition } from '../../src/metadata-store/journal/journal.ts';
 import { clusterTagOf, decodeFrame, hasFrameMagic } from '../../src/metadata-store/journal/frame.ts';
 import { chooseJournalDisks } from '../../src/metadata-store/journal/journal-configuration.ts';
 import { SEGMENT_BYTES, journalCluster, journalOf, levelDiskIds } from './journal-cluster.ts';
@@ -18,6 +18,8 @@ class Oracle {
   readonly truth: string[] = [];
   /** Appended, not acknowledged, not seen: may appear once, at the end. */
   #unknown = new Set<string>();
+  /** A start without an epoch answered as if they had never been. */
+  readonly #absent = new Set<string>();
   readonly #positions = new Map<string, string>();
 
   invoked(payload: string): void {
@@ -45,11 +47,33 @@ class Oracle {
     }
     for (const payload of shown.slice(known.length)) {
       if (!this.#unknown.has(payload)) throw new Error(`out of nowhere or twice: ${payload}`);
+      if (this.#absent.has(payload)) throw new Error(`was absent before: ${payload}`);
       this.truth.push(payload);
       this.#unknown.delete(payload);
     }
+    this.#absent.clear();
     // What was not adopted by an open epoch is void for ever.
     this.#unknown.clear();
+  }
+
+  /** What a start without an epoch shows from the sequence `from` on, and what it knows to be open. */
+  shownWithoutEpoch(prefix: readonly string[], pending: readonly string[], skipped: number): void {
+    for (const [index, payload] of this.truth.slice(skipped).entries()) {
+      const shown = prefix[index] ?? pending[index - prefix.length];
+      if (shown !== payload) throw new Error(`lost or changed without an epoch: ${payload} (shown ${String(shown)})`);
+    }
+    for (const payload of prefix.slice(Math.max(0, this.truth.length - skipped))) {
+      if (!this.#unknown.has(payload)) throw new Error(`out of nowhere or twice: ${payload}`);
+      if (this.#absent.has(payload)) throw new Error(`was absent before: ${payload}`);
+      this.truth.push(payload);
+      this.#unknown.delete(payload);
+    }
+    for (const payload of this.#unknown) if (!pending.includes(payload)) this.#absent.add(payload);
+  }
+
+  /** A disk went back to an earlier state: what was noted there since is lost. */
+  forgetAbsent(): void {
+    this.#absent.clear();
   }
 
   /** Every good frame that lies on any disk, void ones too: a position names one content for ever. */
@@ -265,6 +289,7 @@ class Schedule {
     const [index, image] = this.#random.pick([...this.#images, [undefined, undefined] as const]);
     if (index === undefined || image === undefined || !this.#mayDamage(index)) return;
     this.#damaged.add(index);
+    this.#oracle.forgetAbsent();
     this.#restart('keep-all', false);
     this.#cluster.replaceContent(index, image);
     this.#cluster.restart();
@@ -399,17 +424,26 @@ class Schedule {
         .join('')})`,
     );
     this.#journal = journal;
-    if (!journal.isWritable) return;
+    if (!journal.isWritable) return this.#lookWithoutEpoch(journal);
     await this.#look(journal);
     if (this.#random.below(2) === 0) await this.#letLevel();
   }
 
   async #look(journal: DiskJournal): Promise<void> {
     const { skipped, after } = await this.#restorable(journal);
-    const frames: { payload: string; position: JournalPosition }[] = [];
-    for await (const frame of journal.frames(after))
-      frames.push({ payload: frame.payload.toString(), position: frame.position });
-    this.#oracle.shown(frames, skipped);
+    this.#oracle.shown(await listOf(journal.frames(after)), skipped);
+  }
+
+  async #lookWithoutEpoch(journal: DiskJournal): Promise<void> {
+    const { skipped, after } = await this.#restorable(journal);
+    const prefix = await listOf(journal.frames(after));
+    const pending = await listOf(journal.pendingFrames());
+    this.#oracle.shownWithoutEpoch(
+      prefix.map((frame) => frame.payload),
+      pending.map((frame) => frame.payload),
+      skipped,
+    );
+    this.#tell(`reads-only(${prefix.length}+${pending.length})`);
   }
 
   /** The oldest checkpoint that can be read, else the genesis: the more is read, the more is checked. */
@@ -477,4 +511,10 @@ class Schedule {
   #tell(what: string): void {
     this.#story.push(what);
   }
+}
+
+async function listOf(frames: AsyncIterable<JournalFrame>): Promise<{ payload: string; position: JournalPosition }[]> {
+  const found: { payload: string; position: JournalPosition }[] = [];
+  for await (const { payload, position } of frames) found.push({ payload: payload.toString(), position });
+  return found;
 }

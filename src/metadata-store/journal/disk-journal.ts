@@ -26,6 +26,7 @@ import {
   requireReadQuorum,
 } from './recovery.ts';
 import { RunningEpoch } from './running-epoch.ts';
+import { noteVoids } from './void-notes.ts';
 
 export interface DiskJournalOptions {
   disks: DiskSet;
@@ -78,6 +79,8 @@ export class DiskJournal implements Journal {
   #lastRecordAtMs: number | undefined;
   #acknowledged: JournalPosition = zeroPosition;
   #spentEpoch = 0;
+  /** Calls of a failed opening may still land there: what is noted there may be taken back. */
+  readonly #unsettledDiskIds = new Set<string>();
   #hasOpened = false;
   /** What lay after the newest checkpoint at the last look, less what the epoch had appended until then. */
   #checkpointDebtBytes = 0;
@@ -165,8 +168,7 @@ export class DiskJournal implements Journal {
       await this.#open(view, inspections);
     } catch (error) {
       if (!isStoreError(error, 'QuorumLost')) throw error;
-      this.#acknowledged = view.acknowledged;
-      this.#view = view;
+      await this.#readWithoutEpoch();
       this.#context.log.warn({ error }, 'journal: no epoch could be opened, reading the acknowledged prefix only');
     }
     this.#tellConfiguration();
@@ -181,14 +183,43 @@ export class DiskJournal implements Journal {
     const inspections = await this.#inspect();
     const view = await chooseChain(inspections, this.#context.clusterTag);
     if (this.#hasOpened) await this.#requireAcknowledged(view);
-    else {
-      requireReadQuorum(view);
-      this.#acknowledged = view.acknowledged;
-      this.#view = view;
+    else requireReadQuorum(view);
+    try {
+      await this.#open(view, inspections);
+    } catch (error) {
+      // Other disks than before may be there to read from.
+      if (!this.#hasOpened && isStoreError(error, 'QuorumLost') && !this.#isReadAlready(view)) {
+        await this.#readWithoutEpoch();
+      }
+      throw error;
     }
-    await this.#open(view, inspections);
     this.#tellConfiguration();
     this.#begin();
+  }
+
+  /**
+   * Reads go on from the acknowledged prefix. What an opening that failed left is part of what is read; everything that
+   * this view does not know is void from now on, and only when that is durable may anything be answered.
+   */
+  async #readWithoutEpoch(): Promise<void> {
+    const inspections = await this.#inspect();
+    const view = await chooseChain(inspections, this.#context.clusterTag);
+    requireReadQuorum(view);
+    await noteVoids(this.#context, {
+      view,
+      inspections,
+      spentEpoch: this.#spentEpoch,
+      unsettledDiskIds: this.#unsettledDiskIds,
+    });
+    this.#acknowledged = view.acknowledged;
+    this.#view = view;
+  }
+
+  #isReadAlready(view: ChainView): boolean {
+    const now = this.#view;
+    return (
+      now !== undefined && samePosition(now.tail, view.tail) && [...view.countable].every((id) => now.countable.has(id))
+    );
   }
 
   #noteClock(inspections: readonly Inspection[]): void {
@@ -227,11 +258,9 @@ export class DiskJournal implements Journal {
       inspections,
       taintedDiskIds: this.#lostDisks.tainted,
       spentEpoch: this.#spentEpoch,
-    }).catch((error: unknown) => {
-      this.#spentEpoch = Math.max(this.#spentEpoch, view.highestEpoch) + 1;
-      throw error;
+      onSpent: (epoch) => void (this.#spentEpoch = epoch),
+      unsettledDiskIds: this.#unsettledDiskIds,
     });
-    this.#spentEpoch = opened.epoch;
     this.#hasOpened = true;
     this.#view = undefined;
     this.#running = new RunningEpoch({

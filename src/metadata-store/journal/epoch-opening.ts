@@ -27,7 +27,8 @@ export function isWriteQuorum(rules: readonly JournalConfiguration[], diskIds: R
  * opening frame only when it holds every frame before it. Disks whose frames all lie on the chain get what they lack
  * appended; only if those are too few, whole journals that end with the opening frame are built beside the old ones of
  * the others and published in one step. When it resolves the chain up to the opening frame is acknowledged.
- * @throws StoreError QuorumLost. The epoch's number is then spent, and its opening frame may be on some disks.
+ * @throws StoreError QuorumLost. The epoch's number is then spent, and its opening frame may be on some disks, unless
+ *   too few disks had a journal: then nothing was written.
  */
 export async function openEpoch(
   context: JournalContext,
@@ -37,6 +38,10 @@ export async function openEpoch(
     taintedDiskIds: ReadonlySet<string>;
     /** No epoch up to this one may be used again. */
     spentEpoch: number;
+    /** Called with the new epoch before anything of it is written. */
+    onSpent: (epoch: number) => void;
+    /** Disks whose calls fail are added: one that missed its deadline may still land. */
+    unsettledDiskIds: Set<string>;
   },
 ): Promise<OpenedEpoch> {
   const { view, inspections } = options;
@@ -54,6 +59,7 @@ export async function openEpoch(
     for (const [index, result] of results.entries()) {
       if (result.status === 'fulfilled') continue;
       const { diskId } = candidates[index] as JournalDisk;
+      options.unsettledDiskIds.add(diskId);
       context.log.warn({ diskId, error: result.reason }, 'journal: a disk cannot take part in the new epoch');
       if (!isStoreError(result.reason, 'DiskFailed', 'DiskTimeout', 'DiskMissing', 'DiskFull')) continue;
       context.disks.reportFailure(diskId, { operation: 'journal: opening an epoch', error: result.reason });
@@ -63,9 +69,12 @@ export async function openEpoch(
   const idsOf = (some: Iterable<JournalDisk>): Set<string> => new Set([...some].map((disk) => disk.diskId));
   try {
     const hasOwnJournal = new Set(members.filter((one) => one.scan !== undefined).map((one) => one.disk.id));
+    // Nothing is written when it cannot succeed.
+    if (!isWriteQuorum(rules, hasOwnJournal)) throw quorumLost('reserve an epoch', rules, hasOwnJournal.size);
+    options.onSpent(epoch);
     const reserved = await run(
       disks.filter((disk) => hasOwnJournal.has(disk.diskId)),
-      (disk) => disk.reserve(epoch),
+      (disk) => disk.reserve(epoch, view.acknowledged.epoch),
     );
     if (!isWriteQuorum(rules, idsOf(reserved))) throw quorumLost('reserve an epoch', rules, reserved.length);
 

@@ -48,6 +48,7 @@ export async function formatJournal(fs: DiskFs, facts: FormatJournalFacts): Prom
     configuration,
     reservedEpoch: 0,
     checkpoints: [],
+    voidNotes: [],
   };
   await publishState(fs, state, temporaryName(counter));
 }

@@ -55,6 +55,7 @@ function blankScan(context: JournalContext, disk: Disk, { configuration }: Posit
       configuration,
       reservedEpoch: 0,
       checkpoints: [],
+      voidNotes: [],
     },
     segments: [],
     last: zeroPosition,

@@ -4,7 +4,7 @@ import { StoreError } from '../../errors/store-error.ts';
 import type { JournalPosition } from './journal.ts';
 import type { JournalConfiguration } from './journal-configuration.ts';
 import type { JournalScan, ScannedSegment } from './journal-scan.ts';
-import { type JournalState, publishState } from './journal-state.ts';
+import { type JournalState, publishState, type VoidNote, withVoidNote } from './journal-state.ts';
 import {
   greatestCounter,
   inJournal,
@@ -259,9 +259,25 @@ export class JournalDisk {
     return work;
   }
 
-  /** Durable promise that no frame of an epoch up to this one was made by a later start. */
-  reserve(epoch: number): Promise<void> {
-    return this.publish((state) => ({ ...state, reservedEpoch: Math.max(state.reservedEpoch, epoch) }));
+  /**
+   * Durable promise that no frame of an epoch up to this one was made by a later start. Notes of epochs before
+   * `settledEpoch`, one of which a frame is acknowledged, are forgotten.
+   */
+  reserve(epoch: number, settledEpoch = 0): Promise<void> {
+    return this.publish((state) => ({
+      ...state,
+      reservedEpoch: Math.max(state.reservedEpoch, epoch),
+      voidNotes: unsettled(state.voidNotes, settledEpoch),
+    }));
+  }
+
+  /** Durable promise that the frames it voids are never adopted by an opening that meets this disk. */
+  addVoidNote(note: VoidNote, settledEpoch: number): Promise<void> {
+    return this.publish((state) => ({
+      ...state,
+      reservedEpoch: Math.max(state.reservedEpoch, note.upToEpoch),
+      voidNotes: withVoidNote(unsettled(state.voidNotes, settledEpoch), note),
+    }));
   }
 
   /** Forgets frames up to `base` (an acknowledged checkpoint): whole segments become spares or are removed. */
@@ -363,4 +379,9 @@ export class JournalDisk {
     this.#next = undefined;
     await Promise.allSettled(open.map((segment) => segment.file.close()));
   }
+}
+
+/** Where a later epoch is acknowledged, that epoch alone voids what the note did. */
+function unsettled(notes: readonly VoidNote[], settledEpoch: number): VoidNote[] {
+  return notes.filter((note) => note.upToEpoch >= settledEpoch);
 }

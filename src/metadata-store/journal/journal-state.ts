@@ -32,6 +32,40 @@ export interface JournalState {
   reservedEpoch: number;
   /** Complete checkpoints on this disk, newest first. */
   checkpoints: readonly StoredCheckpoint[];
+  /** What starts without an epoch answered «absent» to. */
+  voidNotes: readonly VoidNote[];
+}
+
+/**
+ * Durable promise of a start that served reads without an epoch: no frame that its disks did not know is ever adopted.
+ * A frame is void when its epoch is at most `upToEpoch`, its sequence greater than `afterSequence`, and it is not one of
+ * `known`, the frames behind the acknowledged prefix that were on the chain of that start.
+ */
+export interface VoidNote {
+  upToEpoch: number;
+  /** Sequence of the newest frame that was known to be acknowledged. */
+  afterSequence: number;
+  /** By epoch: the last sequence on the chain. */
+  known: readonly { epoch: number; upToSequence: number }[];
+}
+
+export function isVoid({ epoch, sequence }: JournalPosition, notes: readonly VoidNote[]): boolean {
+  return notes.some(
+    ({ upToEpoch, afterSequence, known }) =>
+      epoch <= upToEpoch &&
+      sequence > afterSequence &&
+      !known.some((one) => one.epoch === epoch && sequence <= one.upToSequence),
+  );
+}
+
+/** A note says no more than another one that differs in a later epoch only. */
+export function withVoidNote(notes: readonly VoidNote[], note: VoidNote): VoidNote[] {
+  const isCovered = (one: VoidNote, by: VoidNote): boolean =>
+    one.upToEpoch <= by.upToEpoch &&
+    one.afterSequence === by.afterSequence &&
+    JSON.stringify(one.known) === JSON.stringify(by.known);
+  if (notes.some((one) => isCovered(note, one))) return [...notes];
+  return [...notes.filter((one) => !isCovered(one, note)), note];
 }
 
 export interface StoredCheckpoint {
@@ -71,6 +105,7 @@ export function encodeState(state: JournalState): Buffer {
       sizeBytes: checkpoint.sizeBytes,
       createdAtMs: checkpoint.createdAtMs,
     })),
+    voidNotes: state.voidNotes.map(voidNoteOf),
   });
   return Buffer.from(`${body}\n${checksum(body)}\n`);
 }
@@ -100,6 +135,7 @@ export function decodeState(bytes: Buffer): JournalState | 'unknown-format' | un
       position: positionFromJson(checkpoint.position),
       configuration: configurationFromJson(checkpoint.configuration),
     })),
+    voidNotes: value.voidNotes.map(voidNoteOf),
   };
 }
 
@@ -129,6 +165,14 @@ export async function publishState(fs: DiskFs, state: JournalState, temporary: s
     await file.close();
   }
   await fs.publish(path, STATE_FILE);
+}
+
+function voidNoteOf({ upToEpoch, afterSequence, known }: VoidNote): VoidNote {
+  return {
+    upToEpoch,
+    afterSequence,
+    known: known.map(({ epoch, upToSequence }) => ({ epoch, upToSequence })),
+  };
 }
 
 function checksum(body: string): string {

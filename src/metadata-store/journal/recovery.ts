@@ -7,7 +7,7 @@ import type { JournalPosition } from './journal.ts';
 import type { JournalContext } from './journal-context.ts';
 import { type JournalConfiguration, readQuorum } from './journal-configuration.ts';
 import { type JournalScan, scanJournal } from './journal-scan.ts';
-import { JOURNAL_DIRECTORY, readState, type StoredCheckpoint } from './journal-state.ts';
+import { isVoid, JOURNAL_DIRECTORY, readState, type StoredCheckpoint, type VoidNote } from './journal-state.ts';
 
 const MAX_PATCHED_FRAMES = 4096;
 
@@ -67,11 +67,14 @@ export interface ChainView {
 }
 
 /**
- * Takes the union: the chain of the newest epoch that any disk has accepted, which within one epoch is the longest.
+ * Takes the union: the chain of the newest epoch that any disk has accepted, which within one epoch is the longest. Void
+ * notes of any of the disks hold for all of them.
  * @throws StoreError QuorumLost when no disk has a journal.
  */
 export async function chooseChain(inspections: readonly Inspection[], clusterTag: Buffer): Promise<ChainView> {
-  const scanned = inspections.filter((inspection): inspection is ScannedDisk => inspection.scan !== undefined);
+  const found = inspections.filter((inspection): inspection is ScannedDisk => inspection.scan !== undefined);
+  const notes = found.flatMap(({ scan }) => scan.state.voidNotes);
+  const scanned = await Promise.all(found.map((one) => withoutVoidFrames(one, { all: found, notes, clusterTag })));
   const [best, ...others] = scanned.sort(
     (a, b) => comparePositions(b.scan.highest, a.scan.highest) || a.scan.holes.length - b.scan.holes.length,
   );
@@ -91,15 +94,14 @@ export async function chooseChain(inspections: readonly Inspection[], clusterTag
     corruption,
     appendable: new Set(),
     countable: new Set(),
-    highestEpoch: 0,
+    highestEpoch: Math.max(...found.map(({ scan }) => Math.max(scan.highest.epoch, scan.state.reservedEpoch))),
   };
   for (const one of scanned) {
     const { scan, disk } = one;
-    view.highestEpoch = Math.max(view.highestEpoch, scan.highest.epoch, scan.state.reservedEpoch);
     const isOnChain = one === best || (await liesOnChain(scan.highest, best, patches, clusterTag));
     if (isOnChain) view.sources.push(sourceOf(one));
     const isBroken = scan.holes.length > 0;
-    if (isOnChain && !isBroken && !scan.isShort) view.appendable.add(disk.id);
+    if (isOnChain && !isBroken && !scan.isShort && one.hasVoidFrames !== true) view.appendable.add(disk.id);
     const isWhole = !isBroken || (isOnChain && corruption === undefined);
     if (!scan.isShort && isWhole) view.countable.add(disk.id);
   }
@@ -135,7 +137,35 @@ export function configurationsInForce(
   return configurations.slice(Math.max(newest, 0)).map((one) => one.configuration);
 }
 
-type ScannedDisk = Inspection & { scan: JournalScan };
+type ScannedDisk = Inspection & { scan: JournalScan; hasVoidFrames?: boolean };
+
+/**
+ * The disk as if the void frames at its end were not there; its files are left alone and take no more frames. Where the
+ * last frame is of an epoch later than the note's, that epoch has adopted what lies before it.
+ */
+async function withoutVoidFrames(
+  one: ScannedDisk,
+  options: { all: readonly ScannedDisk[]; notes: readonly VoidNote[]; clusterTag: Buffer },
+): Promise<ScannedDisk> {
+  const { scan } = one;
+  const { base } = scan.state;
+  let { isShort } = scan;
+  let tail = scan.highest;
+  while (tail.sequence > base.sequence && isVoid(tail, options.notes)) {
+    const frame = await findFrame(tail, [one, ...options.all], options.clusterTag);
+    // A lost void frame does not tell what came before it: the disk gives what it has but does not count.
+    if (frame === undefined) isShort = true;
+    if (frame !== undefined) tail = frame.previous;
+    else tail = tail.sequence > scan.last.sequence ? scan.last : base;
+  }
+  if (tail === scan.highest) return one;
+  const holes = scan.holes
+    .filter(({ after }) => after.sequence < tail.sequence)
+    .map((hole) => (hole.upTo.sequence > tail.sequence ? { ...hole, upTo: tail } : hole));
+  const last = scan.last.sequence > tail.sequence ? tail : scan.last;
+  const configurations = scan.configurations.filter(({ position }) => position.sequence <= tail.sequence);
+  return { ...one, scan: { ...scan, highest: tail, last, holes, configurations, isShort }, hasVoidFrames: true };
+}
 
 /** Acknowledged positions all lie on one chain. */
 function laterInSequence(one: JournalPosition, other: JournalPosition): JournalPosition {
