@@ -19,11 +19,10 @@ import { makeMetadata, type Metadata, openDisks } from './composition/open-metad
 import { type DiskManager, placesOf } from './composition/disk-manager.ts';
 import { makeDataStore } from './composition/make-data-store.ts';
 import { makeDiskManager } from './composition/make-disk-manager.ts';
-import type { DataStore } from './data-store/data-store.ts';
+import { type Healing, makeHealing } from './composition/make-healing.ts';
+import type { StripedDataStore } from './data-store/striped-data-store.ts';
 import type { LocalDiskSet } from './disk/local-disk-set.ts';
 import { isStoreError, StoreError } from './errors/store-error.ts';
-import { Collector } from './healing/collector.ts';
-import { DamageRecorder } from './healing/damage-recorder.ts';
 import { createListener, type Listener } from './http/listener.ts';
 import { TlsCertificates } from './http/tls-certificates.ts';
 import { EventLoopDelayMonitor } from './observability/event-loop-delay.ts';
@@ -49,9 +48,8 @@ interface Storage {
   disks: LocalDiskSet;
   metadata: Metadata;
   diskManager: DiskManager;
-  dataStore: DataStore;
-  collector: Collector;
-  damageRecorder: DamageRecorder;
+  dataStore: StripedDataStore;
+  healing: Healing;
 }
 
 /**
@@ -110,8 +108,7 @@ class HoldfastServer implements Server {
     await storage.diskManager.start();
     this.#readiness.enter('opening-volumes', 0);
     await storage.dataStore.start();
-    storage.collector.start();
-    storage.damageRecorder.start();
+    storage.healing.start();
     this.#throwIfStopping();
     this.#services = this.#makeServices(storage);
     this.#startedAtMs = this.#options.clock.nowMs();
@@ -152,22 +149,10 @@ class HoldfastServer implements Server {
 
   #assemble(disks: LocalDiskSet, metadata: Metadata): Storage {
     const metadataStore = metadata.store;
-    const { clock, config, log } = this.#options;
     const dataStore = makeDataStore(this.#options, disks, new MetadataVolumeLedger(metadataStore));
-    return {
-      disks,
-      metadata,
-      diskManager: makeDiskManager(this.#options, disks, metadata),
-      dataStore,
-      collector: new Collector({
-        dataStore,
-        metadataStore,
-        clock,
-        log: log.child({ part: 'collector' }),
-        rateBytesPerSecond: config.storage.collectorRate,
-      }),
-      damageRecorder: new DamageRecorder({ dataStore, metadataStore, clock, log: log.child({ part: 'damage' }) }),
-    };
+    const requestsInFlight = (): number => this.#metrics.inFlight;
+    const healing = makeHealing(this.#options, { disks, metadataStore, dataStore, requestsInFlight });
+    return { disks, metadata, diskManager: makeDiskManager(this.#options, disks, metadata), dataStore, healing };
   }
 
   async #openListener(): Promise<void> {
@@ -237,6 +222,7 @@ class HoldfastServer implements Server {
         rotateRootKey: () => this.#openCredentials().rotate(this.#openStorage().metadata.store),
         reloadTls: () => this.reloadTls(),
         disks: () => this.#readyStorage().diskManager,
+        census: () => this.#openStorage().healing.census,
       },
       listen: config.admin.listen,
       stateDirectory,
@@ -323,8 +309,7 @@ class HoldfastServer implements Server {
     this.#services = undefined;
     this.#tls?.stop();
     await this.#admin?.stop();
-    await this.#storage?.collector.stop();
-    await this.#storage?.damageRecorder.stop();
+    await this.#storage?.healing.stop();
     await this.#storage?.dataStore.stop();
     await this.#metadata?.store.stop();
     await this.#disks?.close();

@@ -24,6 +24,8 @@ export interface AdminActions {
   reloadTls(): Promise<void>;
   /** Only for the socket. @throws StoreError NotReady */
   disks(): DiskCommands;
+  /** @throws StoreError NotReady while the stores are not open. */
+  census(): CensusControl;
 }
 
 /** What `holdfast disk` asks for; `name` is a path, or the id of a disk. @throws StoreError FormatRefused when nothing was done */
@@ -40,6 +42,15 @@ export interface DiskCommandAnswer {
   path: string | undefined;
   /** What was done, for a person. */
   message: string;
+}
+
+/** Counting what is really there, in the background. */
+interface CensusControl {
+  /** Asks for a census that begins now or after the one under way; returns its number. */
+  request(): number;
+  progress(): object;
+  /** The same, when it has changed or a second has passed. */
+  wait(): Promise<object>;
 }
 
 export interface AdminAppOptions {
@@ -97,6 +108,7 @@ function addReadingRoutes(app: FastifyInstance, actions: AdminActions): void {
     }
     await reply.send(report);
   });
+  app.get('/census', async (_request, reply) => reply.send(actions.census().progress()));
   app.get('/metrics', async (_request, reply) => {
     const usage = process.resourceUsage();
     const text = renderPrometheus({
@@ -144,6 +156,8 @@ interface DiskRequest {
 }
 
 function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void {
+  app.get('/census/wait', async (_request, reply) => reply.send(await actions.census().wait()));
+  app.post('/census', async (_request, reply) => reply.send({ number: actions.census().request() }));
   app.get('/credentials', async (_request, reply) => reply.send(actions.rootKey()));
   app.post('/credentials/rotate', async (_request, reply) => reply.send(await actions.rotateRootKey()));
   app.post('/tls/reload', async (_request, reply) => {

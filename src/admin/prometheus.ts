@@ -110,7 +110,29 @@ function addStatus(family: Family, status: StatusReport): void {
       [{}, status.collector.droppedVolumeCount],
     ]);
   }
+  addHealing(family, status);
   addDisks(family, status);
+}
+
+function addHealing(family: Family, { degraded, healing, lastCensus }: StatusReport): void {
+  family('degraded_volumes', 'gauge', 'Volumes of which a disk is away.', [[{}, degraded.volumeCount]]);
+  family('suspect_shard_files', 'gauge', 'Shard files that wait for repair.', [[{}, degraded.suspectFileCount]]);
+  if (healing !== undefined) {
+    family('heal_left_bytes', 'gauge', 'Bytes of files that wait for repair and can be repaired now.', [
+      [{}, healing.leftBytes],
+    ]);
+    family('heal_written_bytes_total', 'counter', 'Bytes written by repairs.', [[{}, healing.writtenBytes]]);
+    family('heal_read_bytes_total', 'counter', 'Bytes read by repairs.', [[{}, healing.readBytes]]);
+    family('healed_files_total', 'counter', 'Shard files replaced by repairs.', [[{}, healing.repairedFileCount]]);
+    family('lost_shards_total', 'counter', 'Shards that repairs could not rebuild.', [[{}, healing.lostShardCount]]);
+    const timeLeft: Sample[] = healing.timeLeftMs === undefined ? [] : [[{}, healing.timeLeftMs / 1000]];
+    family('heal_seconds_left', 'gauge', 'Estimated time until healing has caught up.', timeLeft);
+  }
+  if (lastCensus !== undefined) {
+    family('census_clean', 'gauge', '1 when the last census found everything at full redundancy.', [
+      [{}, lastCensus.isClean ? 1 : 0],
+    ]);
+  }
 }
 
 function addDisks(family: Family, { disks, homelessShardCount }: StatusReport): void {

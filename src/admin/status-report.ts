@@ -39,6 +39,14 @@ export interface StatusReport {
   /** Damaged shards waiting for repair. */
   damagedShardCount: number;
   collector: CollectorReport | undefined;
+  /**
+   * Volumes of which a disk is away, and shard files that are known or thought to be missing or bad. Nothing here while
+   * all disks are online and nothing is known: only a census looks at every shard.
+   */
+  degraded: { volumeCount: number; suspectFileCount: number; sinceMs: number | undefined };
+  healing: HealingReport | undefined;
+  /** The last census of this run of the server. */
+  lastCensus: LastCensus | undefined;
   startedAtMs: number | undefined;
   endpoints: string[];
   warnings: Finding[];
@@ -104,6 +112,34 @@ export interface CollectorReport {
   rateLimitBytesPerSecond: number;
   movedBytes: number;
   droppedVolumeCount: number;
+  lastError: string | undefined;
+}
+
+export interface LastCensus {
+  endedAtMs: number;
+  isClean: boolean;
+  worstMargin: number | undefined;
+}
+
+export interface HealingReport {
+  isRunning: boolean;
+  /** Shard files that wait for being inspected and repaired, those on disks that are away included. */
+  suspectFileCount: number;
+  suspectVolumeCount: number;
+  suspectSinceMs: number | undefined;
+  /** Disks that were away and whose files are still to be read. */
+  disksToRead: number;
+  /** Since the start of the server. */
+  repairedFileCount: number;
+  rebuiltShardCount: number;
+  lostShardCount: number;
+  readBytes: number;
+  writtenBytes: number;
+  /** Of files that can be repaired now. */
+  leftBytes: number;
+  rateBytesPerSecond: number | undefined;
+  timeLeftMs: number | undefined;
+  rateLimitBytesPerSecond: number;
   lastError: string | undefined;
 }
 

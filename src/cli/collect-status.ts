@@ -2,6 +2,8 @@ import type {
   CollectorReport,
   DiskReport,
   Finding,
+  HealingReport,
+  LastCensus,
   ReadinessReport,
   StatusReport,
   UnusedDirectory,
@@ -30,6 +32,8 @@ export interface StatusSources {
   diskUsage: ReadonlyMap<string, { volumeBytes: number; preallocatedBytes: number; quarantinedBytes: number }>;
   reserveBytes: (disk: DiskFacts) => number;
   collector: CollectorReport | undefined;
+  healing: HealingReport | undefined;
+  lastCensus: LastCensus | undefined;
   lastRecordAtMs: number | undefined;
   startedAtMs: number | undefined;
   endpoints: readonly string[];
@@ -85,6 +89,9 @@ export function collectStatus(sources: StatusSources): StatusReport {
     indexBytes: metadata.indexBytes,
     damagedShardCount: metadata.damageCount,
     collector: sources.collector,
+    degraded: degraded(sources),
+    healing: sources.healing,
+    lastCensus: lastCensus(sources.lastCensus),
     startedAtMs: sources.startedAtMs,
     endpoints: [...sources.endpoints],
     warnings: [],
@@ -99,6 +106,29 @@ export function collectStatus(sources: StatusSources): StatusReport {
     ...sources.findings.filter(({ code }) => code !== SHARED_DEVICE),
   ];
   return report;
+}
+
+/** Volumes with something in them of which a disk is away or a file is thought to be missing or bad. */
+function degraded({ disks, volumes, healing }: StatusSources): StatusReport['degraded'] {
+  const away = new Map(disks.filter(({ state }) => state !== 'online').map((disk) => [disk.id, disk.stateSinceMs]));
+  const listed = new Set(disks.map(({ id }) => id));
+  const hit = volumes.filter(
+    ({ state, liveBytes, diskIds }) =>
+      state !== 'dropped' && liveBytes > 0 && diskIds.some((id) => away.has(id) || !listed.has(id)),
+  );
+  const since = hit.flatMap(({ diskIds }) => diskIds.flatMap((id) => away.get(id) ?? []));
+  if (healing?.suspectSinceMs !== undefined) since.push(healing.suspectSinceMs);
+  return {
+    volumeCount: hit.length,
+    suspectFileCount: healing?.suspectFileCount ?? 0,
+    sinceMs: since.length === 0 ? undefined : since.reduce((least, ms) => Math.min(least, ms)),
+  };
+}
+
+function lastCensus(census: LastCensus | undefined): StatusReport['lastCensus'] {
+  if (census === undefined) return undefined;
+  const { endedAtMs, isClean, worstMargin } = census;
+  return { endedAtMs, isClean, worstMargin };
 }
 
 /**

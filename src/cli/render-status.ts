@@ -22,7 +22,7 @@ export function renderStatus(report: StatusReport): string {
       `Collector   ${isRunning ? 'working' : 'idle'}; moved ${formatBytes(movedBytes)}, dropped ${droppedVolumeCount} volumes; at most ${formatBytes(rateLimitBytesPerSecond)}/s`,
     );
   }
-  lines.push('', ...diskTable(report.disks));
+  lines.push(...describeHealing(report), '', ...diskTable(report.disks));
   if (report.warnings.length > 0) lines.push('');
   for (const { severity, code: findingCode, message, fix } of report.warnings) {
     lines.push(`${severity === 'info' ? '-' : '!'} ${message} [${findingCode}]`);
@@ -64,4 +64,29 @@ function diskTable(disks: readonly DiskReport[]): string[] {
     ]),
   ];
   return renderTable(rows);
+}
+
+function describeHealing({ degraded, healing, lastCensus }: StatusReport): string[] {
+  const lines: string[] = [];
+  const { volumeCount, suspectFileCount, sinceMs } = degraded;
+  const since = sinceMs === undefined ? '' : ` since ${new Date(sinceMs).toISOString()}`;
+  const isDegraded = volumeCount > 0 || suspectFileCount > 0;
+  lines.push(
+    `Degraded    ${isDegraded ? `${volumeCount} volumes without all their disks, ${suspectFileCount} shard files to repair${since}` : 'nothing known'}`,
+  );
+  if (healing !== undefined) {
+    const { isRunning, leftBytes, rateBytesPerSecond, timeLeftMs, repairedFileCount, writtenBytes, disksToRead } =
+      healing;
+    const rate = rateBytesPerSecond === undefined ? '' : ` at ${formatBytes(rateBytesPerSecond)}/s`;
+    const left = timeLeftMs === undefined ? '' : `, ${Math.ceil(timeLeftMs / 1000)} s left`;
+    const reading = disksToRead === 0 ? '' : `, reading ${disksToRead} disks that were away`;
+    const now = isRunning ? `working, ${formatBytes(leftBytes)} to go${rate}${left}${reading}` : 'idle';
+    lines.push(`Healer      ${now}; repaired ${repairedFileCount} files, wrote ${formatBytes(writtenBytes)}`);
+    if (healing.lastError !== undefined) lines.push(`            last failure: ${healing.lastError}`);
+  }
+  if (lastCensus !== undefined) {
+    const found = lastCensus.isClean ? 'everything at full redundancy' : 'NOT clean, see holdfast census';
+    lines.push(`Census      ${new Date(lastCensus.endedAtMs).toISOString()}: ${found}`);
+  }
+  return lines;
 }

@@ -2,6 +2,7 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { CONFIG_ENTRIES } from '../config/config-schema.ts';
 import { suggest } from '../config/suggest.ts';
 import { type CliContext, type Command, type ExitCode, type Invocation, strayArgument, UsageError } from './command.ts';
+import { censusCommand } from './census-command.ts';
 import { credentialsCommand } from './credentials-command.ts';
 import { diskCommand } from './disk-command.ts';
 import { doctorCommand } from './doctor-command.ts';
@@ -22,6 +23,7 @@ export const COMMANDS: readonly Command[] = [
   serveCommand,
   statusCommand,
   diskCommand,
+  censusCommand,
   credentialsCommand,
   doctorCommand,
   durabilityCommand,

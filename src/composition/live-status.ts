@@ -3,7 +3,7 @@ import { collectStatus } from '../cli/collect-status.ts';
 import type { ServerOptions } from '../cli/server-types.ts';
 import type { DataStore } from '../data-store/data-store.ts';
 import type { LocalDiskSet } from '../disk/local-disk-set.ts';
-import type { Collector } from '../healing/collector.ts';
+import type { Healing } from './make-healing.ts';
 import type { Metadata } from './open-metadata.ts';
 
 /** What a running server tells about itself. */
@@ -11,7 +11,7 @@ export interface LiveSources {
   disks: LocalDiskSet;
   metadata: Metadata;
   dataStore: DataStore;
-  collector: Collector;
+  healing: Healing;
   accountId: string | undefined;
   readiness: ReadinessReport;
   startedAtMs: number;
@@ -21,7 +21,7 @@ export interface LiveSources {
 
 /** @throws StoreError IndexFailed | NotReady while the index is rebuilt */
 export async function readLiveStatus(options: ServerOptions, sources: LiveSources): Promise<StatusReport> {
-  const { disks, metadata, dataStore, collector, ...rest } = sources;
+  const { disks, metadata, dataStore, healing, ...rest } = sources;
   const [facts, volumes, diskUsage] = await Promise.all([
     metadata.store.status(),
     metadata.store.listVolumes(),
@@ -43,7 +43,9 @@ export async function readLiveStatus(options: ServerOptions, sources: LiveSource
     volumes,
     diskUsage,
     reserveBytes: (disk) => Math.min(config.storage.reserve, Math.floor(disk.space.totalBytes / 10)),
-    collector: collector.report(),
+    collector: healing.collector.report(),
+    healing: healing.healer.report(),
+    lastCensus: healing.census.progress().last?.report,
     lastRecordAtMs: metadata.journal.lastRecordAtMs,
   });
 }

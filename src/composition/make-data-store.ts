@@ -1,5 +1,4 @@
 import type { StorageOptions } from '../cli/server-types.ts';
-import type { DataStore } from '../data-store/data-store.ts';
 import { StripedDataStore } from '../data-store/striped-data-store.ts';
 import type { LocalDiskSet } from '../disk/local-disk-set.ts';
 import { BufferPool } from '../memory/buffer-pool.ts';
@@ -12,7 +11,7 @@ const BODY_SLOT_BYTES = 256 * 1024;
  * Striped volumes on these disks; not yet started. One budget of memory: half of it for bodies that arrive, a quarter
  * for stripes being written, a quarter for reads (a third of that for rebuilding).
  */
-export function makeDataStore(options: StorageOptions, disks: LocalDiskSet, ledger: VolumeLedger): DataStore {
+export function makeDataStore(options: StorageOptions, disks: LocalDiskSet, ledger: VolumeLedger): StripedDataStore {
   const { clock, config, log, randomness } = options;
   const { bufferBudget, volumeSize } = config.storage;
   return new StripedDataStore({

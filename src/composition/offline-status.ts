@@ -81,6 +81,8 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
     ),
     reserveBytes: (disk) => Math.min(config.storage.reserve, Math.floor(disk.space.totalBytes / 10)),
     collector: undefined,
+    healing: undefined,
+    lastCensus: undefined,
     lastRecordAtMs: newestRecordAtMs(contents),
     startedAtMs: undefined,
     endpoints: [],
@@ -140,8 +142,10 @@ function metadataStatus(contents: readonly DiskContent[]): Omit<MetadataStatus, 
   return {
     epoch: newest?.epoch ?? 0,
     sequence: newest?.sequence ?? 0,
-    disks: contents.map(({ diskId, last, journalBytes }) => ({
+    disks: contents.map(({ diskId, state, last, journalBytes }) => ({
       diskId,
+      carriesJournal: state !== undefined,
+      wasBehindAtStart: false,
       isLevel: last !== undefined && newest !== undefined && last.hash.equals(newest.hash),
       journalBytes,
       checkpointBytes: 0,

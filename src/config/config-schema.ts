@@ -129,6 +129,13 @@ export const CONFIG_SCHEMA = {
       what: 'Most payload bytes the collector moves in a second.',
       why: 'Returns space steadily without showing in the latency of requests.',
     }),
+    healRate: key({
+      type: rate({ min: '1 MiB/s', max: '64 GiB/s' }),
+      default: '1 GiB/s',
+      env: 'HOLDFAST_HEAL_RATE',
+      what: 'Most bytes that healing and a census read and write in a second, all disks together.',
+      why: 'Until it is healed a second loss costs more; while requests are answered it gives way by itself.',
+    }),
     checkpointSize: key({
       type: size({ min: '32 MiB', max: '1 TiB' }),
       default: '256 MiB',

@@ -58,6 +58,31 @@ export interface DataStore {
   diskUsage(): Promise<Map<string, { volumeBytes: number; preallocatedBytes: number; quarantinedBytes: number }>>;
 }
 
+/** Whether what was stored is still there in full, and making it so: for healer, scrubber and census. */
+export interface VolumeKeeper {
+  /**
+   * Reads what lies on the disks and verifies every shard that a live blob needs: header and payload bound to volume,
+   * offset, index and length, and the first block of each file. Open volumes too. Sequential, bounded in memory, in steps
+   * that `pace` allows. Changes nothing; whether the volume still lives is for the caller to look up afterwards.
+   * With `onlyEnds` only the last shard of each file: enough to tell a file of an earlier time, as files only grow.
+   * @throws StoreError ShardCorrupt (layouts contradict one another), what `pace` rejects with
+   */
+  inspectVolume(work: VolumeWork & InspectionScope): Promise<VolumeInspection>;
+  /** Is nothing appended to this volume any more, and does nothing written there wait for its commit? */
+  isSettled(volumeId: number): boolean;
+  /** Takes an open volume out of use, so that it is sealed soon: one that lost a shard, or that must be repaired. */
+  retireVolume(volumeId: number): void;
+  /**
+   * Makes the shard files of a settled volume whole on those of `diskIds` that are online: each is inspected and, when it
+   * is missing or bad, written anew beside the old one from any k good shards, synced, read back and then put in its
+   * place. One repair at a time. A crash leaves the old file or the new one, and a `.heal` file that the next start removes.
+   * @throws StoreError NotReady: not settled | what `pace` rejects with
+   */
+  repairVolume(work: VolumeWork & { diskIds: readonly string[] }): Promise<VolumeRepair>;
+  /** What lies in the directories of a disk, by name and size only. @throws StoreError */
+  listShardFiles(diskId: string): Promise<ShardFileList>;
+}
+
 export interface ByteRange {
   start: number;
   length: number;
@@ -99,12 +124,80 @@ export interface BlobWriter {
   abort(): Promise<void>;
 }
 
+export type DamageKind = 'missing' | 'corrupt' | 'unreadable';
+
 export interface DamagedShard {
   volumeId: number;
   diskId: string;
   shardIndex: number;
   /** Offset in the shard file. */
   offset: number;
-  kind: 'missing' | 'corrupt' | 'unreadable';
+  kind: DamageKind;
   seenAtMs: number;
+}
+
+/** Told of the bytes just read and written, resolves when the work may go on; a rejection ends the work. */
+export type Pace = (bytes: number) => Promise<void>;
+
+export interface VolumeWork {
+  volume: VolumeRecord;
+  /** All live blobs of the volume, in pages, as the journal knows them once nothing is undecided. */
+  blobs: AsyncIterable<readonly BlobRecord[]>;
+  pace: Pace;
+}
+
+export interface InspectionScope {
+  /** Default: all of the volume. */
+  diskIds?: readonly string[];
+  onlyEnds?: boolean;
+}
+
+export interface VolumeInspection {
+  volumeId: number;
+  blobCount: number;
+  stripeCount: number;
+  /** Of the disks asked for, by slot. */
+  files: ShardFileInspection[];
+  /** Stripes by margin: good shards less those needed for reading. Only when all shards of all disks were asked for. */
+  stripesByMargin: Map<number, number>;
+  readBytes: number;
+}
+
+export interface ShardFileInspection {
+  slot: number;
+  diskId: string;
+  /** `unreachable`: its disk is not online. */
+  condition: 'good' | 'damaged' | 'missing' | 'unreachable';
+  /** Shards of live blobs that belong there, and those that were read and are good. */
+  shardCount: number;
+  goodCount: number;
+  damagedCount: number;
+  /** Some hundred of them at most. Offset 0 is the first block of the file. */
+  damage: Pick<DamagedShard, 'offset' | 'shardIndex' | 'kind'>[];
+}
+
+export interface VolumeRepair {
+  files: ShardFileRepair[];
+  readBytes: number;
+  writtenBytes: number;
+}
+
+export interface ShardFileRepair {
+  diskId: string;
+  /**
+   * `good`: nothing had to be done. `repaired`: replaced, and everything in it was read back. `incomplete`: replaced, but
+   * `lostCount` shards have too few others left. `failed`: nothing was replaced.
+   */
+  outcome: 'good' | 'repaired' | 'incomplete' | 'failed';
+  rebuiltCount: number;
+  lostCount: number;
+  reason: string | undefined;
+}
+
+export interface ShardFileList {
+  /** Size by volume. */
+  volumes: Map<number, number>;
+  /** Names in the directory of volumes that are no shard files. */
+  otherNames: string[];
+  quarantinedNames: string[];
 }

@@ -20,6 +20,8 @@ export interface StoreContext {
   readonly tunables: DataStoreTunables;
   readonly table: VolumeTable;
   readonly seals: VolumeSeals;
+  /** Files that a repair is writing now, as `disk id/path`: any others of their kind are leftovers. */
+  readonly filesInRepair: Set<string>;
   /** May this disk take new data? Moves by the collector may use the reserve, which is there for them. */
   readonly accepts: (disk: Disk) => boolean;
   /** Pieces of bodies that stream in; given from outside because the budget is the server's. */

@@ -14,18 +14,25 @@ import type {
   DamagedShard,
   DataPiece,
   DataStore,
+  InspectionScope,
   PinnedBlob,
+  ShardFileList,
+  VolumeInspection,
+  VolumeKeeper,
+  VolumeRepair,
+  VolumeWork,
 } from './data-store.ts';
 import { isSupportedCode } from './erasure/erasure-codec.ts';
 import { BlobReader } from './reader/blob-reader.ts';
 import { DamageLog } from './reader/damage-log.ts';
 import { ShardFiles } from './reader/shard-files.ts';
 import { ShardReader } from './reader/shard-reader.ts';
+import { VolumeRepairer } from './repair/volume-repairer.ts';
 import type { StoreContext } from './store-context.ts';
 import { ENTRY_HEADER_BYTES, parseBlobEntry } from './stripe/blob-entry.ts';
 import { type DataStoreTunables, DEFAULT_TUNABLES } from './tunables.ts';
 import { LargeVolumes } from './volume/large-volumes.ts';
-import { QUARANTINE_DIRECTORY, VOLUME_DIRECTORY } from './volume/volume-file.ts';
+import { QUARANTINE_DIRECTORY, VOLUME_DIRECTORY, volumeIdOfFileName } from './volume/volume-file.ts';
 import { RenewableBuffers } from './volume/renewable-buffers.ts';
 import { VolumeOpener } from './volume/volume-opener.ts';
 import { listOrNothing, VolumeRecovery } from './volume/volume-recovery.ts';
@@ -54,7 +61,7 @@ const SCRATCH_SLOTS = 4;
  * The data store of design §4 on the disks of one machine: see `DataStore` for the contract, `blob-layout.ts`,
  * `stripe/` and `volume/volume-file.ts` for the format, and docs/decisions/0004-stripe-layout.md for the reasons.
  */
-export class StripedDataStore implements DataStore {
+export class StripedDataStore implements DataStore, VolumeKeeper {
   readonly smallBlobLimitBytes: number;
   readonly #context: StoreContext;
   readonly #opener: VolumeOpener;
@@ -65,6 +72,7 @@ export class StripedDataStore implements DataStore {
   readonly #largeVolumes: LargeVolumes;
   readonly #moving: { context: StoreContext; small: SmallBlobWriter; volumes: LargeVolumes };
   readonly #recovery: VolumeRecovery;
+  readonly #repairer: VolumeRepairer;
   readonly #census: WriterCensus = { activeCount: 0 };
   #unsubscribe: (() => void) | undefined;
   #state: 'new' | 'running' | 'stopped' = 'new';
@@ -86,6 +94,7 @@ export class StripedDataStore implements DataStore {
       tunables,
       table: new VolumeTable(ledger),
       seals: new VolumeSeals({ ledger, clock, log }),
+      filesInRepair: new Set(),
       accepts: (disk) => disk.acceptsData,
       bodyBuffers: bufferPool,
       stripeBuffers: new RenewableBuffers({
@@ -126,6 +135,7 @@ export class StripedDataStore implements DataStore {
       volumes: new LargeVolumes(moving, movingOpener),
     };
     this.#recovery = new VolumeRecovery(this.#context);
+    this.#repairer = new VolumeRepairer(this.#context, this.#files);
   }
 
   async start(): Promise<void> {
@@ -283,6 +293,44 @@ export class StripedDataStore implements DataStore {
       if (disk !== undefined) this.#files.discard(disk, volume.volumeId);
     }
     return this.#recovery.removeFiles(volume);
+  }
+
+  inspectVolume(work: VolumeWork & InspectionScope): Promise<VolumeInspection> {
+    this.#assertRunning();
+    return this.#repairer.inspect(work);
+  }
+
+  isSettled(volumeId: number): boolean {
+    return this.#context.table.isSettled(volumeId);
+  }
+
+  retireVolume(volumeId: number): void {
+    const known = this.#context.table.get(volumeId);
+    if (known?.state !== 'open') return;
+    known.isRetired = true;
+    for (const { small, volumes } of [{ small: this.#small, volumes: this.#largeVolumes }, this.#moving]) {
+      small.sealRetired();
+      volumes.sealRetired();
+    }
+  }
+
+  async repairVolume(work: VolumeWork & { diskIds: readonly string[] }): Promise<VolumeRepair> {
+    this.#assertRunning();
+    return this.#repairer.repair(work);
+  }
+
+  async listShardFiles(diskId: string): Promise<ShardFileList> {
+    this.#assertRunning();
+    const disk = this.#context.disks.byId(diskId);
+    if (disk === undefined) throw new StoreError('DiskMissing', `disk ${diskId} is not one of this cluster`);
+    const list: ShardFileList = { volumes: new Map(), otherNames: [], quarantinedNames: [] };
+    for (const name of await listOrNothing(disk, VOLUME_DIRECTORY)) {
+      const volumeId = volumeIdOfFileName(name);
+      if (volumeId === undefined) list.otherNames.push(name);
+      else list.volumes.set(volumeId, (await disk.fs.stat(`${VOLUME_DIRECTORY}/${name}`))?.sizeBytes ?? 0);
+    }
+    list.quarantinedNames = await listOrNothing(disk, QUARANTINE_DIRECTORY);
+    return list;
   }
 
   takeDamage(): DamagedShard[] {

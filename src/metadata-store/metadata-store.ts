@@ -53,6 +53,12 @@ export interface MetadataStore {
   listBlobsInVolume(query: { volumeId: number; afterBlobId: number; limit: number }): Promise<BlobRecord[]>;
   listDamage(limit: number): Promise<DamageRecord[]>;
 
+  /**
+   * Reads every record and every checkpoint on every disk that carries them. What is bad is repaired from the others in
+   * the background; until then `status` does not count that disk as level. @throws StoreError QuorumLost | NotReady
+   */
+  scrubJournal(): Promise<void>;
+
   status(): Promise<MetadataStatus>;
 }
 
@@ -209,7 +215,16 @@ export interface MetadataStatus {
   epoch: number;
   sequence: number;
   /** The journal's word on each disk. */
-  disks: { diskId: string; isLevel: boolean; journalBytes: number; checkpointBytes: number }[];
+  disks: {
+    diskId: string;
+    /** With more disks than a journal needs, some carry none. */
+    carriesJournal: boolean;
+    isLevel: boolean;
+    /** It did not hold the newest records when this run began: it missed them, or is of an earlier time. */
+    wasBehindAtStart: boolean;
+    journalBytes: number;
+    checkpointBytes: number;
+  }[];
   checkpoints: { epoch: number; sequence: number; holders: string[]; sizeBytes: number; createdAtMs: number }[];
   indexBytes: number;
   bucketCount: number;

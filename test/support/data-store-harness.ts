@@ -5,7 +5,7 @@ import { BufferPool } from '../../src/memory/buffer-pool.ts';
 import type { BlobRecord } from '../../src/model/blob.ts';
 import type { ErasureCode } from '../../src/model/erasure-code.ts';
 import { silentLog } from '../../src/observability/log.ts';
-import type { DataStore, PinnedBlob } from '../../src/data-store/data-store.ts';
+import type { DataStore, PinnedBlob, VolumeWork } from '../../src/data-store/data-store.ts';
 import { MemoryJournal, MemoryVolumeLedger } from './memory-volume-ledger.ts';
 import { SimulatedCluster, type SimulatedClusterOptions } from './simulated-cluster.ts';
 import { settle } from './simulated-clock.ts';
@@ -98,6 +98,22 @@ export class DataStoreHarness {
 
   get(blob: BlobRecord, range = { start: 0, length: blob.sizeBytes }): Promise<Buffer> {
     return this.withTime(readAll(this.store, blob, range));
+  }
+
+  /** What a healer would ask for: the volume as the journal knows it, with its live blobs. */
+  workOn(volumeId: number): VolumeWork {
+    const { journal, ledger } = this;
+    async function* blobs(): AsyncGenerator<BlobRecord[]> {
+      yield await ledger.listBlobsInVolume({ volumeId, afterBlobId: -1, limit: Infinity });
+    }
+    return { volume: journal.volumes.get(volumeId)!, blobs: blobs(), pace: () => Promise.resolve() };
+  }
+
+  /** An orderly stop and the next process: every volume is sealed then. */
+  async sealAll(): Promise<void> {
+    await this.withTime(this.store.stop());
+    this.cluster.restart();
+    await this.restart();
   }
 
   /** Lets simulated time pass until `work` is done: deadlines and hedges are timers. */

@@ -152,8 +152,20 @@ export class MemoryJournal implements Journal {
     progress(1);
   }
 
+  /** Memory does not rot. */
+  async scrub(): Promise<void> {}
+
   status(): JournalDiskStatus[] {
-    return [{ diskId: 'memory', isLevel: true, journalBytes: 0, checkpointBytes: 0 }];
+    return [
+      {
+        diskId: 'memory',
+        carriesJournal: true,
+        isLevel: true,
+        wasBehindAtStart: false,
+        journalBytes: 0,
+        checkpointBytes: 0,
+      },
+    ];
   }
 
   #openEpoch(): void {

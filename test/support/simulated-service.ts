@@ -8,7 +8,10 @@ import { prepareChecksums } from '../../src/checksums/wasm-hashers.ts';
 import { MetadataVolumeLedger } from '../../src/composition/metadata-volume-ledger.ts';
 import { StripedDataStore } from '../../src/data-store/striped-data-store.ts';
 import type { CrashMode } from '../../src/disk/simulated-node.ts';
+import { type CensusReport, takeCensus } from '../../src/healing/census.ts';
 import { Collector } from '../../src/healing/collector.ts';
+import { DamageRecorder } from '../../src/healing/damage-recorder.ts';
+import { Healer } from '../../src/healing/healer.ts';
 import { DiskJournal } from '../../src/metadata-store/journal/disk-journal.ts';
 import { formatJournal } from '../../src/metadata-store/journal/format-journal.ts';
 import { SqliteMetadataStore } from '../../src/metadata-store/sqlite/sqlite-metadata-store.ts';
@@ -25,6 +28,7 @@ import { SimulatedCluster } from './simulated-cluster.ts';
 
 const SEGMENT_BYTES = 256 * 1024;
 const COLLECTOR_BYTES_PER_SECOND = 4 * 1024 * 1024;
+const HEALER_BYTES_PER_SECOND = 64 * 1024 * 1024;
 /** So many turns of the event loop are waited for before simulated time passes. */
 const PATIENT_TURNS = 50;
 
@@ -35,6 +39,8 @@ export interface SimulatedProcess {
   readonly metadata: SqliteMetadataStore;
   readonly data: StripedDataStore;
   readonly collector: Collector;
+  readonly damageRecorder: DamageRecorder;
+  readonly healer: Healer;
   readonly services: S3Services;
 }
 
@@ -135,8 +141,22 @@ export class SimulatedService {
         log,
         rateBytesPerSecond: COLLECTOR_BYTES_PER_SECOND,
       });
+      const damageRecorder = new DamageRecorder({ dataStore: data, metadataStore: metadata, clock, log });
+      const healer = new Healer({
+        volumeKeeper: data,
+        metadataStore: metadata,
+        disks: () => disks.disks,
+        onDiskChange: (listener) => disks.onChange(listener),
+        clock,
+        log,
+        rateBytesPerSecond: HEALER_BYTES_PER_SECOND,
+        requestsInFlight: () => 0,
+      });
       collector.start();
-      this.#process = { metadata, data, collector, services: createServices(stores, clock) };
+      damageRecorder.start();
+      healer.start();
+      const services = createServices(stores, clock);
+      this.#process = { metadata, data, collector, damageRecorder, healer, services };
     } catch (error) {
       this.#killed.push(this.withTime(metadata.stop()).catch(() => undefined));
       throw error;
@@ -147,11 +167,26 @@ export class SimulatedService {
     return callOperation(this.process.services, this.cluster.clock, operation, options);
   }
 
+  /** Counts what is really there. */
+  census(): Promise<CensusReport> {
+    const { data, metadata } = this.process;
+    return this.withTime(
+      takeCensus({
+        volumeKeeper: data,
+        metadataStore: metadata,
+        disks: () => this.cluster.diskSet.disks,
+        code: this.code,
+        clock: this.cluster.clock,
+        pace: () => Promise.resolve(),
+      }),
+    );
+  }
+
   /** An orderly end. */
   async stop(): Promise<void> {
-    const { collector, data, metadata } = this.process;
+    const { collector, damageRecorder, healer, data, metadata } = this.process;
     this.#process = undefined;
-    await this.withTime(collector.stop());
+    await this.withTime(Promise.all([collector.stop(), damageRecorder.stop(), healer.stop()]));
     await this.withTime(data.stop());
     await this.withTime(metadata.stop());
     this.cluster.restart();
@@ -182,8 +217,12 @@ export class SimulatedService {
     return join(this.#folder, 'remembered.sqlite');
   }
 
-  async #bury({ collector, data, metadata }: SimulatedProcess, indexPath: string): Promise<void> {
-    await this.withTime(collector.stop()).catch(() => undefined);
+  async #bury(
+    { collector, damageRecorder, healer, data, metadata }: SimulatedProcess,
+    indexPath: string,
+  ): Promise<void> {
+    const background = Promise.all([collector.stop(), damageRecorder.stop(), healer.stop()]);
+    await this.withTime(background).catch(() => undefined);
     await this.withTime(data.stop()).catch(() => undefined);
     await this.withTime(metadata.stop()).catch(() => undefined);
     await removeIndex(indexPath);

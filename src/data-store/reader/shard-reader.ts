@@ -1,13 +1,12 @@
 import { errnoOf } from '../../disk/disk-error.ts';
 import type { Disk } from '../../disk/disk-set.ts';
 import { isStoreError } from '../../errors/store-error.ts';
+import type { DamageKind } from '../data-store.ts';
 import type { StoreContext } from '../store-context.ts';
 import { type StripeHeader, type StripeLocation, verifyShard } from '../stripe/stripe-header.ts';
 import type { KnownVolume } from '../volume/volume-table.ts';
 import type { DamageLog } from './damage-log.ts';
 import type { ShardFiles } from './shard-files.ts';
-
-export type DamageKind = 'missing' | 'corrupt' | 'unreadable';
 
 /** How much a disk is to be relied on for reading: lower is better. */
 export const READ_PREFERENCE = { good: 0, slow: 1, lastResort: 2, absent: 3 } as const;

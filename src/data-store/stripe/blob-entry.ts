@@ -26,6 +26,8 @@ export interface BlobEntry {
   readonly kind: 'small' | 'large';
   readonly bodyLengthBytes: number;
   readonly descriptor: Buffer;
+  /** Where the body of a small blob begins. */
+  readonly bodyStart: number;
 }
 
 /** Writes header and descriptor; returns where the body begins. */
@@ -57,6 +59,7 @@ export function parseBlobEntry(bytes: Buffer, offset: number): BlobEntry | undef
     kind: bytes.readUInt16LE(offset + 14) === KINDS.large ? 'large' : 'small',
     bodyLengthBytes: bytes.readUInt32LE(offset + 8),
     descriptor: bytes.subarray(start, start + descriptorLength),
+    bodyStart: start + descriptorLength,
   };
 }
 

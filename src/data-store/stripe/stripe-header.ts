@@ -146,6 +146,18 @@ export function makeStripeHeaders(
   return { headers, payloadCrcs };
 }
 
+/** The header of another shard of the same stripe, made from a good one: all but these two fields are the same in all. */
+export function reshapeStripeHeader(
+  header: Buffer,
+  { index, usedBytes }: { index: number; usedBytes: number },
+): Buffer {
+  const made = Buffer.from(header);
+  made[12] = index;
+  made.writeUInt32LE(usedBytes, 52);
+  made.writeUInt32LE(crc32c(made.subarray(8)), 4);
+  return made;
+}
+
 /** A header that is whole by its own checksum, or `undefined`. Says nothing about the payload. */
 export function parseStripeHeader(bytes: Buffer): StripeHeader | undefined {
   if (bytes.length < FIXED_BYTES || bytes.readUInt32LE(0) !== STRIPE_MAGIC) return undefined;

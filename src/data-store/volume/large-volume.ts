@@ -61,7 +61,7 @@ export class LargeVolume {
   }
 
   canTake(shardLengthBytes: number): boolean {
-    if (this.#failure !== undefined || this.#sealing !== undefined) return false;
+    if (this.#failure !== undefined || this.#sealing !== undefined || this.volume.isRetired === true) return false;
     const { disks, tunables, accepts } = this.#context;
     for (const diskId of this.volume.diskIds) {
       const disk = disks.byId(diskId);

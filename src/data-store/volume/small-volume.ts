@@ -65,7 +65,7 @@ export class SmallVolume {
 
   /** May another stripe be appended? False after a failure, when full, or when its disks should no longer be written to. */
   canTake(shardLengthBytes: number): boolean {
-    if (this.#hasFailed) return false;
+    if (this.#hasFailed || this.volume.isRetired === true) return false;
     const { disks, tunables, accepts } = this.#context;
     for (const diskId of this.volume.diskIds) {
       const disk = disks.byId(diskId);

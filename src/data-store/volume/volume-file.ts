@@ -22,6 +22,13 @@ export function volumePath(volumeId: number): string {
   return `${VOLUME_DIRECTORY}/${volumeFileName(volumeId)}`;
 }
 
+/** A shard file that is being written by a repair; means nothing to anybody else. */
+export const REPAIR_SUFFIX = '.heal';
+
+export function repairPath(volumeId: number): string {
+  return `${volumePath(volumeId)}${REPAIR_SUFFIX}`;
+}
+
 /** The volume a file name stands for, or `undefined` for any other name. */
 export function volumeIdOfFileName(name: string): number | undefined {
   if (!/^[0-9a-f]{14}\.shard$/.test(name)) return undefined;

@@ -6,6 +6,7 @@ import type { StoreContext } from '../store-context.ts';
 import { parseStripeHeader, SHARD_ALIGNMENT_BYTES } from '../stripe/stripe-header.ts';
 import {
   QUARANTINE_DIRECTORY,
+  REPAIR_SUFFIX,
   VOLUME_DIRECTORY,
   VOLUME_HEADER_BYTES,
   volumeFileName,
@@ -24,6 +25,7 @@ const RETRY_AFTER_MS = 2_000;
  *   is not zero *and* behind the end of the last shard with a whole header: what was written ahead, never anything that
  *   may have been acknowledged. What a torn, unacknowledged stripe left stays as garbage that nothing names.
  * - files of dropped volumes are removed and the drop is confirmed,
+ * - files that a repair did not finish are removed,
  * - files that the journal does not know are moved into `quarantine/` on their disk. Nothing is deleted.
  */
 export class VolumeRecovery {
@@ -148,6 +150,10 @@ export class VolumeRecovery {
     await this.#takeOver(listed);
     const records = new Map(listed.map((record) => [record.volumeId, record]));
     for (const name of names) {
+      if (name.endsWith(REPAIR_SUFFIX)) {
+        await this.#removeLeftover(disk, `${VOLUME_DIRECTORY}/${name}`);
+        continue;
+      }
       const volumeId = volumeIdOfFileName(name);
       const record = volumeId === undefined ? undefined : records.get(volumeId);
       if (record?.state === 'dropped') {
@@ -162,6 +168,11 @@ export class VolumeRecovery {
         await ledger.confirmDrop(record.volumeId, [disk.id]);
       }
     }
+  }
+
+  /** Of a repair that a crash ended: it is begun anew. */
+  async #removeLeftover(disk: Disk, path: string): Promise<void> {
+    if (!this.#context.filesInRepair.has(`${disk.id}/${path}`)) await disk.fs.unlink(path);
   }
 
   async #quarantine(disk: Disk, name: string): Promise<void> {

@@ -4,6 +4,8 @@ import type { VolumeShape } from './volume-file.ts';
 
 export interface KnownVolume extends VolumeShape {
   state: 'open' | 'sealed' | 'dropped';
+  /** Nothing more is to be appended: it is sealed at the next opportunity. */
+  isRetired?: boolean;
 }
 
 /**
@@ -14,6 +16,8 @@ export class VolumeTable {
   readonly #ledger: VolumeLedger;
   readonly #volumes = new Map<number, KnownVolume>();
   readonly #pins = new Map<number, number>();
+  /** The pins of writers and of bytes that are not committed yet, counted in `#pins` too. */
+  readonly #uncommitted = new Map<number, number>();
   #refreshing: Promise<void> | undefined;
 
   constructor(ledger: VolumeLedger) {
@@ -54,14 +58,27 @@ export class VolumeTable {
   }
 
   pin(volumeId: number): void {
-    this.#pins.set(volumeId, (this.#pins.get(volumeId) ?? 0) + 1);
+    countUp(this.#pins, volumeId);
   }
 
   unpin(volumeId: number): void {
-    const count = this.#pins.get(volumeId);
-    assert(count !== undefined, `volume ${volumeId} was unpinned too often`);
-    if (count === 1) this.#pins.delete(volumeId);
-    else this.#pins.set(volumeId, count - 1);
+    countDown(this.#pins, volumeId);
+  }
+
+  /** For bytes that a commit may name later; `unpinUncommitted` when it has, or never will. */
+  pinUncommitted(volumeId: number): void {
+    countUp(this.#uncommitted, volumeId);
+    this.pin(volumeId);
+  }
+
+  unpinUncommitted(volumeId: number): void {
+    countDown(this.#uncommitted, volumeId);
+    this.unpin(volumeId);
+  }
+
+  /** Sealed, and nothing written there waits for a commit: what lives there can only become less. */
+  isSettled(volumeId: number): boolean {
+    return this.#volumes.get(volumeId)?.state === 'sealed' && !this.#uncommitted.has(volumeId);
   }
 
   /** Open volumes and pinned ones. */
@@ -70,4 +87,15 @@ export class VolumeTable {
     for (const volume of this.#volumes.values()) if (volume.state === 'open') pinned.add(volume.volumeId);
     return pinned;
   }
+}
+
+function countUp(counts: Map<number, number>, volumeId: number): void {
+  counts.set(volumeId, (counts.get(volumeId) ?? 0) + 1);
+}
+
+function countDown(counts: Map<number, number>, volumeId: number): void {
+  const count = counts.get(volumeId);
+  assert(count !== undefined, `volume ${volumeId} was unpinned too often`);
+  if (count === 1) counts.delete(volumeId);
+  else counts.set(volumeId, count - 1);
 }

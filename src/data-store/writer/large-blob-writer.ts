@@ -142,7 +142,7 @@ export class LargeBlobWriter implements BlobWriter {
     await this.#pieces.release();
     if (this.#owned !== undefined) this.#volumes.retire(this.#owned);
     this.#owned = undefined;
-    for (const volumeId of this.#pinned) this.#context.table.unpin(volumeId);
+    for (const volumeId of this.#pinned) this.#context.table.unpinUncommitted(volumeId);
     this.#census.activeCount--;
   }
 
@@ -223,7 +223,7 @@ export class LargeBlobWriter implements BlobWriter {
     const { volumeId } = open.volume;
     if (!this.#pinned.has(volumeId)) {
       this.#pinned.add(volumeId);
-      this.#context.table.pin(volumeId);
+      this.#context.table.pinUncommitted(volumeId);
     }
     return open;
   }

@@ -77,6 +77,8 @@ export class DiskJournal implements Journal {
   #condition: 'new' | 'started' | 'stopped' = 'new';
   /** While no epoch is open. */
   #lastRecordAtMs: number | undefined;
+  /** Disks whose journal did not reach to the end of the chain when this run began. */
+  readonly #behindAtStart = new Set<string>();
   #acknowledged: JournalPosition = zeroPosition;
   #spentEpoch = 0;
   /** Calls of a failed opening may still land there: what is noted there may be taken back. */
@@ -164,6 +166,9 @@ export class DiskJournal implements Journal {
     progress(0.5);
     const view = await chooseChain(inspections, this.#context.clusterTag);
     requireReadQuorum(view);
+    for (const { disk, scan } of inspections) {
+      if (scan === undefined || !samePosition(scan.last, view.tail)) this.#behindAtStart.add(disk.id);
+    }
     try {
       await this.#open(view, inspections);
     } catch (error) {
@@ -466,11 +471,14 @@ export class DiskJournal implements Journal {
 
   status(): JournalDiskStatus[] {
     const level = new Map((this.#running?.voters() ?? []).map((disk) => [disk.diskId, disk]));
+    const members = this.#running?.rules.at(-1)?.journalDiskIds;
     return this.#context.disks.disks.map(({ id }) => {
       const disk = level.get(id);
       return {
         diskId: id,
+        carriesJournal: members?.includes(id) ?? true,
         isLevel: disk !== undefined,
+        wasBehindAtStart: this.#behindAtStart.has(id),
         journalBytes: disk?.journalBytes ?? 0,
         checkpointBytes: disk === undefined ? 0 : this.#checkpoints.bytesOn(disk),
       };

@@ -50,6 +50,9 @@ export interface Journal {
     progress: (fraction: number) => void,
   ): Promise<void>;
 
+  /** Reads all frames and checkpoints on every level disk; what is bad is repaired from the others in the background. */
+  scrub(): Promise<void>;
+
   status(): JournalDiskStatus[];
 }
 
@@ -74,7 +77,11 @@ export interface CheckpointFacts {
 
 export interface JournalDiskStatus {
   diskId: string;
+  /** With more disks than a journal needs, some carry none. */
+  carriesJournal: boolean;
   isLevel: boolean;
+  /** It did not hold the newest frames when this run began: it missed them, or is of an earlier time. */
+  wasBehindAtStart: boolean;
   journalBytes: number;
   checkpointBytes: number;
 }

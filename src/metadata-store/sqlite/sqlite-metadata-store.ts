@@ -191,6 +191,10 @@ export class SqliteMetadataStore implements MetadataStore {
     return this.#read(undefined, (index) => index.queries.damage(limit));
   }
 
+  scrubJournal(): Promise<void> {
+    return this.#options.journal.scrub();
+  }
+
   /** Answers also while something is undecided. */
   status(): Promise<MetadataStatus> {
     const { journal } = this.#options;

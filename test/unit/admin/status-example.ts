@@ -1,5 +1,8 @@
 import type { StatusReport } from '../../../src/admin/status-report.ts';
 
+/** Nothing was counted yet. */
+export const NO_CENSUS = { request: () => 1, progress: () => ({}), wait: async () => ({}) };
+
 /** A healthy cluster of two disks. */
 export function statusExample(change: Partial<StatusReport> = {}): StatusReport {
   const disk = {
@@ -46,6 +49,9 @@ export function statusExample(change: Partial<StatusReport> = {}): StatusReport 
     indexBytes: 4096,
     damagedShardCount: 0,
     collector: undefined,
+    degraded: { volumeCount: 0, suspectFileCount: 0, sinceMs: undefined },
+    healing: undefined,
+    lastCensus: undefined,
     startedAtMs: 0,
     endpoints: ['http://127.0.0.1:9000'],
     warnings: [],

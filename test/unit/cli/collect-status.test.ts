@@ -57,6 +57,8 @@ function sources(
       sequence: 2,
       disks: IDS.map((diskId) => ({
         diskId,
+        carriesJournal: true,
+        wasBehindAtStart: false,
         isLevel: !lost.includes(diskId) && !behind.includes(diskId),
         journalBytes: 10,
         checkpointBytes: 5,
@@ -72,6 +74,8 @@ function sources(
     diskUsage: new Map(IDS.map((id) => [id, { volumeBytes: 1000, preallocatedBytes: 0, quarantinedBytes: 0 }])),
     reserveBytes: () => 100,
     collector: undefined,
+    healing: undefined,
+    lastCensus: undefined,
     lastRecordAtMs: undefined,
     startedAtMs: 0,
     endpoints: [],

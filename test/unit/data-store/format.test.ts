@@ -152,7 +152,7 @@ test('an entry reads back, and not when a byte of it differs', () => {
     descriptor: Buffer.from('bucket/key'),
   };
   expect(writeBlobEntry(target, 16, entry)).toBe(16 + 20 + 10);
-  expect(parseBlobEntry(target, 16)).toEqual(entry);
+  expect(parseBlobEntry(target, 16)).toEqual({ ...entry, bodyStart: 16 + 20 + 10 });
   for (let at = 16; at < 46; at++) {
     target[at] = target[at]! ^ 1;
     expect(parseBlobEntry(target, 16), `byte ${at}`).toBeUndefined();

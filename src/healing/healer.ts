@@ -1,0 +1,302 @@
+import type { ShardFileRepair, VolumeKeeper } from '../data-store/data-store.ts';
+import { isStoreError } from '../errors/store-error.ts';
+import type { DamageRecord, MetadataStore } from '../metadata-store/metadata-store.ts';
+import type { VolumeRecord } from '../model/blob.ts';
+import type { Clock } from '../model/clock.ts';
+import type { Log } from '../observability/log.ts';
+import { BackgroundLoop } from './background-loop.ts';
+import type { DiskFacts } from './census.ts';
+import { HealingProgress, type HealingReport } from './healing-progress.ts';
+import { isAlive, liveBlobsOf, whenDecided } from './live-blobs.ts';
+import { WorkPace } from './work-pace.ts';
+
+export interface HealerOptions {
+  volumeKeeper: VolumeKeeper;
+  metadataStore: Pick<MetadataStore, 'commit' | 'listVolumes' | 'listBlobsInVolume' | 'listDamage' | 'status'>;
+  disks: () => readonly DiskFacts[];
+  /** Told of every change of a disk's state; returns what ends that. */
+  onDiskChange: (listener: (disk: DiskFacts, before: string) => void) => () => void;
+  clock: Clock;
+  log: Log;
+  /** Bytes read and written in a second, all disks together, at most. */
+  rateBytesPerSecond: number;
+  /** Requests of clients being answered now: healing makes room for them. */
+  requestsInFlight: () => number;
+  intervalMs?: number;
+}
+
+const INTERVAL_MS = 1_000;
+/** A volume whose repair failed is tried again after this long, twice as long each time up to the longest … */
+const RETRY_AFTER_MS = 5_000;
+/** … or as soon as a disk comes online. */
+const RETRY_LONGEST_MS = 3_600_000;
+/** Damage records looked at in one round. */
+const DAMAGE_LIMIT = 10_000;
+
+/** A shard file that may not be whole. */
+interface Suspect {
+  readonly sinceMs: number;
+  /** Everything recorded is cleared once the file was read back. */
+  readonly damage: DamageRecord[];
+}
+
+/**
+ * Makes redundancy whole again. It repairs files of which it has reason to think that they are missing or bad: recorded
+ * damage, files that an inventory misses, and what reading a disk that was away finds. Every repair reads the file
+ * anew, every new file is read back before it counts, and only then recorded damage is cleared; so nothing is called
+ * healed that a census would not find.
+ *
+ * What is to be done is found anew at each start, from the journal and the disks: there is no debt list to lose.
+ */
+export class Healer {
+  readonly #options: HealerOptions;
+  readonly #loop: BackgroundLoop;
+  readonly #pace: WorkPace;
+  readonly #progress: HealingProgress;
+  readonly #suspects = new Map<number, Map<string, Suspect>>();
+  readonly #retries = new Map<number, { atMs: number; delayMs: number }>();
+  /** Disks whose files are to be compared with the journal's volumes. */
+  readonly #toList = new Set<string>();
+  /**
+   * Disks that missed something: they were away, or what is there now is of an earlier time. Files only grow, so the last
+   * shard of each tells whether it is whole. A new return begins anew, with another object.
+   */
+  readonly #toRead = new Map<string, { lastVolumeId: number }>();
+  #unsubscribe: (() => void) | undefined;
+  #hasAskedJournal = false;
+
+  constructor(options: HealerOptions) {
+    this.#options = options;
+    const { clock, rateBytesPerSecond, requestsInFlight } = options;
+    this.#loop = new BackgroundLoop({
+      clock,
+      intervalMs: options.intervalMs ?? INTERVAL_MS,
+      step: () => this.#round(),
+    });
+    this.#pace = new WorkPace({
+      clock,
+      loop: this.#loop,
+      rateBytesPerSecond: () => rateBytesPerSecond,
+      requestsInFlight,
+    });
+    this.#progress = new HealingProgress(clock);
+    for (const { id } of options.disks()) this.#toList.add(id);
+  }
+
+  start(): void {
+    this.#unsubscribe = this.#options.onDiskChange((disk, before) => {
+      if (disk.state !== 'online' || before === 'online') return;
+      this.#toList.add(disk.id);
+      this.#retries.clear();
+      if (before === 'returning') this.#toRead.set(disk.id, { lastVolumeId: -1 });
+    });
+    this.#loop.start();
+  }
+
+  /** Ends after the step under way; a repair that is not finished is begun anew by the next run. */
+  async stop(): Promise<void> {
+    this.#unsubscribe?.();
+    await this.#loop.stop();
+  }
+
+  report(): HealingReport {
+    const suspects = [...this.#suspects.values()].flatMap((files) => [...files.values()]);
+    const since = suspects.map(({ sinceMs }) => sinceMs);
+    return this.#progress.report({
+      suspectFileCount: suspects.length,
+      suspectVolumeCount: this.#suspects.size,
+      suspectSinceMs: since.length === 0 ? undefined : Math.min(...since),
+      disksToRead: this.#toRead.size,
+      rateLimitBytesPerSecond: this.#options.rateBytesPerSecond,
+    });
+  }
+
+  /** Somebody found this file missing or bad; it is inspected and repaired soon. */
+  suspect(volumeId: number, diskId: string, damage: readonly DamageRecord[] = []): void {
+    let files = this.#suspects.get(volumeId);
+    if (files === undefined) this.#suspects.set(volumeId, (files = new Map()));
+    const sinceMs = Math.min(this.#options.clock.nowMs(), ...damage.map(({ seenAtMs }) => seenAtMs));
+    const known = files.get(diskId);
+    files.set(diskId, {
+      sinceMs: Math.min(sinceMs, known?.sinceMs ?? Infinity),
+      damage: damage.length > 0 ? [...damage] : (known?.damage ?? []),
+    });
+  }
+
+  async #round(): Promise<void> {
+    try {
+      await this.healOnce();
+    } catch (error) {
+      if (this.#loop.isStopped) return;
+      this.#progress.failed(error);
+      if (isStoreError(error)) this.#options.log.warn({ err: error }, 'healing stopped for now');
+      else this.#options.log.error({ err: error }, 'healing failed');
+    }
+  }
+
+  /** One round over everything that is known to be due. @returns whether something was repaired or cleared. */
+  async healOnce(): Promise<boolean> {
+    this.#pace.begin();
+    await this.#askJournal();
+    await this.#listDisks();
+    const isHealed = await this.#healSuspects();
+    const isRead = await this.#readReturnedDisks();
+    if (this.#suspects.size === 0) this.#progress.ended();
+    return isHealed || isRead;
+  }
+
+  #onlineIds(): Set<string> {
+    return new Set(this.#options.disks().flatMap(({ id, state }) => (state === 'online' ? [id] : [])));
+  }
+
+  // ——— what is due ———
+
+  /** Once: which disks missed the end of the run before. */
+  async #askJournal(): Promise<void> {
+    if (this.#hasAskedJournal) return;
+    const { disks } = await this.#options.metadataStore.status();
+    for (const { diskId, wasBehindAtStart } of disks) {
+      if (wasBehindAtStart) this.#toRead.set(diskId, { lastVolumeId: -1 });
+    }
+    this.#hasAskedJournal = true;
+  }
+
+  /** Files that should be there and are not, by name alone: fast, at each start and each return of a disk. */
+  async #listDisks(): Promise<void> {
+    const online = this.#onlineIds();
+    const due = [...this.#toList].filter((diskId) => online.has(diskId));
+    if (due.length === 0) return;
+    const volumes = (await this.#options.metadataStore.listVolumes()).filter(isAlive);
+    for (const diskId of due) {
+      const { volumes: present } = await this.#options.volumeKeeper.listShardFiles(diskId);
+      for (const volume of volumes) {
+        if (volume.diskIds.includes(diskId) && !present.has(volume.volumeId)) this.suspect(volume.volumeId, diskId);
+      }
+      this.#toList.delete(diskId);
+    }
+  }
+
+  /** The end of every file on disks that were away, volume by volume. */
+  async #readReturnedDisks(): Promise<boolean> {
+    const { metadataStore, volumeKeeper } = this.#options;
+    let isChanged = false;
+    for (const [diskId, reading] of this.#toRead) {
+      if (!this.#onlineIds().has(diskId)) continue;
+      const volumes = (await metadataStore.listVolumes()).filter(
+        (volume) => isAlive(volume) && volume.volumeId > reading.lastVolumeId && volume.diskIds.includes(diskId),
+      );
+      for (const volume of volumes) {
+        const blobs = liveBlobsOf(metadataStore, volume.volumeId);
+        const work = { volume, blobs, pace: this.#pace.spend, diskIds: [diskId], onlyEnds: true };
+        const { files } = await volumeKeeper.inspectVolume(work);
+        if (files.some(({ condition }) => condition === 'unreachable')) break;
+        if (files.some(({ condition }) => condition !== 'good')) {
+          this.suspect(volume.volumeId, diskId);
+          if (await this.#healSuspects()) isChanged = true;
+        }
+        reading.lastVolumeId = volume.volumeId;
+      }
+      if (this.#onlineIds().has(diskId) && this.#toRead.get(diskId) === reading) this.#toRead.delete(diskId);
+    }
+    return isChanged;
+  }
+
+  // ——— repairing ———
+
+  async #healSuspects(): Promise<boolean> {
+    const { metadataStore, clock } = this.#options;
+    const damage = await metadataStore.listDamage(DAMAGE_LIMIT);
+    for (const { volumeId, diskId, records } of byFile(damage)) this.suspect(volumeId, diskId, records);
+    if (this.#suspects.size === 0) return false;
+    const volumes = new Map((await metadataStore.listVolumes()).map((volume) => [volume.volumeId, volume]));
+    const online = this.#onlineIds();
+    this.#progress.due(this.#bytesDue(volumes, online));
+    let isChanged = false;
+    for (const volumeId of [...this.#suspects.keys()].sort((a, b) => a - b)) {
+      if ((this.#retries.get(volumeId)?.atMs ?? 0) > clock.monotonicMs()) continue;
+      if (await this.#healVolume(volumeId, volumes.get(volumeId), online)) isChanged = true;
+    }
+    return isChanged;
+  }
+
+  #bytesDue(volumes: ReadonlyMap<number, VolumeRecord>, online: ReadonlySet<string>): number {
+    let bytes = 0;
+    for (const [volumeId, files] of this.#suspects) {
+      const count = [...files.keys()].filter((diskId) => online.has(diskId)).length;
+      bytes += count * (volumes.get(volumeId)?.lengthBytes ?? 0);
+    }
+    return bytes;
+  }
+
+  async #healVolume(volumeId: number, volume: VolumeRecord | undefined, online: ReadonlySet<string>): Promise<boolean> {
+    const { volumeKeeper, metadataStore, clock, log } = this.#options;
+    const files = this.#suspects.get(volumeId);
+    if (files === undefined) return false;
+    if (!isAlive(volume)) return this.#forget(volumeId, files);
+    for (const [diskId, { damage }] of files) {
+      // Moved to another disk since.
+      if (!volume.diskIds.includes(diskId)) await this.#clear(volumeId, files, { diskId, damage });
+    }
+    const diskIds = [...files.keys()].filter((diskId) => online.has(diskId));
+    if (diskIds.length === 0) return false;
+    if (volume.state === 'open') volumeKeeper.retireVolume(volumeId);
+    if (volume.state === 'open' || !volumeKeeper.isSettled(volumeId)) return false;
+    const delayMs = Math.min(RETRY_LONGEST_MS, 2 * (this.#retries.get(volumeId)?.delayMs ?? RETRY_AFTER_MS / 2));
+    this.#retries.set(volumeId, { atMs: clock.monotonicMs() + delayMs, delayMs });
+    // What waits for its commit was excluded just now; with this nothing that was decided is missing from the list below.
+    await whenDecided(metadataStore);
+    const blobs = liveBlobsOf(metadataStore, volumeId);
+    const repair = await volumeKeeper.repairVolume({ volume, blobs, pace: this.#pace.spend, diskIds });
+    this.#progress.repaired(repair, volume.lengthBytes * diskIds.length);
+    let isChanged = false;
+    for (const file of repair.files) {
+      if (file.outcome === 'good' || file.outcome === 'repaired') {
+        isChanged = true;
+        await this.#clear(volumeId, files, { diskId: file.diskId, damage: files.get(file.diskId)?.damage ?? [] });
+      }
+      if (file.outcome !== 'good') this.#tell(volumeId, file);
+    }
+    if (files.size === 0) {
+      this.#suspects.delete(volumeId);
+      this.#retries.delete(volumeId);
+    } else log.warn({ volumeId, fileCount: files.size }, 'a volume could not be healed completely yet');
+    return isChanged;
+  }
+
+  #tell(volumeId: number, { diskId, outcome, rebuiltCount, lostCount, reason }: ShardFileRepair): void {
+    const facts = { volumeId, diskId, rebuiltCount, lostCount, reason };
+    if (outcome === 'repaired') this.#options.log.info(facts, 'a shard file was healed');
+    else this.#options.log.error(facts, `a shard file could not be healed: ${outcome}`);
+  }
+
+  /** Nothing lives there any more. */
+  async #forget(volumeId: number, files: Map<string, Suspect>): Promise<boolean> {
+    for (const [diskId, { damage }] of files) await this.#clear(volumeId, files, { diskId, damage });
+    this.#suspects.delete(volumeId);
+    this.#retries.delete(volumeId);
+    return true;
+  }
+
+  async #clear(
+    volumeId: number,
+    files: Map<string, Suspect>,
+    { diskId, damage }: { diskId: string; damage: readonly DamageRecord[] },
+  ): Promise<void> {
+    const { metadataStore } = this.#options;
+    const records = damage.map(({ offset }) => ({ volumeId, diskId, offset }));
+    await metadataStore.commit({ type: 'ClearDamage', damage: records });
+    files.delete(diskId);
+  }
+}
+
+function byFile(damage: readonly DamageRecord[]): { volumeId: number; diskId: string; records: DamageRecord[] }[] {
+  const files = new Map<string, { volumeId: number; diskId: string; records: DamageRecord[] }>();
+  for (const record of damage) {
+    const { volumeId, diskId } = record;
+    const key = `${volumeId}/${diskId}`;
+    const file = files.get(key) ?? { volumeId, diskId, records: [] };
+    file.records.push(record);
+    files.set(key, file);
+  }
+  return [...files.values()];
+}
