@@ -116,6 +116,7 @@ export class IndexDatabase {
     };
     this.file = identify(path);
     this.#files = mode === 'serving' ? [this.file, identify(`${path}-wal`)] : [this.file];
+    this.refreshReader();
   }
 
   get applied(): AppliedPosition {

@@ -3,83 +3,52 @@ import type { ListedObject } from '../../model/object-record.ts';
 import type { ListObjectsPage, ListObjectsQuery } from '../metadata-store.ts';
 import { decodeChecksumKind, decodeStorageClass } from '../records/attributes-codec.ts';
 import type { OwnerTable } from './owner-table.ts';
-import { BEFORE_ALL_ORDERS, justAfter, listBySeeking, startAfterEntry, successor } from './seek-listing.ts';
+import { BEFORE_ALL_ORDERS, justAfter, listBySeeking, startAfterEntry } from './seek-listing.ts';
 
-type ObjectRow = [
-  key: string,
-  etag: string,
-  sizeBytes: number,
-  lastModifiedMs: number,
-  storageClass: string,
-  checksum: number,
-  ownerId: number,
-];
+type ObjectRow = [key: string, etag: string, sizeBytes: number, lastModifiedMs: number, kind: Kind];
+
+/**
+ * What few rows differ in, as one value instead of three: handing values over is most of the cost of a row. A number is
+ * that of the owner × 64 + the checksum, of class STANDARD; of another class it is text with the class behind a space.
+ */
+type Kind = number | string;
+const KIND_CHECKSUMS = 64;
 
 /** As text: SQLite hands text over much faster than blobs. The order is still that of the bytes. */
 const KEY = 'CAST(key AS TEXT)';
-const COLUMNS = 'etag, size_bytes, modified_ms, storage_class, checksum, owner_id';
-
-interface EntriesQuery {
-  bucketId: number;
-  start: Buffer;
-  end: Buffer;
-  prefixBytes: number;
-  delimiter: Buffer;
-  /** The smallest byte string after all that begin with the delimiter. */
-  delimiterEnd: Buffer;
-  count: number;
-}
+const COLUMNS = `etag, size_bytes, modified_ms, CASE storage_class WHEN '' THEN owner_id * ${KIND_CHECKSUMS} + checksum
+  ELSE owner_id * ${KIND_CHECKSUMS} + checksum || ' ' || storage_class END`;
 
 export class ObjectLister {
   readonly #owners: OwnerTable;
+  /** By kind; few, because owners, classes and checksums are. */
+  readonly #kinds = new Map<Kind, KindFacts>();
   readonly #range;
-  readonly #entries;
+  readonly #first;
+  readonly #firstKey;
 
   constructor(db: Database, owners: OwnerTable) {
     this.#owners = owners;
+    const range = 'FROM objects WHERE bucket_id = ? AND key >= ? AND key < ? ORDER BY key';
     this.#range = db
-      .prepare<[number, Buffer, Buffer, number], ObjectRow>(
-        `SELECT ${KEY}, ${COLUMNS} FROM objects WHERE bucket_id = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?`,
-      )
+      .prepare<[number, Buffer, Buffer, number], ObjectRow>(`SELECT ${KEY}, ${COLUMNS} ${range} LIMIT ?`)
       .raw();
-    // One seek for each entry: the next key lies behind the key itself, or behind its common prefix. Of keys that are
-    // folded the other columns stay NULL: nobody looks at them.
-    this.#entries = db
-      .prepare<[EntriesQuery], ObjectRow>(
-        `WITH RECURSIVE entry(entry_key) AS (
-           SELECT (SELECT key FROM objects WHERE bucket_id = @bucketId AND key >= @start AND key < @end
-                   ORDER BY key LIMIT 1)
-           UNION ALL
-           SELECT (SELECT key FROM objects WHERE bucket_id = @bucketId AND key < @end AND key >=
-                     CASE instr(substr(entry_key, @prefixBytes + 1), @delimiter)
-                     WHEN 0 THEN CAST(entry_key || x'00' AS BLOB)
-                     ELSE CAST(substr(entry_key, 1,
-                       @prefixBytes + instr(substr(entry_key, @prefixBytes + 1), @delimiter) - 1)
-                       || @delimiterEnd AS BLOB)
-                     END
-                   ORDER BY key LIMIT 1)
-           FROM entry WHERE entry_key IS NOT NULL LIMIT @count
-         )
-         SELECT CAST(entry_key AS TEXT), ${COLUMNS} FROM entry LEFT JOIN objects
-         ON bucket_id = CASE instr(substr(entry_key, @prefixBytes + 1), @delimiter) WHEN 0 THEN @bucketId END
-         AND key = entry_key
-         WHERE entry_key IS NOT NULL`,
-      )
-      .raw();
+    // No parameter: SQLite looks at the value of a LIMIT and compiles the statement again for each, which costs five times
+    // the seek.
+    this.#first = db.prepare<[number, Buffer, Buffer], ObjectRow>(`SELECT ${KEY}, ${COLUMNS} ${range} LIMIT 1`).raw();
+    this.#firstKey = db.prepare<[number, Buffer, Buffer], string>(`SELECT ${KEY} ${range} LIMIT 1`).pluck();
   }
 
   list({ bucketId, prefix, delimiter, startAfter, limit }: ListObjectsQuery): ListObjectsPage {
-    const prefixBytes = Buffer.byteLength(prefix);
-    const delimiterKey = Buffer.from(delimiter);
-    const delimiterEnd = delimiter === '' ? delimiterKey : successor(delimiter);
     const { rows, commonPrefixes, isTruncated, endsInPrefix } = listBySeeking<ObjectRow>({
       prefix,
       delimiter,
       limit,
       start: startAfterEntry(startAfter, prefix, delimiter),
-      fetch: (start, end, count) => this.#range.all(bucketId, start.key, end, count),
-      fetchEntries: ({ key: start }, end, count) =>
-        this.#entries.all({ bucketId, start, end, prefixBytes, delimiter: delimiterKey, delimiterEnd, count }),
+      fetch: ({ key: start }, end, count) => {
+        if (count > 1) return this.#range.all(bucketId, start, end, count);
+        return this.#fetchOne({ bucketId, start, end, isFolded: (key) => key.includes(delimiter, prefix.length) });
+      },
       after: (row) => ({ key: justAfter(row[0]), afterOrder: BEFORE_ALL_ORDERS }),
     });
     return {
@@ -90,20 +59,39 @@ export class ObjectLister {
     };
   }
 
-  #listed([key, etag, sizeBytes, lastModifiedMs, storageClass, checksum, ownerId]: ObjectRow): ListedObject {
-    const listed: ListedObject = {
-      key,
-      etag,
-      sizeBytes,
-      lastModifiedMs,
-      storageClass: decodeStorageClass(storageClass),
-      owner: this.#owners.byId(ownerId),
-    };
-    if (checksum !== 0) {
-      const { algorithm, type } = decodeChecksumKind(checksum);
-      if (algorithm !== undefined) listed.checksumAlgorithm = algorithm;
-      if (type !== undefined) listed.checksumType = type;
-    }
+  /** Of a key that is folded nobody looks at more than the key. */
+  #fetchOne(query: { bucketId: number; start: Buffer; end: Buffer; isFolded: (key: string) => boolean }): ObjectRow[] {
+    const { bucketId, start, end } = query;
+    const key = this.#firstKey.get(bucketId, start, end);
+    if (key === undefined) return [];
+    if (query.isFolded(key)) return [[key, '', 0, 0, 0]];
+    return this.#first.all(bucketId, start, end);
+  }
+
+  #listed([key, etag, sizeBytes, lastModifiedMs, kind]: ObjectRow): ListedObject {
+    const { storageClass, owner, algorithm, type } = this.#kinds.get(kind) ?? this.#rememberKind(kind);
+    const listed: ListedObject = { key, etag, sizeBytes, lastModifiedMs, storageClass, owner };
+    if (algorithm !== undefined) listed.checksumAlgorithm = algorithm;
+    if (type !== undefined) listed.checksumType = type;
     return listed;
   }
+
+  #rememberKind(kind: Kind): KindFacts {
+    const [number, storageClass = ''] = String(kind).split(' ');
+    const facts = {
+      storageClass: decodeStorageClass(storageClass),
+      owner: this.#owners.byId(Math.floor(Number(number) / KIND_CHECKSUMS)),
+      ...decodeChecksumKind(Number(number) % KIND_CHECKSUMS),
+    };
+    if (this.#kinds.size >= KINDS_REMEMBERED) this.#kinds.clear();
+    this.#kinds.set(kind, facts);
+    return facts;
+  }
+}
+
+const KINDS_REMEMBERED = 1000;
+
+interface KindFacts extends ReturnType<typeof decodeChecksumKind> {
+  storageClass: string;
+  owner: ListedObject['owner'];
 }

@@ -14,8 +14,6 @@ export interface SeekListing<Row extends KeyedRow> {
   start: ScanStart;
   /** Up to `count` rows in order from `start`, all below `end`. */
   fetch: (start: ScanStart, end: Buffer, count: number) => Row[];
-  /** As `fetch`, but of rows that fold into one common prefix only the first; dearer for each row. */
-  fetchEntries?: (start: ScanStart, end: Buffer, count: number) => Row[];
   /** Where the scan goes on behind this row. */
   after: (row: Row) => ScanStart;
 }
@@ -34,13 +32,10 @@ export const BEFORE_ALL_ORDERS = -1;
 const AFTER_ALL_KEYS = Buffer.from([0xff]);
 const FIRST_FETCH_ROWS = 64;
 
-/** So many entries at once where most rows fold away. */
-const ENTRIES_AT_ONCE = 128;
-
 /**
  * Walks keys in byte order and folds those with a common prefix, seeking over each: rows read are bounded by the
  * entries returned, not by what the prefixes hide. A run of plain keys is read in growing steps of rows, a run of
- * prefixes entry by entry.
+ * prefixes with one seek for each: within an open read transaction that is as cheap as a row of a scan.
  */
 export function listBySeeking<Row extends KeyedRow>(listing: SeekListing<Row>): SeekListed<Row> {
   const { prefix, delimiter, limit } = listing;
@@ -56,14 +51,11 @@ export function listBySeeking<Row extends KeyedRow>(listing: SeekListing<Row>): 
     return result;
   }
   let rowsAtOnce = FIRST_FETCH_ROWS;
-  let isFolding = false;
   let entries = 0;
   for (;;) {
-    const fetchEntries = isFolding ? listing.fetchEntries : undefined;
-    const count = Math.min(fetchEntries === undefined ? rowsAtOnce : ENTRIES_AT_ONCE, limit + 1);
-    const rows = fetchEntries === undefined ? listing.fetch(start, end, count) : fetchEntries(start, end, count);
-    const prefixesBefore = result.commonPrefixes.length;
-    const entriesBefore = entries;
+    const count = Math.min(rowsAtOnce, limit + 1 - entries);
+    const rows = listing.fetch(start, end, count);
+    const plainBefore = result.rows.length;
     let folded: string | undefined;
     for (const row of rows) {
       const key = row[0];
@@ -82,9 +74,7 @@ export function listBySeeking<Row extends KeyedRow>(listing: SeekListing<Row>): 
     const last = rows.at(-1);
     if (last === undefined || rows.length < count) return result;
     start = folded === undefined ? listing.after(last) : { key: successor(folded), afterOrder: BEFORE_ALL_ORDERS };
-    const found = entries - entriesBefore;
-    isFolding = (result.commonPrefixes.length - prefixesBefore) * 2 > found;
-    rowsAtOnce = Math.max(2, found * 2);
+    rowsAtOnce = Math.max(1, (result.rows.length - plainBefore) * 2);
   }
 }
 
