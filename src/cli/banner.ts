@@ -51,7 +51,8 @@ ${pasteLines({ facts, isTerminal, credentialsFile })
 }
 
 function pasteLines({ facts, isTerminal, credentialsFile }: BannerOptions): string[] {
-  const endpoint = facts.endpoints[0] ?? '';
+  // All addresses are no address to connect to.
+  const endpoint = (facts.endpoints[0] ?? '').replace('://0.0.0.0:', '://127.0.0.1:').replace('://[::]:', '://[::1]:');
   const lines: string[] = [];
   if (credentialsFile !== undefined && !isTerminal) {
     lines.push('unset AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN');

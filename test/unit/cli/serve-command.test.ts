@@ -66,6 +66,13 @@ test('on a terminal the secret can be pasted', async () => {
   expect(cli.stdout).toContain('export AWS_SECRET_ACCESS_KEY=the-root-secret-never-in-a-log');
 });
 
+test('lines to paste name an address that can be connected to', async () => {
+  cli.composition.facts = { endpoints: ['http://0.0.0.0:9000'] };
+  await serveAndStop(makeDisks({ used: true }));
+  expect(cli.stdout).toContain('AWS_ENDPOINT_URL=http://127.0.0.1:9000\n');
+  expect(cli.stdout).toContain('Endpoint    http://0.0.0.0:9000');
+});
+
 test('a configured root key is neither printed nor written', async () => {
   cli.isTerminal = true;
   const root = {
