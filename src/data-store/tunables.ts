@@ -24,8 +24,10 @@ export interface DataStoreTunables {
   readBufferBudgetBytes: number;
   /** The longest a read waits for a shard before it goes on without it; less when reads are usually fast. */
   hedgeAfterMs: number;
-  /** How long a write or sync may take before its disk is given up and the volume sealed. */
+  /** How long a write or sync may take before its disk is given up and the volume sealed, when the others have returned … */
   syncDeadlineMs: number;
+  /** … and when they have not. */
+  syncLongestMs: number;
   /** How long a request waits for a buffer before it is refused as Overloaded. */
   bufferDeadlineMs: number;
   /** Open files kept for reading. */
@@ -49,7 +51,9 @@ export const DEFAULT_TUNABLES: DataStoreTunables = {
   stripeBufferBudgetBytes: 48 * 1024 * 1024,
   readBufferBudgetBytes: 96 * 1024 * 1024,
   hedgeAfterMs: 250,
-  syncDeadlineMs: 5_000,
+  // A request waits for it once: none shall wait 3 s for one hung disk.
+  syncDeadlineMs: 2_000,
+  syncLongestMs: 10_000,
   bufferDeadlineMs: 20_000,
   readHandleLimit: 512,
   handleCheckAfterMs: 1_000,

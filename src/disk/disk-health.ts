@@ -3,7 +3,7 @@ import type { Randomness } from '../model/clock.ts';
 import { errnoOf } from './disk-error.ts';
 
 /** What a failed call says about its disk. `none`: nothing (a missing file, a closed handle, a damaged shard). */
-export type FailureKind = 'missing' | 'full' | 'read-only' | 'timeout' | 'write-error' | 'read-error' | 'none';
+export type FailureKind = 'missing' | 'full' | 'read-only' | 'slow' | 'timeout' | 'write-error' | 'read-error' | 'none';
 
 type CountedFailure = Exclude<FailureKind, 'missing' | 'full' | 'none'>;
 
@@ -72,7 +72,10 @@ export class DiskHealth {
     this.#random = random;
   }
 
-  /** The verdict after a failure; `undefined` when it does not count (yet). A read-only disk never fails: it can be read. */
+  /**
+   * The verdict after a failure; `undefined` when it does not count (yet). A read-only or a slow disk never fails by that:
+   * it can be read.
+   */
   note(kind: CountedFailure, nowMs: number): 'suspect' | 'failed' | undefined {
     if (kind === 'read-error') {
       this.#readErrorsMs = this.#readErrorsMs.filter((atMs) => atMs > nowMs - 60_000);
@@ -86,7 +89,7 @@ export class DiskHealth {
         kind === 'read-only' ? Math.max(this.#strikes, Math.min(this.#strikes + 1, limit - 1)) : this.#strikes + 1;
       this.#lastStrikeMs = nowMs;
     }
-    return kind !== 'read-only' && this.#strikes >= limit ? 'failed' : 'suspect';
+    return kind !== 'read-only' && kind !== 'slow' && this.#strikes >= limit ? 'failed' : 'suspect';
   }
 
   /** Between half and all of the exponential delay. */

@@ -19,6 +19,8 @@ export interface DiskGuardOptions {
   maxCallsInFlight: number;
   /** Told of every failure that may say something about the disk; runs before the caller's promise rejects. */
   onFailure?: (operation: DiskOperation, error: StoreError) => void;
+  /** Told how long each write and sync took that succeeded, waiting for a place included. */
+  onWritten?: (tookMs: number) => void;
 }
 
 /** A call that has not settled for its caller. */
@@ -111,6 +113,15 @@ export class DiskGuard {
         this.#waiting.push(call);
       }
     });
+  }
+
+  /** `run` for calls that tell how fast the disk is. */
+  async runTimed(operation: DiskOperation, path: string, proceed: () => Promise<void>): Promise<void> {
+    const { clock, onWritten } = this.#options;
+    if (onWritten === undefined) return this.run(operation, path, proceed);
+    const beganAtMs = clock.monotonicMs();
+    await this.run(operation, path, proceed);
+    onWritten(clock.monotonicMs() - beganAtMs);
   }
 
   /** Takes no place and passes a shut guard: for closing files. Its deadline holds. */
@@ -307,7 +318,7 @@ class GuardedDiskFile implements DiskFile {
   }
 
   write(buffer: Uint8Array, offset: number): Promise<void> {
-    return this.#guard.run('write', this.path, () => this.#inner.write(buffer, offset));
+    return this.#guard.runTimed('write', this.path, () => this.#inner.write(buffer, offset));
   }
 
   read(buffer: Uint8Array, offset: number): Promise<number> {
@@ -315,7 +326,7 @@ class GuardedDiskFile implements DiskFile {
   }
 
   datasync(): Promise<void> {
-    return this.#guard.run('datasync', this.path, () => this.#inner.datasync());
+    return this.#guard.runTimed('datasync', this.path, () => this.#inner.datasync());
   }
 
   truncate(lengthBytes: number): Promise<void> {

@@ -2,6 +2,7 @@ import { isStoreError } from '../errors/store-error.ts';
 import type { Clock, Randomness } from '../model/clock.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
 import type { Log } from '../observability/log.ts';
+import { isSlow } from './call-pace.ts';
 import { chooseCluster, type ClusterFacts } from './choose-cluster.ts';
 import { DEFAULT_HEALTH_LIMITS, type HealthLimits } from './disk-health.ts';
 import { type DiskLock, lockDisk } from './disk-lock.ts';
@@ -38,6 +39,8 @@ export interface LocalDiskSetOptions {
   acquireLock?: (path: string) => DiskLock;
 }
 
+/** At the default interval once a second. */
+const LOOKS_PER_JUDGEMENT = 4;
 /** Closing does not wait longer than this for looks and probes that hang. */
 const CLOSE_BOUND_MS = 1000;
 
@@ -68,6 +71,7 @@ export class LocalDiskSet implements DiskSet {
   /** Refusals already logged, by path. */
   readonly #told = new Map<string, string>();
   #cancelTick: (() => void) | undefined;
+  #looks = 0;
   #isClosed = false;
 
   /**
@@ -294,9 +298,21 @@ export class LocalDiskSet implements DiskSet {
   #scheduleTick(): void {
     this.#cancelTick = this.#options.clock.schedule(this.#options.watchIntervalMs ?? 250, () => {
       for (const disk of this.disks) void disk.watch();
+      if (++this.#looks % LOOKS_PER_JUDGEMENT === 0) this.#judgePaces();
       for (const path of this.#paths) if (!this.#isInUse(path)) void this.#look(path);
       this.#scheduleTick();
     });
+  }
+
+  #judgePaces(): void {
+    const paces = this.disks.map((disk) => ({ disk, writeMs: disk.writeMs() }));
+    const judged = paces.map(({ disk, writeMs }) => {
+      const othersMs = paces.flatMap((other) => (other.disk === disk ? [] : (other.writeMs ?? [])));
+      return { disk, writeMs, isSlow: writeMs !== undefined && isSlow(writeMs, othersMs) };
+    });
+    // Many at once are those that work while the others rest.
+    const areFew = judged.filter((one) => one.isSlow).length <= Math.max(1, paces.length / 4);
+    for (const { disk, ...pace } of judged) disk.notePace({ ...pace, isSlow: pace.isSlow && areFew });
   }
 
   #isInUse(path: string): boolean {

@@ -4,6 +4,7 @@ import type { Clock, Randomness } from '../model/clock.ts';
 import type { Log } from '../observability/log.ts';
 import { makeErrno, missingDiskError } from './disk-error.ts';
 import type { DiskFs, DiskSpace, FileFacts } from './disk-fs.ts';
+import { CallPace, isSlowProbe } from './call-pace.ts';
 import { classifyFailure, DiskHealth, type HealthLimits } from './disk-health.ts';
 import { IDENTITY_FILE, LOCK_FILE } from './disk-identity.ts';
 import { type DiskLock, isReadOnlyLockFailure } from './disk-lock.ts';
@@ -41,6 +42,10 @@ export interface DiskLocation {
 
 /** After an ENOSPC the disk takes no data for this long, whatever it says of its space (inodes, quotas). */
 const FULL_HOLD_MS = 5000;
+/** Writes so long ago say nothing any more about how fast it is. */
+const PACE_WINDOW_MS = 2000;
+/** Looks in a row, one each second or so, after which a slow disk is suspect. */
+const SLOW_LOOKS = 2;
 /** Watches and probes have places of their own: they must get through when the stores' calls fill all others. */
 const WATCH_PLACES = 3;
 
@@ -58,6 +63,11 @@ export class LocalDisk implements Disk {
   readonly #guard: DiskGuard;
   readonly #watchFs: GuardedDiskFs;
   readonly #health: DiskHealth;
+  readonly #pace = new CallPace();
+  /** Suspect for that alone: a probe must be fast. */
+  #isSlow = false;
+  /** Looks in a row at which it was slow beside the others. */
+  #slowLooks = 0;
   /** Errors seen already: the guard reports what its caller will report again. */
   readonly #seen = new WeakSet<object>();
   #location: DiskLocation | undefined;
@@ -94,7 +104,11 @@ export class LocalDisk implements Disk {
       deadlineMs: options.deadlineMs,
       onFailure: (operation: string, error: StoreError) => this.noteFailure(operation, error),
     };
-    this.#guard = new DiskGuard({ ...guardOptions, maxCallsInFlight: options.maxCallsInFlight });
+    this.#guard = new DiskGuard({
+      ...guardOptions,
+      maxCallsInFlight: options.maxCallsInFlight,
+      onWritten: (tookMs) => this.#pace.note(tookMs, options.clock.monotonicMs()),
+    });
     const watchGuard = new DiskGuard({ ...guardOptions, maxCallsInFlight: WATCH_PLACES });
     const inner = (): DiskFs => {
       assert(this.#location !== undefined, 'a call passed the guard of a disk that is nowhere');
@@ -176,6 +190,9 @@ export class LocalDisk implements Disk {
       isReadOnly = true;
     }
     this.#location = location;
+    this.#isSlow = false;
+    this.#slowLooks = 0;
+    this.#pace.forget();
     this.#lastPath = location.path;
     this.#isLevel = state === 'online';
     this.#noteSpace(location.space);
@@ -257,6 +274,28 @@ export class LocalDisk implements Disk {
     this.#scheduleProbe();
   }
 
+  /** What a write or a sync of it usually took lately; `undefined` while it is not in use or there were too few. */
+  writeMs(): number | undefined {
+    if (this.#state !== 'online') return undefined;
+    return this.#pace.medianMs(this.#options.clock.monotonicMs() - PACE_WINDOW_MS);
+  }
+
+  /** How it compares with the others: every write waits for its slowest disk, so one that stays slow is not written to. */
+  notePace({ writeMs, isSlow }: { writeMs: number | undefined; isSlow: boolean }): void {
+    this.#slowLooks = isSlow ? this.#slowLooks + 1 : 0;
+    if (this.#slowLooks < SLOW_LOOKS || this.#state !== 'online') return;
+    this.#slowLooks = 0;
+    this.#noteSlow(`a write takes ${Math.round(writeMs ?? 0)} ms, far longer than on the other disks`);
+  }
+
+  #noteSlow(why: string): void {
+    this.#isSlow = true;
+    this.#pace.forget();
+    this.#health.note('slow', this.#options.clock.monotonicMs());
+    if (this.#state !== 'failed') this.#setState('suspect', why);
+    this.#scheduleProbe();
+  }
+
   /** One look at the directory, unless the last one is still under way. Never rejects. */
   async watch(): Promise<void> {
     const location = this.#location;
@@ -309,13 +348,17 @@ export class LocalDisk implements Disk {
     if (location === undefined || this.#isProbing) return;
     this.#isProbing = true;
     let isGood = false;
+    const beganAtMs = this.#options.clock.monotonicMs();
     try {
-      await probeDisk(this.#watchFs);
+      const callCount = await probeDisk(this.#watchFs);
+      const tookMs = this.#options.clock.monotonicMs() - beganAtMs;
+      const isStillSlow = this.#isSlow && isSlowProbe(tookMs, callCount);
       if (this.#lock === undefined && (await this.#watchFs.stat(LOCK_FILE)) === undefined) {
         await this.#watchFs.createDurable(LOCK_FILE);
       }
       if (this.#location === location) this.#lock ??= this.#options.acquireLock(location.path);
-      isGood = true;
+      isGood = !isStillSlow;
+      if (isStillSlow) this.#health.note('slow', this.#options.clock.monotonicMs());
     } catch (error) {
       if (this.#location === location) this.noteFailure('probe', error);
     } finally {
@@ -325,6 +368,7 @@ export class LocalDisk implements Disk {
     if (this.#state !== 'suspect' && this.#state !== 'failed') return;
     // While a late call may still change something there, what is levelled now would not stay so.
     if (!isGood || this.#guard.hasLateChange) return this.#scheduleProbe();
+    this.#isSlow = false;
     this.#guard.reopen();
     if (this.#isLevel && this.#isListed) this.#setState('online', undefined);
     else this.#setState('returning', 'it works again; the journal is not level yet');

@@ -2,7 +2,7 @@ import { assert } from '../../errors/assert.ts';
 import { StoreError } from '../../errors/store-error.ts';
 import type { StoreContext } from '../store-context.ts';
 import type { ShardPlace } from '../stripe/stripe-header.ts';
-import { type CallFailure, settleCalls } from './disk-calls.ts';
+import { type CallFailure, deadlinesOf, settleCalls } from './disk-calls.ts';
 import { VOLUME_HEADER_BYTES } from './volume-file.ts';
 import { goneError, type OpenedVolume, type VolumeOpener, type VolumeSlot } from './volume-opener.ts';
 import type { KnownVolume } from './volume-table.ts';
@@ -146,7 +146,7 @@ export class LargeVolume {
 
   async #settle(calls: readonly { slot: number; promise: Promise<unknown> }[], operation: string): Promise<void> {
     const { clock, tunables } = this.#context;
-    const failures = await settleCalls(calls, { clock, deadlineMs: tunables.syncDeadlineMs, operation });
+    const failures = await settleCalls(calls, { clock, ...deadlinesOf(tunables), operation });
     if (failures.length > 0) throw this.#fail(failures, operation);
   }
 
@@ -183,7 +183,7 @@ export class LargeVolume {
     this.#opener.sealLater(this.volume, this.#endBytes);
     const { clock, tunables, log } = this.#context;
     const calls = this.#slots.map(({ slot, file }) => ({ slot, promise: file.close() }));
-    const failures = await settleCalls(calls, { clock, deadlineMs: tunables.syncDeadlineMs, operation: 'closing' });
+    const failures = await settleCalls(calls, { clock, ...deadlinesOf(tunables), operation: 'closing' });
     for (const { slot, error } of failures) {
       log.warn({ volumeId: this.volume.volumeId, slot, error }, 'closing a shard file failed');
     }

@@ -2,7 +2,7 @@ import { assert } from '../../errors/assert.ts';
 import type { DiskFile } from '../../disk/disk-fs.ts';
 import type { StoreContext } from '../store-context.ts';
 import type { ShardPlace } from '../stripe/stripe-header.ts';
-import { type CallFailure, settleCalls } from './disk-calls.ts';
+import { type CallFailure, deadlinesOf, settleCalls } from './disk-calls.ts';
 import { VOLUME_HEADER_BYTES } from './volume-file.ts';
 import { goneError, type OpenedVolume, type VolumeOpener } from './volume-opener.ts';
 import type { KnownVolume } from './volume-table.ts';
@@ -144,7 +144,7 @@ export class SmallVolume {
     shardLengthBytes: number,
   ): Promise<readonly CallFailure[]> {
     const { clock, tunables } = this.#context;
-    const failures = await settleCalls(calls, { clock, deadlineMs: tunables.syncDeadlineMs, operation: 'append' });
+    const failures = await settleCalls(calls, { clock, ...deadlinesOf(tunables), operation: 'append' });
     if (failures.length > 0) {
       this.#hasFailed = true;
       return failures;
@@ -166,7 +166,7 @@ export class SmallVolume {
     this.#hasFailed = true;
     this.#opener.sealLater(this.volume, this.longestBytes);
     const calls = this.#slots.map((open) => ({ slot: open.slot, promise: this.#cut(open) }));
-    const failures = await settleCalls(calls, { clock, deadlineMs: tunables.syncDeadlineMs, operation: 'sealing' });
+    const failures = await settleCalls(calls, { clock, ...deadlinesOf(tunables), operation: 'sealing' });
     for (const { slot, error } of failures) {
       log.warn({ volumeId: this.volume.volumeId, slot, error }, 'a sealed volume keeps its preallocated space');
     }

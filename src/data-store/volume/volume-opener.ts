@@ -6,7 +6,7 @@ import type { ErasureCode } from '../../model/erasure-code.ts';
 import { codeFor, type Placement, placeVolume } from '../placement.ts';
 import type { StoreContext } from '../store-context.ts';
 import { releaseWhenSettled } from './buffer-return.ts';
-import { settleCalls } from './disk-calls.ts';
+import { deadlinesOf, settleCalls } from './disk-calls.ts';
 import {
   encodeVolumeHeader,
   VOLUME_DIRECTORY,
@@ -144,7 +144,7 @@ export class VolumeOpener {
     });
     const failures = await settleCalls(calls, {
       clock,
-      deadlineMs: tunables.syncDeadlineMs,
+      ...deadlinesOf(tunables),
       operation: 'opening a volume',
     });
     releaseWhenSettled(
