@@ -17,7 +17,7 @@ import { MetadataVolumeLedger } from './composition/metadata-volume-ledger.ts';
 import { readOfflineStatus } from './composition/offline-status.ts';
 import { makeMetadata, type Metadata, openDisks } from './composition/open-metadata.ts';
 import { type DiskManager, placesOf } from './composition/disk-manager.ts';
-import { makeDataStore } from './composition/make-data-store.ts';
+import { makeBodyBuffers, makeDataStore } from './composition/make-data-store.ts';
 import { makeDiskManager } from './composition/make-disk-manager.ts';
 import { type Healing, makeHealing } from './composition/make-healing.ts';
 import type { StripedDataStore } from './data-store/striped-data-store.ts';
@@ -26,6 +26,7 @@ import { isStoreError, StoreError } from './errors/store-error.ts';
 import { createListener, type Listener } from './http/listener.ts';
 import { TlsCertificates } from './http/tls-certificates.ts';
 import { EventLoopDelayMonitor } from './observability/event-loop-delay.ts';
+import type { BufferPool } from './memory/buffer-pool.ts';
 import { RequestMetrics } from './observability/request-metrics.ts';
 import { S3RequestHandler } from './s3/handle-request.ts';
 import { parseRawRequest, virtualHostedBucket } from './s3/sigv4/raw-request.ts';
@@ -45,6 +46,7 @@ const WAIT_FOR_DISKS_MS = 1000;
 
 /** The stores and what works on them; exists once the disks are open. */
 interface Storage {
+  bodyBuffers: BufferPool;
   disks: LocalDiskSet;
   metadata: Metadata;
   diskManager: DiskManager;
@@ -149,10 +151,13 @@ class HoldfastServer implements Server {
 
   #assemble(disks: LocalDiskSet, metadata: Metadata): Storage {
     const metadataStore = metadata.store;
-    const dataStore = makeDataStore(this.#options, disks, new MetadataVolumeLedger(metadataStore));
+    const bodyBuffers = makeBodyBuffers(this.#options);
+    const ledger = new MetadataVolumeLedger(metadataStore);
+    const dataStore = makeDataStore(this.#options, { disks, ledger, bodyBuffers });
     const requestsInFlight = (): number => this.#metrics.inFlight;
     const healing = makeHealing(this.#options, { disks, metadataStore, dataStore, requestsInFlight });
-    return { disks, metadata, diskManager: makeDiskManager(this.#options, disks, metadata), dataStore, healing };
+    const diskManager = makeDiskManager(this.#options, disks, metadata);
+    return { bodyBuffers, disks, metadata, diskManager, dataStore, healing };
   }
 
   async #openListener(): Promise<void> {
@@ -243,7 +248,7 @@ class HoldfastServer implements Server {
     });
   }
 
-  #makeServices({ metadata, dataStore }: Storage): S3Services {
+  #makeServices({ metadata, dataStore, bodyBuffers }: Storage): S3Services {
     const metadataStore = metadata.store;
     const { clock, config, randomness } = this.#options;
     const { region } = config.s3;
@@ -251,6 +256,7 @@ class HoldfastServer implements Server {
     const stores: ServiceStores = {
       metadataStore,
       dataStore,
+      bodyBuffers,
       clock,
       randomness,
       digests: this.#digests,

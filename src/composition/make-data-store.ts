@@ -7,11 +7,19 @@ import type { VolumeLedger } from '../model/blob.ts';
 /** Pieces in which bodies stream in: small enough that hundreds of slow uploads fit into the budget. */
 const BODY_SLOT_BYTES = 256 * 1024;
 
+/** Half of the budget of memory: bodies that arrive. */
+export function makeBodyBuffers({ config }: StorageOptions): BufferPool {
+  return new BufferPool({ slotSizeBytes: BODY_SLOT_BYTES, budgetBytes: config.storage.bufferBudget / 2 });
+}
+
 /**
- * Striped volumes on these disks; not yet started. One budget of memory: half of it for bodies that arrive, a quarter
- * for stripes being written, a quarter for reads (a third of that for rebuilding).
+ * Striped volumes on these disks; not yet started. Of the budget of memory a quarter is for stripes being written, a
+ * quarter for reads (a third of that for rebuilding).
  */
-export function makeDataStore(options: StorageOptions, disks: LocalDiskSet, ledger: VolumeLedger): StripedDataStore {
+export function makeDataStore(
+  options: StorageOptions,
+  { disks, ledger, bodyBuffers }: { disks: LocalDiskSet; ledger: VolumeLedger; bodyBuffers: BufferPool },
+): StripedDataStore {
   const { clock, config, log, randomness } = options;
   const { bufferBudget, volumeSize } = config.storage;
   return new StripedDataStore({
@@ -21,7 +29,7 @@ export function makeDataStore(options: StorageOptions, disks: LocalDiskSet, ledg
     clock,
     random: randomness,
     log: log.child({ part: 'data' }),
-    bufferPool: new BufferPool({ slotSizeBytes: BODY_SLOT_BYTES, budgetBytes: bufferBudget / 2 }),
+    bufferPool: bodyBuffers,
     tunables: {
       stripeBufferBudgetBytes: bufferBudget / 4,
       readBufferBudgetBytes: bufferBudget / 6,

@@ -29,7 +29,8 @@ export interface DataStore {
    */
   read(blob: Pick<BlobRecord, 'blobId' | 'sizeBytes' | 'layout'>, range: ByteRange): AsyncIterable<DataPiece>;
   /**
-   * The same for a blob that `writeSmall` wrote, in one buffer that belongs to the caller; `undefined` for any other.
+   * The same for a blob of less than 32 KiB that `writeSmall` wrote, in one buffer that belongs to the caller;
+   * `undefined` for any other.
    * @throws StoreError as `read`
    */
   readSmall(blob: Pick<BlobRecord, 'blobId' | 'sizeBytes' | 'layout'>, range: ByteRange): Promise<Buffer | undefined>;

@@ -4,7 +4,7 @@ import { S3Error } from '../errors/s3-error.ts';
 import { isStoreError } from '../errors/store-error.ts';
 import type { BlobRecord } from '../model/blob.ts';
 import type { ChecksumAlgorithm, ObjectChecksum } from '../model/object-record.ts';
-import { readAll } from '../streams/read-all.ts';
+import { joined, readPieces } from '../streams/read-all.ts';
 import type { RequestBody } from '../streams/request-body.ts';
 import { verifyDigests } from '../streams/verify-digests.ts';
 import { SINGLE_BODY_LIMIT_BYTES } from './object-rules.ts';
@@ -32,6 +32,8 @@ type Digests = ReadonlyMap<ChecksumAlgorithm, Buffer>;
 
 /** How often a small body is written anew because its volume was lost before the commit. */
 const WRITE_LIMIT = 3;
+/** Small bodies from this size on are hashed by the worker threads, together with others: else they hold up every request. */
+const WORKER_THRESHOLD_BYTES = 32 * 1024;
 
 /**
  * Takes a body into the data store and has it named. The order never changes: bytes, digests compared with what the
@@ -64,10 +66,26 @@ export class BodyWriter {
 
   /** Collected into one buffer, hashed in one go, packed with other small bodies into one stripe. */
   async #storeSmall<R>(request: StoreBodyRequest<R>, lengthBytes: number): Promise<R> {
-    const bytes = await readAll(request.body, lengthBytes);
-    if (bytes.length !== lengthBytes) throw new S3Error('IncompleteBody');
+    const pieces = await readPieces(request.body, lengthBytes);
+    if (pieces.reduce((sum, { length }) => sum + length, 0) !== lengthBytes) throw new S3Error('IncompleteBody');
+    const { bodyBuffers } = this.#stores;
+    // Only now: a slow client must not hold a buffer. None free: the body is hashed here and now.
+    const isLong = lengthBytes >= WORKER_THRESHOLD_BYTES && lengthBytes <= bodyBuffers.slotSizeBytes;
+    const slot = isLong ? bodyBuffers.tryAcquire() : undefined;
+    if (slot === undefined) return await this.#writeSmall(request, joined(pieces));
+    try {
+      let filled = 0;
+      for (const piece of pieces) filled += piece.copy(slot.bytes, filled);
+      return await this.#writeSmall(request, slot.bytes.subarray(0, lengthBytes));
+    } finally {
+      bodyBuffers.release(slot);
+    }
+  }
+
+  async #writeSmall<R>(request: StoreBodyRequest<R>, bytes: Buffer): Promise<R> {
     const kept = keptAlgorithm(request);
-    const content = verify(request.body, digestsOf(algorithmsOf(request.body, kept), bytes), lengthBytes, kept);
+    const digests = await this.#digestsOf(algorithmsOf(request.body, kept), bytes);
+    const content = verify(request.body, digests, bytes.length, kept);
     const descriptor = request.describe(content);
     for (let attempt = 1; ; attempt++) {
       const pinned = await this.#stores.dataStore.writeSmall(bytes, descriptor);
@@ -79,6 +97,15 @@ export class BodyWriter {
         pinned.unpin();
       }
     }
+  }
+
+  /** Shared memory is hashed on the worker threads. */
+  #digestsOf(algorithms: readonly ChecksumAlgorithm[], bytes: Buffer): Digests | Promise<Digests> {
+    if (!(bytes.buffer instanceof SharedArrayBuffer)) return digestsOf(algorithms, bytes);
+    const digests = this.#stores.digests.open(algorithms);
+    // Digests come after the updates, and fail when one fails.
+    digests.update(bytes)?.catch(() => undefined);
+    return digests.digests();
   }
 
   /** Streams through stripes while workers hash what lies in their buffers. */

@@ -107,18 +107,23 @@ export class HttpRequestBody implements RequestBody, WatchedTransfer {
     return this.#state === 'ended';
   }
 
+  /** The whole decoded body; see `readPieces`. */
+  async readAll(limitBytes = this.#limitBytes): Promise<Buffer> {
+    return Buffer.concat(await this.readPieces(limitBytes));
+  }
+
   /**
-   * The whole decoded body; one that came in one piece is not copied.
+   * The whole decoded body, in the pieces it came in.
    * @throws S3Error EntityTooLarge beyond `limitBytes`, before it is buffered, and as iteration does
    */
-  async readAll(limitBytes = this.#limitBytes): Promise<Buffer> {
+  async readPieces(limitBytes = this.#limitBytes): Promise<readonly Buffer[]> {
     this.#limitBytes = Math.min(limitBytes, this.#limitBytes);
     if (this.lengthBytes !== undefined && this.lengthBytes > this.#limitBytes) throw this.#tooLarge(this.lengthBytes);
     this.#isCollecting = true;
     this.#open();
     if (this.#state === 'open') await this.#change();
     if (this.#state === 'failed') throw this.#failure;
-    return this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces, this.#decodedBytes);
+    return this.#pieces;
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Buffer, undefined> {

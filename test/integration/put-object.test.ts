@@ -228,3 +228,51 @@ describe('PutObject', () => {
     });
   });
 });
+
+describe('a small body that is hashed on another thread', () => {
+  let medium: MemoryFixture;
+  const lent = new Set<unknown>();
+  beforeAll(async () => {
+    medium = await createMemoryFixture({ smallBlobLimitBytes: 128 * 1024 });
+    const { bodyBuffers } = medium.stores;
+    const [tryAcquire, release] = [bodyBuffers.tryAcquire.bind(bodyBuffers), bodyBuffers.release.bind(bodyBuffers)];
+    bodyBuffers.tryAcquire = () => {
+      const slot = tryAcquire();
+      if (slot !== undefined) lent.add(slot);
+      return slot;
+    };
+    bodyBuffers.release = (slot) => {
+      lent.delete(slot);
+      release(slot);
+    };
+    await medium.createBucket('medium');
+  });
+  afterAll(async () => {
+    expect(lent.size).toBe(0);
+    await medium.stop();
+  });
+
+  it('is stored and named as any other, many at once and when no buffer is free', async () => {
+    const sizes = [32 * 1024 - 1, 32 * 1024, 100_000, 128 * 1024];
+    const bodies = Array.from({ length: 24 }, (_, i) => payloadOf(`medium/${i}`, sizes[i % sizes.length]!));
+    const puts = await Promise.all(bodies.map((body, i) => medium.put('medium', `key-${i}`, body)));
+    for (const [i, body] of bodies.entries()) {
+      expect(puts[i]!.headers).toMatchObject({
+        etag: `"${md5(body)}"`,
+        'x-amz-checksum-crc64nvme': digestOf('CRC64NVME', body).toString('base64'),
+      });
+      expect((await medium.get('medium', `key-${i}`)).body.equals(body)).toBe(true);
+    }
+    expect(lent.size).toBe(0);
+  });
+
+  it.each([
+    ['content-md5', digestOf('MD5', Buffer.from('other')).toString('base64'), 'BadDigest'],
+    ['x-amz-content-sha256', '0'.repeat(64), 'XAmzContentSHA256Mismatch'],
+  ])('is refused with a wrong %s, and its buffer goes back', async (header, value, code) => {
+    const put = medium.put('medium', 'refused', payloadOf('refused', 100_000), { [header]: value });
+    expect(await codeOf(put)).toBe(code);
+    expect(await codeOf(medium.get('medium', 'refused'))).toBe('NoSuchKey');
+    expect(lent.size).toBe(0);
+  });
+});

@@ -7,6 +7,7 @@ import { prepareChecksums } from '../../src/checksums/wasm-hashers.ts';
 import type { DataStore } from '../../src/data-store/data-store.ts';
 import { S3Error } from '../../src/errors/s3-error.ts';
 import type { S3ErrorCode } from '../../src/errors/s3-errors.ts';
+import { BufferPool } from '../../src/memory/buffer-pool.ts';
 import type { Journal } from '../../src/metadata-store/journal/journal.ts';
 import { SqliteMetadataStore } from '../../src/metadata-store/sqlite/sqlite-metadata-store.ts';
 import type { MetadataStore } from '../../src/metadata-store/metadata-store.ts';
@@ -103,6 +104,7 @@ export async function createServiceFixture(options: ServiceFixtureOptions): Prom
   const stores: ServiceStores = {
     metadataStore: metadata,
     dataStore,
+    bodyBuffers: new BufferPool({ slotSizeBytes: 256 * 1024, budgetBytes: 4 * 1024 * 1024 }),
     digests,
     clock,
     randomness: new SystemRandomness(),

@@ -115,6 +115,7 @@ export class SimulatedService {
     });
     try {
       await this.withTime(metadata.start(() => {}));
+      const bodyBuffers = new BufferPool({ slotSizeBytes: 64 * 1024, budgetBytes: 4 * 1024 * 1024 });
       const data = new StripedDataStore({
         disks,
         ledger: new MetadataVolumeLedger(metadata),
@@ -122,13 +123,14 @@ export class SimulatedService {
         clock,
         random,
         log,
-        bufferPool: new BufferPool({ slotSizeBytes: 64 * 1024, budgetBytes: 4 * 1024 * 1024 }),
+        bufferPool: bodyBuffers,
         tunables: SMALL_TUNABLES,
       });
       await this.withTime(data.start());
       const stores: ServiceStores = {
         metadataStore: metadata,
         dataStore: data,
+        bodyBuffers,
         digests: new LocalDigests(),
         clock,
         randomness: random,

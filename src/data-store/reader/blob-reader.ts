@@ -1,5 +1,6 @@
 import { assert } from '../../errors/assert.ts';
 import { StoreError } from '../../errors/store-error.ts';
+import type { Slot } from '../../memory/buffer-pool.ts';
 import type { BlobRecord } from '../../model/blob.ts';
 import { bodyCrcOf, decodeBlobLayout, isSmallLayout, type SmallBlobLayout, volumesOfLayout } from '../blob-layout.ts';
 import type { ByteRange, DataPiece } from '../data-store.ts';
@@ -12,6 +13,9 @@ import { CoarseDeadlines } from './coarse-deadlines.ts';
 import { acquireWithin, readLarge } from './large-read.ts';
 import { rebuildStripe, type RebuiltStripe } from './rebuild-stripe.ts';
 import { READ_PREFERENCE, type ShardReader } from './shard-reader.ts';
+
+/** Slices from this on are read into buffers that are used again: fresh ones cost page faults and collections of garbage. */
+const POOLED_SLICE_BYTES = 32 * 1024;
 
 /** Reads blobs by their layouts, and stripes as a whole for what has to be moved. */
 export class BlobReader {
@@ -27,7 +31,7 @@ export class BlobReader {
 
   /** See `DataStore.readSmall`: what `read` would give, without the machinery of a stream. */
   async readSmallRange(blob: Pick<BlobRecord, 'sizeBytes' | 'layout'>, range: ByteRange): Promise<Buffer | undefined> {
-    if (!isSmallLayout(blob.layout)) return undefined;
+    if (!isSmallLayout(blob.layout) || blob.sizeBytes >= POOLED_SLICE_BYTES) return undefined;
     assertRange(blob, range);
     const layout = decodeBlobLayout(blob.layout);
     assert(layout.kind === 'small', 'a small layout');
@@ -37,7 +41,7 @@ export class BlobReader {
     try {
       const known = table.get(volumeId);
       const volume = known === undefined || known.state === 'dropped' ? await this.#volume(volumeId) : known;
-      const body = await this.readSmall(layout, volume);
+      const { bytes: body } = await this.#readSmall(layout, volume);
       return range.length === body.length ? body : body.subarray(range.start, range.start + range.length);
     } finally {
       table.unpin(volumeId);
@@ -55,8 +59,9 @@ export class BlobReader {
       const volumes = new Map<number, KnownVolume>();
       for (const volumeId of volumeIds) volumes.set(volumeId, await this.#volume(volumeId));
       if (layout.kind === 'small') {
-        const body = await this.readSmall(layout, volumes.get(layout.stripe.volumeId)!);
-        yield { bytes: body.subarray(range.start, range.start + range.length), release: () => {} };
+        const body = await this.#readSmall(layout, volumes.get(layout.stripe.volumeId)!);
+        const bytes = body.bytes.subarray(range.start, range.start + range.length);
+        yield { bytes, release: () => body.release() };
       } else {
         yield* readLarge(this.#context, this.#reader, { layout, range, volumeOf: (id) => volumes.get(id)! });
       }
@@ -96,7 +101,7 @@ export class BlobReader {
   }
 
   /** The whole body of a small blob: one read of its slice on one disk when all is well. */
-  async readSmall(layout: SmallBlobLayout, volume: KnownVolume): Promise<Buffer> {
+  async #readSmall(layout: SmallBlobLayout, volume: KnownVolume): Promise<DataPiece> {
     const { stripe, shardIndex, bodyOffset, bodyLengthBytes } = layout;
     const place = stripe.places[shardIndex];
     if (place === undefined) throw new StoreError('ShardCorrupt', 'a blob layout names no shard of its stripe');
@@ -104,53 +109,79 @@ export class BlobReader {
       const body = await this.#readSliceInTime(layout, volume);
       if (body !== undefined) return body;
     }
-    return this.#withStripe(volume, { location: stripe, wanted: [shardIndex], stripeCrc: undefined }, (rebuilt) => {
-      const start = bodyOffset - stripeHeaderLength(stripe);
-      const body = Buffer.from(rebuilt.payloadOf(shardIndex).subarray(start, start + bodyLengthBytes));
-      if (bodyCrcOf(body, layout) !== layout.bodyCrc) {
-        throw new StoreError('ShardCorrupt', `a rebuilt blob in volume ${stripe.volumeId} fails its checksum`);
-      }
-      return body;
-    });
+    const bytes = await this.#withStripe(
+      volume,
+      { location: stripe, wanted: [shardIndex], stripeCrc: undefined },
+      (rebuilt) => {
+        const start = bodyOffset - stripeHeaderLength(stripe);
+        const body = Buffer.from(rebuilt.payloadOf(shardIndex).subarray(start, start + bodyLengthBytes));
+        if (bodyCrcOf(body, layout) !== layout.bodyCrc) {
+          throw new StoreError('ShardCorrupt', `a rebuilt blob in volume ${stripe.volumeId} fails its checksum`);
+        }
+        return body;
+      },
+    );
+    return { bytes, release: () => {} };
+  }
+
+  /** A buffer to read a slice into. Slow clients of small objects never take what readers of large ones wait for. */
+  #sliceSlot(lengthBytes: number): Slot | undefined {
+    const { readBuffers } = this.#context;
+    if (lengthBytes < POOLED_SLICE_BYTES || lengthBytes > readBuffers.slotSizeBytes) return undefined;
+    const { lentCount, slotLimit } = readBuffers.statistics();
+    return 2 * lentCount < slotLimit ? readBuffers.tryAcquire() : undefined;
   }
 
   /** `undefined` when the slice is missing, wrong or slow. */
-  #readSliceInTime(layout: SmallBlobLayout, volume: KnownVolume): Promise<Buffer | undefined> {
+  #readSliceInTime(layout: SmallBlobLayout, volume: KnownVolume): Promise<DataPiece | undefined> {
+    const { readBuffers } = this.#context;
+    const { bodyLengthBytes } = layout;
+    const slot = this.#sliceSlot(bodyLengthBytes);
+    const bytes = slot?.bytes.subarray(0, bodyLengthBytes) ?? Buffer.allocUnsafe(bodyLengthBytes);
+    const call = this.#readSlice(layout, volume, bytes);
     return new Promise((resolve, reject) => {
+      let isWaiting = true;
+      const goOn = (isGood: boolean): void => {
+        if (!isWaiting) return;
+        isWaiting = false;
+        if (isGood) return resolve({ bytes, release: () => slot !== undefined && readBuffers.release(slot) });
+        if (slot !== undefined) releaseWhenSettled(readBuffers, slot, [call]);
+        resolve(undefined);
+      };
       const deadline = this.#deadlines.set(this.#reader.hedgeAfterMs, () => {
         const place = layout.stripe.places[layout.shardIndex];
         if (place !== undefined) this.#reader.noteSlow(volume, place.slot);
-        resolve(undefined);
+        goOn(false);
       });
-      this.#readSlice(layout, volume).then(
-        (body) => {
+      call.then(
+        (isGood) => {
           this.#deadlines.cancel(deadline);
-          resolve(body);
+          goOn(isGood);
         },
         (error: unknown) => {
           this.#deadlines.cancel(deadline);
-          if (error instanceof StoreError) resolve(undefined);
-          else reject(error);
+          if (!(error instanceof StoreError)) reject(error);
+          goOn(false);
         },
       );
     });
   }
 
-  async #readSlice(layout: SmallBlobLayout, volume: KnownVolume): Promise<Buffer | undefined> {
-    const { stripe, shardIndex, bodyOffset, bodyLengthBytes, bodyCrc } = layout;
+  /** Fills `body`; false when the slice is missing or wrong. */
+  async #readSlice(layout: SmallBlobLayout, volume: KnownVolume, body: Buffer): Promise<boolean> {
+    const { stripe, shardIndex, bodyOffset, bodyCrc } = layout;
     const place = stripe.places[shardIndex];
-    if (place === undefined) return undefined;
-    const body = Buffer.allocUnsafe(bodyLengthBytes);
+    if (place === undefined) return false;
     for (let attempt = 0; ; attempt++) {
       const kind = await this.#reader.readSlice(volume, { slot: place.slot, offset: place.offset + bodyOffset }, body);
-      if (kind === undefined && bodyCrcOf(body, layout) === bodyCrc) return body;
+      if (kind === undefined && bodyCrcOf(body, layout) === bodyCrc) return true;
       if (kind === undefined && attempt === 0) {
         // See ShardReader.readShard: once more through a fresh handle before it counts as damage.
         this.#reader.discardHandle(volume, place.slot);
         continue;
       }
       this.#reader.recordDamage(volume, stripe, shardIndex, kind ?? 'corrupt');
-      return undefined;
+      return false;
     }
   }
 

@@ -111,6 +111,27 @@ describe('on real directories', () => {
     await store.stop();
   });
 
+  test('readers that keep small bodies for ever leave buffers for large ones', async () => {
+    const { store, ledger } = await start();
+    const body = bodyOf('kept', 100_000);
+    const small = await put(store, ledger, body);
+    const large = await put(store, ledger, bodyOf('large', 3_000_000));
+    const kept = await Promise.all(
+      Array.from({ length: 500 }, async () => {
+        const pieces = [];
+        for await (const piece of store.read(small, { start: 5, length: 90_000 })) pieces.push(piece);
+        return pieces;
+      }),
+    );
+    expect((await readAll(store, large)).equals(bodyOf('large', 3_000_000))).toBe(true);
+    for (const pieces of kept) {
+      expect(Buffer.concat(pieces.map(({ bytes }) => bytes)).equals(body.subarray(5, 90_005))).toBe(true);
+      for (const piece of pieces) piece.release();
+    }
+    expect((await readAll(store, small)).equals(body)).toBe(true);
+    await store.stop();
+  });
+
   test('space on disk stays within the bounds of the design', async () => {
     const { store, ledger } = await start();
     const size = 4096;
