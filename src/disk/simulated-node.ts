@@ -83,7 +83,9 @@ export class SimulatedFileNode {
   #apply(change: PendingChange): void {
     if (change.kind === 'truncate') this.durable.truncate(change.endBytes);
     else {
-      this.#writeSectors(change, () => true);
+      // Whole pages at once are shared, sectors one by one are copied.
+      if (change.overtaken === undefined) this.durable.write(change.sectors, change.offset);
+      else this.#writeSectors(change, () => true);
       // Later writes may have been made durable before this one.
       this.durable.sizeBytes = Math.max(this.durable.sizeBytes, change.endBytes);
     }

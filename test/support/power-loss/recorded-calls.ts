@@ -19,21 +19,20 @@ export function* readRecordedCalls(logPath: string): Generator<{ call: RecordedC
   const descriptor = openSync(logPath, 'r');
   try {
     const { size } = fstatSync(descriptor);
-    let at = 0;
-    const read = (count: number): Buffer => {
-      const bytes = Buffer.alloc(count);
+    const readAt = (at: number, count: number): Buffer => {
+      const bytes = Buffer.allocUnsafeSlow(count);
       if (count > 0 && readSync(descriptor, bytes, 0, count, at) !== count) throw new Error('the log ends too early');
-      at += count;
       return bytes;
     };
-    while (at + HEADER_BYTES <= size) {
-      const head = read(HEADER_BYTES);
-      const path = read(head.readUInt32LE(4)).toString();
-      const second = read(head.readUInt32LE(8)).toString();
-      const data = read(head.readUInt32LE(12));
-      const a = head.readBigUInt64LE(16);
-      const b = head.readBigUInt64LE(24);
-      yield { call: decode(head.readUInt32LE(0), { path, second, data, a, b }), endBytes: at };
+    for (let at = 0; at + HEADER_BYTES <= size;) {
+      const head = readAt(at, HEADER_BYTES);
+      const [pathBytes, secondBytes, dataBytes] = [head.readUInt32LE(4), head.readUInt32LE(8), head.readUInt32LE(12)];
+      const names = readAt(at + HEADER_BYTES, pathBytes + secondBytes).toString('latin1');
+      const data = readAt(at + HEADER_BYTES + pathBytes + secondBytes, dataBytes);
+      at += HEADER_BYTES + pathBytes + secondBytes + dataBytes;
+      const fields = { path: names.slice(0, pathBytes), second: names.slice(pathBytes), data };
+      const [a, b] = [head.readBigUInt64LE(16), head.readBigUInt64LE(24)];
+      yield { call: decode(head.readUInt32LE(0), { ...fields, a, b }), endBytes: at };
     }
   } finally {
     closeSync(descriptor);
