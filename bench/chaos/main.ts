@@ -93,7 +93,6 @@ async function demandClean(options: ChaosOptions, { server, workload, thrower, r
   await thrower.mendAll();
   await workload.pause();
   const beganMs = recorder.nowMs();
-  await server.command('scrub', 'start', '--wait');
   const { status, output } = await server.command('census', '--wait', '--timeout', String(options.cleanWithinSeconds));
   recorder.cleanWaitsMs.push(recorder.nowMs() - beganMs);
   if (status === 0) thrower.declareClean();

@@ -153,6 +153,10 @@ def find_chain(disks, warn):
     if not journals:
         raise TooFewDisks('no directory has a readable journal', None)
     by_hash = {frame.hash: frame for frame in known.values()}
+    notes = [note for journal in journals for note in journal.state.get('voidNotes', [])]
+    for journal in journals:
+        while journal.frames and any(_is_void(journal.frames[-1], note) for note in notes):
+            journal.frames.pop()
     tail = max(journals, key=lambda journal: journal.highest[:2]).highest
     frames = []
     digest = tail[2]
@@ -164,6 +168,15 @@ def find_chain(disks, warn):
     chain = Chain(frames, digest, [(journal.disk, journal.state) for journal in journals])
     _check_quorum(journals, chain)
     return chain
+
+
+def _is_void(frame, note):
+    """A start that could open no epoch has answered reads as if this frame had never been."""
+    if frame.epoch > note['upToEpoch'] or frame.sequence <= note['afterSequence']:
+        return False
+    return not any(
+        item['epoch'] == frame.epoch and item['upToSequence'] >= frame.sequence for item in note['known']
+    )
 
 
 def _check_quorum(journals, chain):
