@@ -36,6 +36,12 @@ const GROWING: ReadonlySet<Mutation['type']> = new Set([
   'PutPart',
 ] as const);
 
+/**
+ * What follows the bytes of a body. The stripe has gathered those that came together, and they come here in one run of
+ * microtasks: a turn of the event loop, a millisecond under load, would bring no more.
+ */
+const GATHERED: ReadonlySet<Mutation['type']> = new Set(['PutObject', 'PutPart'] as const);
+
 interface Waiting {
   mutation: Mutation;
   resolve: (result: unknown) => void;
@@ -159,14 +165,16 @@ export class GroupCommit {
   #schedule(): void {
     if (this.#isScheduled || this.#isHeld || this.#inFlight !== undefined || this.#queue.length === 0) return;
     this.#isScheduled = true;
-    // What arrives in the same turn of the event loop goes into the same batch.
-    setImmediate(() => {
+    const begin = (): void => {
       this.#isScheduled = false;
       if (this.#isHeld || this.#inFlight !== undefined || this.#queue.length === 0) return;
       const index = this.#index;
       if (index === undefined) return;
       this.#inFlight = this.#runBatch(index).finally(() => this.#finish());
-    });
+    };
+    if (GATHERED.has(this.#queue[0]!.mutation.type)) process.nextTick(begin);
+    // What arrives in the same turn of the event loop goes into the same batch.
+    else setImmediate(begin);
   }
 
   #finish(): void {
