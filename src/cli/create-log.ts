@@ -6,6 +6,8 @@ import { SystemClock } from '../observability/system-clock.ts';
 
 const STDERR = 2;
 const FLUSH_INTERVAL_MS = 200;
+const BUNDLE_LENGTH = 4096;
+const clock = new SystemClock();
 
 /**
  * The log goes to standard error, so that standard output carries only what a command says. JSON lines are buffered for
@@ -28,13 +30,45 @@ export function createLog(config: LogConfig, isTerminal: boolean): { log: Log; f
   const destination = pino.destination({
     fd: STDERR,
     sync: false,
-    minLength: 4096,
-    periodicFlush: FLUSH_INTERVAL_MS,
+    minLength: BUNDLE_LENGTH,
+    periodicFlush: FLUSH_INTERVAL_MS / 2,
   });
-  return { log: pino(options, destination), flush: () => flushQuietly(destination) };
+  const lines = new LineGatherer(destination);
+  const flush = (): void => {
+    lines.forward();
+    flushQuietly(destination);
+  };
+  return { log: pino(options, lines), flush };
 }
 
-const clock = new SystemClock();
+/** Hands lines on in bundles: the destination measures each string it gets, which costs as much as making a line. */
+class LineGatherer {
+  readonly #destination: { write(text: string): unknown };
+  #pending = '';
+  #isScheduled = false;
+
+  constructor(destination: { write(text: string): unknown }) {
+    this.#destination = destination;
+  }
+
+  write(line: string): void {
+    this.#pending += line;
+    if (this.#pending.length >= BUNDLE_LENGTH) return this.forward();
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    clock.schedule(FLUSH_INTERVAL_MS / 2, () => {
+      this.#isScheduled = false;
+      this.forward();
+    });
+  }
+
+  forward(): void {
+    if (this.#pending === '') return;
+    this.#destination.write(this.#pending);
+    this.#pending = '';
+  }
+}
+
 let lastSecond = Number.NaN;
 let lastPrefix = '';
 
