@@ -1,4 +1,4 @@
-import { existsSync, rmSync, statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -18,13 +18,30 @@ export interface RecoverIndexOptions {
   log: Log;
   nextIdentifier: () => number;
   progress: (progress: RecoveryProgress) => void;
-  /** Reads the whole file at this path, off the main thread; returns what is wrong with it. */
-  checkFile: (path: string) => Promise<string | undefined>;
-  /**
-   * `no`: the file failed at run time in a way that its content cannot be believed. `closed-here`: it failed, but this
-   * process closed it, so that it is whole with or without a WAL.
-   */
-  trustExisting: 'yes' | 'no' | 'closed-here';
+  /** What `inspectIndexFile` found in the file that lies there; `undefined`: none does. */
+  existing: Promise<IndexFileFacts> | undefined;
+  /** The index failed at run time, but this process closed it: it is whole with or without a WAL. */
+  isClosedHere: boolean;
+}
+
+export interface IndexFileFacts {
+  /** What is wrong with the file itself. */
+  problem: string | undefined;
+  /** A WAL with something in it lay beside it. */
+  hadWal: boolean;
+}
+
+/**
+ * Looks at an index that nobody has open. `checkFile` reads all of it, off the main thread. It says nothing about
+ * whether the journal knows its position, so that it can run while the journals are still being read.
+ */
+export async function inspectIndexFile(
+  path: string,
+  checkFile: (path: string) => Promise<string | undefined>,
+): Promise<IndexFileFacts> {
+  // Looked at before anything opens the file: opening and closing it makes and removes WALs.
+  const hadWal = (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+  return { problem: await checkFile(path), hadWal };
 }
 
 /** A transaction of replay ends after so many records. */
@@ -41,8 +58,9 @@ const REPLAY_WAL_PAGES = 16_384;
 export async function recoverIndex(options: RecoverIndexOptions): Promise<IndexDatabase> {
   const { path, log, journal } = options;
   const bases: { name: string; open: () => Promise<IndexDatabase> }[] = [];
-  if (options.trustExisting !== 'no' && existsSync(path)) {
-    bases.push({ name: 'the existing index', open: () => openExisting(options) });
+  const { existing } = options;
+  if (existing !== undefined) {
+    bases.push({ name: 'the existing index', open: async () => openExisting(options, await existing) });
   }
   for (const checkpoint of journal.checkpoints()) {
     const { epoch, sequence } = checkpoint.position;
@@ -126,13 +144,10 @@ export function removeIndexFiles(path: string): void {
   for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(path + suffix, { force: true });
 }
 
-async function openExisting(options: RecoverIndexOptions): Promise<IndexDatabase> {
+async function openExisting(options: RecoverIndexOptions, facts: IndexFileFacts): Promise<IndexDatabase> {
   const { path } = options;
-  // Looked at before anything opens the file: opening and closing it makes and removes WALs.
-  const walBytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
-  const problem = await options.checkFile(path);
-  if (problem !== undefined) throw new IndexUnusable(problem);
-  const isWhole = options.trustExisting === 'closed-here' || walBytes > 0 || wasClosed(path);
+  if (facts.problem !== undefined) throw new IndexUnusable(facts.problem);
+  const isWhole = options.isClosedHere || facts.hadWal || wasClosed(path);
   if (!isWhole) throw new IndexUnusable('its WAL is missing');
   return replayed(options, new IndexDatabase({ ...options, mode: 'serving' }), { isOneTransaction: false });
 }

@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import type { BlobRecord, VolumeRecord } from '../../model/blob.ts';
 import type { Clock } from '../../model/clock.ts';
@@ -23,7 +23,7 @@ import { IdentifierSource } from './identifier-source.ts';
 import { isSqliteError, RecordNotApplied, type IndexDatabase } from './index-database.ts';
 import { IndexMaintenance, snapshotPath } from './index-maintenance.ts';
 import { MaintenanceThread } from './maintenance-thread.ts';
-import { recoverIndex, type RecoverIndexOptions } from './recover-index.ts';
+import { type IndexFileFacts, inspectIndexFile, recoverIndex, type RecoverIndexOptions } from './recover-index.ts';
 import { StateReserve } from './state-reserve.ts';
 import type { ReadSubject } from './undecided-scope.ts';
 
@@ -99,8 +99,9 @@ export class SqliteMetadataStore implements MetadataStore {
     this.#state = 'starting';
     const { journal } = this.#options;
     progress({ phase: 'reading-journals', fraction: 0 });
+    const existing = this.#inspectIndex();
     await journal.start((fraction) => progress({ phase: 'reading-journals', fraction }));
-    await this.#openIndex('yes', progress);
+    await this.#openIndex({ existing, isClosedHere: false }, progress);
     this.#state = 'ready';
     this.#reserve.start();
     progress({ phase: 'ready', fraction: 1 });
@@ -232,23 +233,32 @@ export class SqliteMetadataStore implements MetadataStore {
     return new StoreError('NotReady', `the metadata store is ${this.#state}`);
   }
 
+  /** Begins to check the file that lies there, in a thread of its own. */
+  #inspectIndex(): Promise<IndexFileFacts> | undefined {
+    const { indexPath } = this.#options;
+    const thread = (this.#thread = new MaintenanceThread());
+    if (!existsSync(indexPath)) return undefined;
+    const facts = inspectIndexFile(indexPath, (path) => thread.check(path));
+    // Awaited later; a start that fails before does not wait for it.
+    facts.catch(() => {});
+    return facts;
+  }
+
   async #openIndex(
-    trustExisting: RecoverIndexOptions['trustExisting'],
+    base: Pick<RecoverIndexOptions, 'existing' | 'isClosedHere'>,
     progress: (progress: RecoveryProgress) => void,
   ): Promise<void> {
     const { journal, indexPath, clock, log } = this.#options;
     rmSync(snapshotPath(indexPath), { force: true });
-    const thread = new MaintenanceThread();
-    this.#thread = thread;
+    const thread = (this.#thread ??= new MaintenanceThread());
     const index = await recoverIndex({
+      ...base,
       journal,
       path: indexPath,
       clock,
       log,
       nextIdentifier: () => this.#identifiers.next(),
       progress,
-      checkFile: (path) => thread.check(path),
-      trustExisting,
     });
     this.#index = index;
     this.#maintenance = new IndexMaintenance({
@@ -286,8 +296,7 @@ export class SqliteMetadataStore implements MetadataStore {
     this.#state = 'rebuilding';
     this.#options.log.error({ error }, 'the index failed; it is rebuilt from checkpoint and journal');
     if (codeOf(error) === 'SQLITE_FULL') this.#reserve.release();
-    const trustExisting = isFileGone || isCorruption(error) ? 'no' : 'closed-here';
-    this.#rebuild = this.#rebuildIndex(trustExisting).finally(() => {
+    this.#rebuild = this.#rebuildIndex({ mayTrustExisting: !isFileGone && !isCorruption(error) }).finally(() => {
       this.#rebuild = undefined;
     });
   }
@@ -307,7 +316,7 @@ export class SqliteMetadataStore implements MetadataStore {
     }
   }
 
-  async #rebuildIndex(trustExisting: RecoverIndexOptions['trustExisting']): Promise<void> {
+  async #rebuildIndex({ mayTrustExisting }: { mayTrustExisting: boolean }): Promise<void> {
     const { log, clock } = this.#options;
     await this.#commits.abandon(new StoreError('IndexFailed', 'the index failed; it is rebuilt'));
     let waitMs = REBUILD_BACKOFF_MS.first;
@@ -315,7 +324,8 @@ export class SqliteMetadataStore implements MetadataStore {
       try {
         await this.#closeIndex({ isWhole: false });
         await this.#reopenJournal();
-        await this.#openIndex(trustExisting, (step) => log.debug(step, 'rebuilding the index'));
+        const existing = mayTrustExisting ? this.#inspectIndex() : undefined;
+        await this.#openIndex({ existing, isClosedHere: true }, (step) => log.debug(step, 'rebuilding the index'));
         if (this.#state === 'rebuilding') this.#state = 'ready';
         return;
       } catch (error) {
