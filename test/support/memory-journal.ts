@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
-import { assert } from '../../src/errors/assert.ts';
+import { assert, AssertionFailure } from '../../src/errors/assert.ts';
 import { StoreError } from '../../src/errors/store-error.ts';
 import type {
   CheckpointFacts,
@@ -24,8 +24,8 @@ export interface MemoryJournalDisk {
   undecided: { payload: Buffer; willBeAdopted: boolean } | undefined;
 }
 
-/** How the next append ends. `adopted` and `void`: Undecided, and what the next epoch makes of it. */
-export type AppendFault = 'quorum-lost' | 'adopted' | 'void';
+/** How the next append ends. `adopted` and `void`: Undecided, and what the next epoch makes of it. `bug`: an assertion. */
+export type AppendFault = 'bug' | 'quorum-lost' | 'adopted' | 'void';
 
 const GENESIS: JournalPosition = { epoch: 0, sequence: 0, hash: Buffer.alloc(32) };
 
@@ -91,6 +91,7 @@ export class MemoryJournal implements Journal {
     const copy = Buffer.from(payload);
     if (this.#gate !== undefined) await this.#gate;
     const fault = this.appendFaults.shift();
+    if (fault === 'bug') throw new AssertionFailure('injected: an assertion of the journal');
     if (fault === 'quorum-lost') throw new StoreError('QuorumLost', 'injected: nothing was written');
     if (fault !== undefined) {
       this.isWritable = false;

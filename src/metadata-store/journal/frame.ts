@@ -3,6 +3,7 @@ import { crc32c } from '@node-rs/crc32';
 import { DIRECT_IO_ALIGNMENT_BYTES } from '../../disk/disk-fs.ts';
 import { assert } from '../../errors/assert.ts';
 import type { JournalPosition } from './journal.ts';
+import { newerFormat } from './newer-format.ts';
 
 /**
  * One frame is one batch: a header of 128 bytes, the payload, zeros up to a multiple of 4096. The same bytes go to every
@@ -88,7 +89,10 @@ export function claimedFrameBytes(bytes: Buffer, clusterTag: Buffer): number | u
   return frameBytes;
 }
 
-/** Decodes the frame at the start of `bytes`; `undefined` when any part of it is bad. */
+/**
+ * Decodes the frame at the start of `bytes`; `undefined` when any part of it is bad.
+ * @throws StoreError FormatRefused: a good one of a version or kind that is not known here.
+ */
 export function decodeFrame(bytes: Buffer, clusterTag: Buffer): Frame | undefined {
   const frameBytes = claimedFrameBytes(bytes, clusterTag);
   if (frameBytes === undefined || frameBytes > bytes.length) return undefined;
@@ -96,7 +100,9 @@ export function decodeFrame(bytes: Buffer, clusterTag: Buffer): Frame | undefine
   const endBytes = FRAME_HEADER_BYTES + payloadBytes;
   if (crc32c(bytes.subarray(8, frameBytes)) !== bytes.readUInt32LE(4)) return undefined;
   const kind = KINDS[bytes.readUInt8(9)];
-  if (kind === undefined || bytes.readUInt8(8) !== VERSION) return undefined;
+  const version = bytes.readUInt8(8);
+  if (version !== VERSION) throw newerFormat('a journal frame', version, VERSION);
+  if (kind === undefined) throw newerFormat('a journal frame', `${version} and kind ${bytes.readUInt8(9)}`, VERSION);
   const sequence = readInteger(bytes, 32);
   return {
     kind,

@@ -1,6 +1,7 @@
 import { crc32c } from '@node-rs/crc32';
 import type { DiskFs } from '../../disk/disk-fs.ts';
 import type { JournalPosition } from './journal.ts';
+import { newerFormat } from './newer-format.ts';
 import { configurationFromJson, configurationToJson, type JournalConfiguration } from './journal-configuration.ts';
 
 /** Everything of the journal lies in this directory of a disk. */
@@ -110,8 +111,8 @@ export function encodeState(state: JournalState): Buffer {
   return Buffer.from(`${body}\n${checksum(body)}\n`);
 }
 
-/** `undefined`: damaged. An unknown format is told apart, because it must be refused, not repaired. */
-export function decodeState(bytes: Buffer): JournalState | 'unknown-format' | undefined {
+/** `undefined`: damaged. @throws StoreError FormatRefused: whole, but of a version that is not known here. */
+export function decodeState(bytes: Buffer): JournalState | undefined {
   const [body = '', sum = '', rest] = bytes.toString('utf8').split('\n');
   if (rest !== '' || sum !== checksum(body)) return undefined;
   const value = JSON.parse(body) as Omit<JournalState, 'base' | 'checkpoints'> & {
@@ -119,7 +120,7 @@ export function decodeState(bytes: Buffer): JournalState | 'unknown-format' | un
     base: PositionJson;
     checkpoints: (Omit<StoredCheckpoint, 'position'> & { position: PositionJson })[];
   };
-  if (value.format !== STATE_FORMAT) return 'unknown-format';
+  if (value.format !== STATE_FORMAT) throw newerFormat(STATE_FILE, value.format, STATE_FORMAT);
   return {
     clusterId: value.clusterId,
     diskId: value.diskId,
@@ -139,8 +140,8 @@ export function decodeState(bytes: Buffer): JournalState | 'unknown-format' | un
   };
 }
 
-/** Reads the state of a disk. `missing`: no journal was ever completed there. */
-export async function readState(fs: DiskFs): Promise<JournalState | 'missing' | 'damaged' | 'unknown-format'> {
+/** Reads the state of a disk. `missing`: no journal was ever completed there. @throws StoreError FormatRefused */
+export async function readState(fs: DiskFs): Promise<JournalState | 'missing' | 'damaged'> {
   const facts = await fs.stat(STATE_FILE);
   if (facts === undefined) return 'missing';
   const file = await fs.open(STATE_FILE, 'read');

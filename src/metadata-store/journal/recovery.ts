@@ -24,16 +24,13 @@ export async function inspectDisk(context: JournalContext, disk: Disk): Promise<
   try {
     const names = (await disk.fs.stat(JOURNAL_DIRECTORY)) === undefined ? [] : await disk.fs.list(JOURNAL_DIRECTORY);
     const state = await readState(disk.fs);
-    if (state === 'unknown-format') {
-      throw new StoreError('FormatRefused', `the journal of disk ${disk.id} has a format this version does not know`, {
-        hint: 'Start the version of Holdfast that wrote it, or a newer one.',
-      });
-    }
     const isOwn = typeof state === 'object' && state.clusterId === context.disks.clusterId && state.diskId === disk.id;
     return { disk, names, scan: isOwn ? await scanJournal(disk.fs, state, clusterTag, scanBytes) : undefined };
   } catch (error) {
-    if (error instanceof StoreError && error.code !== 'FormatRefused') return undefined;
-    throw error;
+    if (!isStoreError(error)) throw error;
+    if (error.code !== 'FormatRefused') return undefined;
+    const hint = error.hint === undefined ? {} : { hint: error.hint };
+    throw new StoreError('FormatRefused', `disk ${disk.id}: ${error.message}`, { ...hint, cause: error });
   }
 }
 

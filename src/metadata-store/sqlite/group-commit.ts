@@ -22,6 +22,8 @@ export interface GroupCommitOptions {
   undecidedAnswerMs: number;
   /** The index failed under a batch: it must be recovered before `resume`. */
   onIndexFailure: (error: unknown) => void;
+  /** An assertion failed in the journal under a batch: nothing more is committed, the process has to stop. */
+  onBroken: (error: unknown) => void;
   /** After each committed batch. */
   onCommitted: () => void;
   /** Why mutations that make the index grow are refused now; `undefined`: they are not. */
@@ -251,6 +253,10 @@ export class GroupCommit {
     if (isStoreError(error, 'QuorumLost') && this.#options.journal.isWritable) {
       return this.#giveUp(index, decided, error);
     }
+    if (!isStoreError(error)) {
+      this.#giveUp(index, decided, this.#break(error));
+      return;
+    }
     this.#options.log.warn({ error, mutations: decided.length }, 'a batch is undecided');
     const scope = new UndecidedScope();
     let endFirstAttempt = (): void => {};
@@ -321,13 +327,14 @@ export class GroupCommit {
         await journal.reopen();
         return true;
       } catch (error) {
+        if (!isStoreError(error)) {
+          this.#break(error);
+          return false;
+        }
         log.warn({ error, waitMs }, 'no new epoch can be opened yet');
-        const failure = isStoreError(error)
-          ? error
-          : new StoreError('QuorumLost', 'no new epoch can be opened', { cause: error });
-        if (this.#undecided !== undefined) this.#undecided.failure = failure;
+        if (this.#undecided !== undefined) this.#undecided.failure = error;
         endFirstAttempt();
-        this.#refuseQueue(failure);
+        this.#refuseQueue(error);
       }
       await new Promise<void>((resolve) => {
         const cancel = clock.schedule(waitMs, resolve);
@@ -339,6 +346,15 @@ export class GroupCommit {
       this.#cancelWait = undefined;
       waitMs = Math.min(waitMs * 2, REOPEN_BACKOFF_MS.longest);
     }
+  }
+
+  /** What the journal threw is our bug: what it holds now is for the next start to find out. */
+  #break(error: unknown): StoreError {
+    const reason = new StoreError('NotReady', 'the journal failed in a way that it must not', { cause: error });
+    this.#closed = reason;
+    this.#refuseQueue(reason);
+    this.#options.onBroken(error);
+    return reason;
   }
 
   /** Nothing of the batch counts: the index takes it back. */

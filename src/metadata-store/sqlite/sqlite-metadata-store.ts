@@ -46,6 +46,8 @@ export interface SqliteMetadataStoreOptions {
   reserveBytes?: number;
   /** How long a mutation waits for an undecided batch to be decided. Default 10 s. */
   undecidedAnswerMs?: number;
+  /** An assertion failed in the journal under a commit. Default: the process stops on it. */
+  onBroken?: (error: unknown) => void;
 }
 
 type State = 'new' | 'starting' | 'ready' | 'rebuilding' | 'stopping' | 'stopped';
@@ -90,6 +92,10 @@ export class SqliteMetadataStore implements MetadataStore {
       maxBatchBytes: options.maxBatchBytes ?? 1024 * 1024,
       undecidedAnswerMs: options.undecidedAnswerMs ?? 10_000,
       onIndexFailure: (error) => this.#indexFailed(error, false),
+      onBroken: (error) => {
+        log.error({ error }, 'the journal failed in a way that it must not; the process stops');
+        (options.onBroken ?? stopProcess)(error);
+      },
       onCommitted: () => this.#maintenance?.onCommitted(),
       shortage: () => this.#reserve.shortage,
     });
@@ -341,6 +347,13 @@ export class SqliteMetadataStore implements MetadataStore {
       waitMs = Math.min(waitMs * 2, REBUILD_BACKOFF_MS.longest);
     }
   }
+}
+
+/** Outside of every promise, so that nobody can catch it. */
+function stopProcess(error: unknown): void {
+  setImmediate(() => {
+    throw error;
+  });
 }
 
 function isCorruption(error: unknown): boolean {

@@ -1,3 +1,4 @@
+import { crc32c } from '@node-rs/crc32';
 import { assert, property, uint8Array } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -54,6 +55,20 @@ describe('a frame', () => {
     expect(decodeFrame(bytes, TAG)).toBeDefined();
     expect(decodeFrame(bytes, clusterTagOf('another'))).toBeUndefined();
     expect(decodeFrame(encoded(Buffer.alloc(5000)).subarray(0, 4096), TAG)).toBeUndefined();
+  });
+
+  it('of another version or kind is refused by name when it is whole, and is damage when it is not', () => {
+    for (const [at, what] of [
+      [8, /version 7; this server knows version 1/],
+      [9, /version 1 and kind 7/],
+    ] as const) {
+      const bytes = encoded(Buffer.from('from the future'));
+      bytes[at] = 7;
+      expect(decodeFrame(bytes, TAG)).toBeUndefined();
+      bytes.writeUInt32LE(crc32c(bytes.subarray(8)), 4);
+      expect(() => decodeFrame(bytes, TAG)).toThrow(what);
+      expect(decodeFrame(bytes, clusterTagOf('another'))).toBeUndefined();
+    }
   });
 
   it('has a hash that changes with everything it says, and follows only the frame it names', () => {

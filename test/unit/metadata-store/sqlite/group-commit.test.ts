@@ -218,3 +218,26 @@ test('stop answers the batch in flight, refuses what waits and what comes later'
   expect(await again.store.getObject({ bucketId, key: 'a' })).toMatchObject({ key: 'a', owner: ALICE });
   expect(await again.store.commit(putMutation(again.store, { bucketId, key: 'd', volumeId }))).toBeDefined();
 });
+
+test('an assertion of the journal ends committing at once: the batch and all others are refused, nothing is tried again', async () => {
+  const broken: unknown[] = [];
+  const { journal, put, get } = await prepare({ maxBatchMutations: 1, onBroken: (error) => void broken.push(error) });
+  journal.appendFaults.push('bug');
+  const results = await Promise.allSettled([put('a'), put('b')]);
+  for (const result of results) expect(result).toMatchObject({ status: 'rejected', reason: { code: 'NotReady' } });
+  expect(broken).toMatchObject([{ name: 'AssertionFailure' }]);
+  const { appendCount } = journal;
+  await expect(put('c')).rejects.toMatchObject({ code: 'NotReady' });
+  expect(journal.appendCount).toBe(appendCount);
+  expect(await get('a')).toBeUndefined();
+});
+
+test('an assertion while an epoch is opened anew ends the attempts', async () => {
+  const broken: unknown[] = [];
+  const { journal, put } = await prepare({ onBroken: (error) => void broken.push(error) });
+  journal.appendFaults.push('void');
+  journal.reopen = () => Promise.reject(new TypeError('a bug'));
+  await expect(put('a')).rejects.toMatchObject({ code: 'NotReady' });
+  expect(broken).toMatchObject([{ message: 'a bug' }]);
+  await expect(put('b')).rejects.toMatchObject({ code: 'NotReady' });
+});
