@@ -86,14 +86,12 @@ test('a second server on the same disks is refused, and the first goes on', asyn
   const objects = await filled(it);
   const second = await it.command(
     'serve',
-    ...[
-      '--disks',
-      [...it.diskPaths].reverse().join(' '),
-      '--state',
-      join(it.folder, 'state2'),
-      '--listen',
-      '127.0.0.1:0',
-    ],
+    '--disks',
+    [...it.diskPaths].reverse().join(' '),
+    '--state',
+    join(it.folder, 'state2'),
+    '--listen',
+    '127.0.0.1:0',
   );
   expect(second.status).toBe(1);
   expect(second.output).toMatch(/is in use by another process/);
