@@ -56,11 +56,11 @@ export class ChildServer {
     }
   }
 
-  /** SIGTERM, and SIGKILL when that does not end it in time. */
-  async stop(): Promise<void> {
+  /** The signal, and SIGKILL when that does not end it in time. */
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     if (this.hasEnded) return;
     const gone = once(this.child, 'exit');
-    this.child.kill('SIGTERM');
+    this.child.kill(signal);
     const killer = setTimeout(() => this.child.kill('SIGKILL'), STOP_WITHIN_MS);
     await gone;
     clearTimeout(killer);

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { ChildServer, statusOf } from './child-server.ts';
 import { PROBE_NODE_OPTIONS, ServerProbe } from './server-probe.ts';
+import { endWithBench } from './end-with-bench.ts';
 import type { OwnedServer, ServerUnderTest } from './server-under-test.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../bin/holdfast.cjs', import.meta.url));
@@ -22,12 +23,15 @@ export class HoldfastServer implements ServerUnderTest, OwnedServer {
   readonly own: this;
   address = { host: '127.0.0.1', port: 0 };
   #server: ChildServer | undefined;
+  #adminEndpoint = '';
   #startCount = 0;
+  readonly #forget: () => void;
 
   private constructor(parentFolder: string) {
     this.folder = mkdtempSync(join(parentFolder, 'holdfast-bench-'));
     this.diskPaths = Array.from({ length: 6 }, (_, index) => join(this.folder, `disk${index + 1}`));
     this.own = this;
+    this.#forget = endWithBench(this);
   }
 
   static async create(parentFolder: string): Promise<HoldfastServer> {
@@ -88,16 +92,30 @@ export class HoldfastServer implements ServerUnderTest, OwnedServer {
       READY_WITHIN_MS,
     );
     this.address = { host: '127.0.0.1', port: Number(port) };
+    this.#adminEndpoint = /Admin\s+(http:\/\/127\.0\.0\.1:\d+)/.exec(server.output)?.[1] ?? '';
     return performance.now() - began;
   }
 
-  async end(): Promise<void> {
-    await this.#server?.stop();
+  /** What `/metrics` says, summed over labels: disks, operations. */
+  async metrics(): Promise<Map<string, number>> {
+    const answer = await fetch(`${this.#adminEndpoint}/metrics`);
+    const sums = new Map<string, number>();
+    for (const line of (await answer.text()).split('\n')) {
+      const match = /^(\w+)(?:\{.*\})? (\S+)$/.exec(line);
+      if (match?.[1] !== undefined) sums.set(match[1], (sums.get(match[1]) ?? 0) + Number(match[2]));
+    }
+    return sums;
+  }
+
+  /** Ends the process; the store stays. */
+  async end(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    await this.#server?.stop(signal);
     this.#server = undefined;
   }
 
   async stop(): Promise<void> {
     await this.end();
+    this.#forget();
     rmSync(this.folder, { recursive: true, force: true });
   }
 

@@ -19,7 +19,18 @@ export type Work =
   | { kind: 'multipart'; space: KeySpace; payload: PayloadMode; partSizeBytes: number; firstOperationId: number }
   | { kind: 'get' | 'head' | 'delete'; objects: StoredObjects; isOnce: boolean }
   | { kind: 'list'; keyCount: number; pageSize: number; pages: ListPage[] }
-  | { kind: 'mixed'; prefix: string; keysPerConnection: number; largestSizeBytes: number; firstOperationId: number };
+  | MixedWork;
+
+/** Keys that each belong to one connection, written, overwritten, read and deleted. */
+interface MixedWork {
+  kind: 'mixed';
+  prefix: string;
+  keysPerConnection: number;
+  largestSizeBytes: number;
+  /** The next run uses the same keys, and overwrites what this one left. */
+  hasFixedNames: boolean;
+  firstOperationId: number;
+}
 
 /** What one worker thread does with its connections. Plain data: it crosses to the thread. */
 export interface Job {

@@ -100,6 +100,8 @@ export class LoadGenerator {
     }
     const firstOperationId = this.#nextIdBlock * IDS_PER_WORKER;
     this.#nextIdBlock += 1;
+    // Connections are numbered within a worker: its number keeps their keys apart.
+    if (work.kind === 'mixed') return { ...work, prefix: `${work.prefix}${index}-`, firstOperationId };
     return { ...work, firstOperationId };
   }
 }

@@ -1,54 +1,113 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
 import { CELLS } from './cells.ts';
 import { HoldfastServer } from './holdfast-server.ts';
-import { HttpConnection } from './http-connection.ts';
+import { largeBucket } from './large-bucket.ts';
 import { LoadGenerator } from './load-generator.ts';
+import { describeRun } from './machine.ts';
+import { makeBucket } from './make-bucket.ts';
 import { MinioServer } from './minio-server.ts';
-import { type BenchOptions, type EndpointOptions, USAGE, UsageProblem, parseOptions } from './options.ts';
+import { type BenchOptions, type EndpointOptions, STAGES, USAGE, UsageProblem, parseOptions } from './options.ts';
 import { processListeningOn } from './process-usage.ts';
-import { renderProblems, renderRatios, renderTable } from './render-table.ts';
-import { type CellResult, CellRunner } from './run-cell.ts';
+import { type Findings, isFailed, renderReport, writeReport } from './report.ts';
+import { CellRunner, type RunSettings } from './run-cell.ts';
 import { type ServerUnderTest, parseEndpoint } from './server-under-test.ts';
-import { signedHead } from './sign-request.ts';
+import { soak } from './soak.ts';
+import { type StageTools, diskSpace, idleMemory, slowClients } from './stages.ts';
+
+const SLOW_CLIENTS_SECONDS = 15;
+const LARGE_CELLS = ['list', 'list-end', 'list-delimiter', 'list-delimiter-end'];
 
 async function main(): Promise<number> {
-  const options = parseOptions(process.argv.slice(2), process.env);
+  const argv = process.argv.slice(2);
+  const options = parseOptions(argv, process.env);
   if (options === 'help') return say(USAGE);
-  if (options === 'list') return say(CELLS.map(({ name, title }) => `${name.padEnd(20)} ${title}`).join('\n'));
-  const servers: ServerUnderTest[] = [];
+  if (options === 'list') return say(renderNames());
+  const { compareMinio, directory, outputFolder } = options;
+  if (outputFolder !== undefined) mkdirSync(outputFolder, { recursive: true });
+  if (options.soakMinutes > 0) return await runSoak(options);
+  const otherBinaries = compareMinio === undefined ? [] : [compareMinio];
+  const run = describeRun({ argv, directory, otherBinaries });
+  const findings = await measure(options);
+  say(`\n${renderReport(run, findings)}`);
+  if (outputFolder !== undefined) writeReport(outputFolder, run, findings);
+  return isFailed(findings) ? 1 : 0;
+}
+
+function renderNames(): string {
+  const cells = CELLS.map(({ name, title, connectionCount }) => [name, `${title}, ${connectionCount} connections`]);
+  return [...cells, ...Object.entries(STAGES)].map(([name = '', what]) => `${name.padEnd(20)} ${what}`).join('\n');
+}
+
+async function measure(options: BenchOptions): Promise<Findings> {
   const seed = (Math.random() * 2 ** 32) >>> 0;
   const load = new LoadGenerator({ seed, workerCount: options.workerCount });
-  endOnSignals(servers);
+  const findings: Findings = { cells: [], largeCells: [], figures: [], problems: [] };
+  const settings = settingsOf(options, seed);
   try {
-    await openServers(options, servers);
-    const results = await runCells(options, { servers, load, seed });
-    report(options, results);
-    return results.some(isFailed) ? 1 : 0;
+    if (options.cells.length > 0) findings.cells = await runCells(options, { load, settings });
+    await runStages(options, { load, settings, findings });
+    return findings;
   } finally {
     await load.close();
+  }
+}
+
+async function runSoak(options: BenchOptions): Promise<number> {
+  const { directory, outputFolder, soakMinutes, soakConnectionCount } = options;
+  const load = new LoadGenerator({ seed: (Math.random() * 2 ** 32) >>> 0, workerCount: options.workerCount });
+  try {
+    const { text, problems, isFlat } = await soak({
+      directory,
+      load,
+      minutes: soakMinutes,
+      connectionCount: soakConnectionCount,
+      outputFolder,
+      say: progress,
+    });
+    say([text, ...problems].join('\n'));
+    return isFlat && !problems.some((problem) => problem.includes('WRONG')) ? 0 : 1;
+  } finally {
+    await load.close();
+  }
+}
+
+function settingsOf(options: BenchOptions, seed: number): RunSettings {
+  const { seconds, warmUpSeconds, treeKeyCount, isProfiled, outputFolder } = options;
+  const profileFolder = isProfiled ? (outputFolder ?? 'bench-out') : undefined;
+  if (profileFolder !== undefined) mkdirSync(profileFolder, { recursive: true });
+  const bucket = `bench-${seed.toString(36)}`;
+  return { bucket, treeBucket: `${bucket}-tree`, treeKeyCount, seconds, warmUpSeconds, profileFolder, seed };
+}
+
+async function runCells(
+  options: BenchOptions,
+  { load, settings }: { load: LoadGenerator; settings: RunSettings },
+): Promise<Findings['cells']> {
+  const servers: ServerUnderTest[] = [];
+  const results: Findings['cells'] = [];
+  try {
+    await openServers(options, servers);
+    const runners = new Map<ServerUnderTest, CellRunner>();
+    for (const server of servers) {
+      await makeBucket(server, settings.bucket);
+      await makeBucket(server, settings.treeBucket);
+      runners.set(server, new CellRunner({ server, load, settings }));
+    }
+    for (const cell of options.cells) {
+      for (const [server, runner] of runners) {
+        if (cell.isDegraded && server.own === undefined) continue;
+        progress(`${cell.name} ${server.name}`);
+        results.push(await runner.run(cell));
+      }
+    }
+    return results;
+  } finally {
     for (const server of servers) await server.stop();
   }
 }
 
-/** A bench that is stopped leaves neither servers nor their data behind. */
-function endOnSignals(servers: readonly ServerUnderTest[]): void {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    // Not once: a runner may pass a signal on that the whole group got already.
-    process.on(signal, () => {
-      void Promise.allSettled(servers.map(async (server) => server.stop())).finally(() => process.exit(1));
-    });
-  }
-}
-
-function isFailed({ wrongCount, summary }: CellResult): boolean {
-  return wrongCount > 0 || summary.operationCount === 0;
-}
-
 async function openServers(options: BenchOptions, servers: ServerUnderTest[]): Promise<void> {
-  if (options.endpoints.length === 0 || !process.argv.includes('--endpoint')) {
-    servers.push(await HoldfastServer.create(options.directory));
-  }
+  if (!options.isEndpointOnly) servers.push(await HoldfastServer.create(options.directory));
   for (const endpoint of options.endpoints) servers.push(remoteServer(endpoint));
   if (options.compareMinio !== undefined) {
     servers.push(await MinioServer.create({ binary: options.compareMinio, parentFolder: options.directory }));
@@ -67,49 +126,31 @@ function remoteServer({ url, accessKeyId, secretAccessKey, region }: EndpointOpt
   };
 }
 
-async function runCells(
+async function runStages(
   options: BenchOptions,
-  { servers, load, seed }: { servers: readonly ServerUnderTest[]; load: LoadGenerator; seed: number },
-): Promise<CellResult[]> {
-  const { cells, seconds, warmUpSeconds, treeKeyCount, isProfiled, outputFolder } = options;
-  const profileFolder = isProfiled ? (outputFolder ?? 'bench-out') : undefined;
-  if (profileFolder !== undefined) mkdirSync(profileFolder, { recursive: true });
-  const bucket = `bench-${seed.toString(36)}`;
-  const treeBucket = `${bucket}-tree`;
-  const settings = { bucket, treeBucket, treeKeyCount, seconds, warmUpSeconds, profileFolder, seed };
-  const runners = new Map<ServerUnderTest, CellRunner>();
-  for (const server of servers) {
-    await makeBucket(server, bucket);
-    await makeBucket(server, treeBucket);
-    runners.set(server, new CellRunner({ server, load, settings }));
-  }
-  const results: CellResult[] = [];
-  for (const cell of cells) {
-    for (const [server, runner] of runners) {
-      if (cell.isDegraded && server.own === undefined) continue;
-      process.stderr.write(`${cell.name} ${server.name} …\n`);
-      results.push(await runner.run(cell));
+  { load, settings, findings }: { load: LoadGenerator; settings: RunSettings; findings: Findings },
+): Promise<void> {
+  const tools: StageTools = { load, directory: options.directory, say: progress };
+  for (const stage of options.stages) {
+    progress(STAGES[stage]);
+    if (stage === 'large') {
+      const cells = CELLS.filter(({ name }) => LARGE_CELLS.includes(name));
+      const large = await largeBucket(tools, { keyCount: options.largeKeyCount, cells, settings });
+      findings.figures.push(...large.figures);
+      findings.problems.push(...large.problems);
+      findings.largeCells.push(...large.cells);
+      continue;
     }
+    const slow = { clientCount: options.slowClientCount, seconds: SLOW_CLIENTS_SECONDS };
+    const run = { idle: idleMemory, space: diskSpace, 'slow-clients': async () => slowClients(tools, slow) }[stage];
+    const { figures, problems } = await run(tools);
+    findings.figures.push(...figures);
+    findings.problems.push(...problems);
   }
-  return results;
 }
 
-async function makeBucket(server: ServerUnderTest, bucket: string): Promise<void> {
-  const connection = new HttpConnection(server.address, 16 * 1024);
-  const head = signedHead(server.signer, { method: 'PUT', path: `/${bucket}`, contentLengthBytes: 0 });
-  const answer = await connection.send({ head });
-  connection.close();
-  if (answer.status !== 200) throw new Error(`${server.name} made no bucket: ${answer.status} ${answer.text}`);
-}
-
-function report({ outputFolder }: BenchOptions, results: readonly CellResult[]): void {
-  say(`\n${renderTable(results)}\n`);
-  const [ratios, problems] = [renderRatios(results), renderProblems(results)];
-  if (ratios !== '') say(`${ratios}\n`);
-  if (problems !== '') say(`${problems}\n`);
-  if (outputFolder === undefined) return;
-  mkdirSync(outputFolder, { recursive: true });
-  writeFileSync(join(outputFolder, 'results.json'), `${JSON.stringify(results, undefined, 1)}\n`);
+function progress(text: string): void {
+  process.stderr.write(`${text} …\n`);
 }
 
 function say(text: string): 0 {

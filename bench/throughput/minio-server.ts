@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { ChildServer, statusOf } from './child-server.ts';
+import { endWithBench } from './end-with-bench.ts';
 import type { OwnedServer, ServerUnderTest } from './server-under-test.ts';
 
 const READY_WITHIN_MS = 60_000;
@@ -14,10 +15,12 @@ export class MinioServer implements ServerUnderTest {
   readonly own: OwnedServer;
   readonly #server: ChildServer;
   readonly #folder: string;
+  readonly #forget: () => void;
 
   private constructor(options: { server: ChildServer; port: number; folder: string; diskPaths: readonly string[] }) {
     this.#server = options.server;
     this.#folder = options.folder;
+    this.#forget = endWithBench(this);
     this.address = { host: '127.0.0.1', port: options.port };
     const [first = ''] = options.diskPaths;
     this.own = {
@@ -74,6 +77,7 @@ export class MinioServer implements ServerUnderTest {
 
   async stop(): Promise<void> {
     await this.#server.stop();
+    this.#forget();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }

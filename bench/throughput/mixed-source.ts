@@ -150,9 +150,10 @@ export class MixedSource implements OperationSource {
   #slotsOf({ index }: Lane): Slot[] {
     let slots = this.#lanes.get(index);
     if (slots === undefined) {
-      const { prefix, keysPerConnection, firstOperationId } = this.#work;
+      const { prefix, keysPerConnection, firstOperationId, hasFixedNames } = this.#work;
+      const run = hasFixedNames ? '' : `${firstOperationId.toString(36)}-`;
       slots = Array.from({ length: keysPerConnection }, (_, slot) => ({
-        key: `${prefix}${firstOperationId.toString(36)}-${index}/${slot}`,
+        key: `${prefix}${run}${index}/${slot}`,
         state: 'absent' as const,
         heads: new Map(),
       }));

@@ -2,8 +2,23 @@ import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { CELLS, type Cell } from './cells.ts';
 
+/** What is measured beside the cells, on servers of the bench's own. */
+export const STAGES = {
+  idle: 'resident memory of a server that has just started',
+  space: 'disk bytes for an object byte',
+  'slow-clients': 'memory while many clients upload slowly',
+  large: 'a bucket of many keys: fill, listings, starts',
+} as const;
+export type StageName = keyof typeof STAGES;
+
 export interface BenchOptions {
   cells: Cell[];
+  stages: StageName[];
+  largeKeyCount: number;
+  slowClientCount: number;
+  /** Instead of cells and stages; 0: none. */
+  soakMinutes: number;
+  soakConnectionCount: number;
   seconds: number;
   warmUpSeconds: number;
   workerCount: number;
@@ -13,6 +28,8 @@ export interface BenchOptions {
   directory: string;
   /** Measured instead of a server of its own. */
   endpoints: EndpointOptions[];
+  /** No server of its own. */
+  isEndpointOnly: boolean;
   compareMinio: string | undefined;
   outputFolder: string | undefined;
   isProfiled: boolean;
@@ -27,7 +44,7 @@ export interface EndpointOptions {
 
 export const USAGE = `npm run bench -- [flags]
 
-  --only CELL,…           cells to run (--list names them)
+  --only NAME,…           cells and stages to run (--list names them); without it all of them
   --seconds N             measured time of each cell (5)
   --warm-up N             the same work before it, not measured (2)
   --connections N         instead of the cell's own
@@ -39,10 +56,14 @@ export const USAGE = `npm run bench -- [flags]
   --access-key, --secret-key, --region
   --compare 'URL …'       measure these as well, in turns; keys may be part of it: http://KEY:SECRET@host:port
   --compare-minio BINARY  start MinIO beside it (six directories, EC:2) and measure both in turns
-  --out DIR               results.json and chart.svg
+  --out DIR               results.json, tables.md and chart.svg
   --profile               a CPU profile of Holdfast's main thread for each cell, and its functions by self time,
                           in --out (or bench-out)
-  --list                  names the cells
+  --fill N                only the stage of a bucket of N keys (1000000): fill, listings, starts
+  --slow-clients N        only the stage of N (256) slow uploads of 1 GiB
+  --soak MINUTES          only mixed work with overwrites and deletes for so long (--connections, 16):
+                          soak.json, soak.svg and whether memory, latency and space stay flat
+  --list                  names cells and stages
 `;
 
 export class UsageProblem extends Error {}
@@ -61,13 +82,18 @@ export function parseOptions(argv: readonly string[], environment: NodeJS.Proces
     (url): url is string => url !== undefined && url !== '',
   );
   return {
-    cells: chooseCells(values),
+    ...chooseWork(values),
+    largeKeyCount: positive('fill', values.fill ?? '1000000'),
+    soakMinutes: values.soak === undefined ? 0 : positive('soak', values.soak),
+    soakConnectionCount: positive('connections', values.connections ?? '16'),
+    slowClientCount: positive('slow-clients', values['slow-clients'] ?? '256'),
     seconds: positive('seconds', values.seconds ?? '5'),
     warmUpSeconds: positive('warm-up', values['warm-up'] ?? '2'),
     workerCount: positive('workers', values.workers ?? '1'),
     treeKeyCount: positive('keys', values.keys ?? '10000'),
     directory: values.dir ?? tmpdir(),
     endpoints: urls.map((url) => endpointOf(url, credential)),
+    isEndpointOnly: values.endpoint !== undefined,
     compareMinio: values['compare-minio'],
     outputFolder: values.out,
     isProfiled: values.profile === true,
@@ -88,6 +114,9 @@ function parseFlags(argv: readonly string[]) {
         size: text,
         workers: text,
         keys: text,
+        fill: text,
+        'slow-clients': text,
+        soak: text,
         dir: text,
         endpoint: text,
         'access-key': text,
@@ -106,18 +135,43 @@ function parseFlags(argv: readonly string[]) {
   }
 }
 
-function chooseCells(values: { only?: string; connections?: string; size?: string }): Cell[] {
-  const names = values.only === undefined ? CELLS.map(({ name }) => name) : values.only.split(',');
-  return names.map((name) => {
-    const cell = CELLS.find((candidate) => candidate.name === name.trim());
-    if (cell === undefined)
-      throw new UsageProblem(`no cell ${name}; known are ${CELLS.map((each) => each.name).join(', ')}`);
-    return {
-      ...cell,
-      ...(values.connections === undefined ? {} : { connectionCount: positive('connections', values.connections) }),
-      ...(values.size === undefined ? {} : { sizeBytes: parseSize(values.size) }),
-    };
-  });
+interface Choice {
+  only?: string;
+  connections?: string;
+  size?: string;
+  fill?: string;
+  'slow-clients'?: string;
+  soak?: string;
+  endpoint?: string;
+}
+
+function chooseWork(values: Choice): { cells: Cell[]; stages: StageName[] } {
+  const names = chosenNames(values);
+  const stages = names.filter((name): name is StageName => name in STAGES);
+  if (stages.length > 0 && values.endpoint !== undefined) {
+    throw new UsageProblem(`${stages.join(', ')}: only for servers that the bench starts itself`);
+  }
+  const cells = names.filter((name) => !(name in STAGES)).map((name) => chooseCell(name, values));
+  return { cells, stages };
+}
+
+function chosenNames(values: Choice): string[] {
+  if (values.only !== undefined) return values.only.split(',').map((name) => name.trim());
+  if (values.soak !== undefined) return [];
+  if (values.fill !== undefined) return ['large'];
+  if (values['slow-clients'] !== undefined) return ['slow-clients'];
+  const cells = CELLS.map(({ name }) => name);
+  return values.endpoint === undefined ? [...cells, ...Object.keys(STAGES)] : cells;
+}
+
+function chooseCell(name: string, values: Choice): Cell {
+  const cell = CELLS.find((candidate) => candidate.name === name);
+  if (cell === undefined) throw new UsageProblem(`no cell or stage ${name}; --list names them`);
+  return {
+    ...cell,
+    ...(values.connections === undefined ? {} : { connectionCount: positive('connections', values.connections) }),
+    ...(values.size === undefined ? {} : { sizeBytes: parseSize(values.size) }),
+  };
 }
 
 function endpointOf(url: string, fallback: Omit<EndpointOptions, 'url'>): EndpointOptions {

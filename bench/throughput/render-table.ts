@@ -54,13 +54,17 @@ export function renderRow(result: CellResult): string[] {
   return COLUMNS.map((column) => column.value(result));
 }
 
-/** Rows of equal length with padded cells: the first two columns to the left, numbers to the right. */
-export function alignColumns(rows: readonly (readonly string[])[]): string {
+/** Rows of equal length with padded cells: the first two columns to the left, the others to the right, the last as told. */
+export function alignColumns(
+  rows: readonly (readonly string[])[],
+  last: 'last column left' | 'right' = 'right',
+): string {
   const widths = (rows[0] ?? []).map((_, index) => Math.max(...rows.map((row) => row[index]?.length ?? 0)));
+  const isLeft = (index: number): boolean => index < 2 || (last === 'last column left' && index === widths.length - 1);
   return rows
     .map((row) =>
       row
-        .map((text, index) => (index < 2 ? text.padEnd(widths[index] ?? 0) : text.padStart(widths[index] ?? 0)))
+        .map((text, index) => (isLeft(index) ? text.padEnd(widths[index] ?? 0) : text.padStart(widths[index] ?? 0)))
         .join('  ')
         .trimEnd(),
     )

@@ -119,7 +119,13 @@ export class CellRunner {
     if (verb === 'multipart') return { kind: 'multipart', space, payload, partSizeBytes: PART_SIZE_BYTES };
     if (verb === 'mixed') {
       const keysPerConnection = MIXED_KEYS_PER_CONNECTION;
-      return { kind: 'mixed', prefix: `${cell.name}/`, keysPerConnection, largestSizeBytes: sizeBytes };
+      return {
+        kind: 'mixed',
+        prefix: `${cell.name}/`,
+        keysPerConnection,
+        largestSizeBytes: sizeBytes,
+        hasFixedNames: false,
+      };
     }
     if (verb === 'list') {
       await this.fillTree();
