@@ -1,5 +1,5 @@
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
-import type { VolumeLedger, VolumeRecord } from '../model/blob.ts';
+import type { ShardMove, VolumeLedger, VolumeRecord } from '../model/blob.ts';
 
 /** The data store's port to the journal: volumes are records of the metadata store. */
 export class MetadataVolumeLedger implements VolumeLedger {
@@ -31,6 +31,10 @@ export class MetadataVolumeLedger implements VolumeLedger {
 
   confirmDrop(volumeId: number, diskIds: readonly string[]): Promise<void> {
     return this.#store.commit({ type: 'ConfirmDrop', volumeId, diskIds });
+  }
+
+  moveShard(move: ShardMove): Promise<boolean> {
+    return this.#store.commit({ type: 'MoveShard', ...move });
   }
 
   listVolumes(): Promise<VolumeRecord[]> {

@@ -80,6 +80,14 @@ export interface VolumeKeeper {
    * @throws StoreError NotReady: not settled | what `pace` rejects with
    */
   repairVolume(work: VolumeWork & { diskIds: readonly string[] }): Promise<VolumeRepair>;
+  /**
+   * Moves one shard file of a settled volume to a disk that is online: whole and read back there first, then the journal
+   * learns it, then the old one is removed, or when its disk comes back. What cannot be read from the old disk is
+   * computed from the others. Nothing is done when it lies there already. A crash leaves it on either disk, whole.
+   * @throws StoreError NotReady: not settled, or the disk takes none | BlobGone: the volume was dropped | DiskFull |
+   *   QuorumLost | Undecided: where it lies is known later | what `pace` rejects with
+   */
+  moveShard(work: VolumeWork & { shardIndex: number; toDiskId: string }): Promise<{ movedBytes: number }>;
   /** What lies in the directories of a disk, by name and size only. @throws StoreError */
   listShardFiles(diskId: string): Promise<ShardFileList>;
 }

@@ -308,15 +308,17 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
     const known = this.#context.table.get(volumeId);
     if (known?.state !== 'open') return;
     known.isRetired = true;
-    for (const { small, volumes } of [{ small: this.#small, volumes: this.#largeVolumes }, this.#moving]) {
-      small.sealRetired();
-      volumes.sealRetired();
-    }
+    this.#retireUnusable();
   }
 
   async repairVolume(work: VolumeWork & { diskIds: readonly string[] }): Promise<VolumeRepair> {
     this.#assertRunning();
     return this.#repairer.repair(work);
+  }
+
+  async moveShard(work: VolumeWork & { shardIndex: number; toDiskId: string }): Promise<{ movedBytes: number }> {
+    this.#assertRunning();
+    return this.#repairer.move(work);
   }
 
   async listShardFiles(diskId: string): Promise<ShardFileList> {

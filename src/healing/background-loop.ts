@@ -9,7 +9,7 @@ export class BackgroundLoop {
   #cancel: (() => void) | undefined;
   #running: Promise<void> | undefined;
   #isStopped = false;
-  #wake: (() => void) | undefined;
+  readonly #pauses = new Set<() => void>();
 
   constructor({ clock, intervalMs, step }: { clock: Clock; intervalMs: number; step: () => Promise<void> }) {
     this.#clock = clock;
@@ -36,19 +36,17 @@ export class BackgroundLoop {
     });
   }
 
-  /** A pause inside a step; ends early when the loop is stopped. */
+  /** A pause inside a step, or of work beside it; ends early when the loop is stopped. */
   pause(delayMs: number): Promise<void> {
     if (this.#isStopped || delayMs <= 0) return Promise.resolve();
     return new Promise((resolve) => {
-      const cancel = this.#clock.schedule(delayMs, () => {
-        this.#wake = undefined;
-        resolve();
-      });
-      this.#wake = () => {
+      const end = (): void => {
         cancel();
-        this.#wake = undefined;
+        this.#pauses.delete(end);
         resolve();
       };
+      const cancel = this.#clock.schedule(delayMs, end);
+      this.#pauses.add(end);
     });
   }
 
@@ -57,7 +55,7 @@ export class BackgroundLoop {
     this.#isStopped = true;
     this.#cancel?.();
     this.#cancel = undefined;
-    this.#wake?.();
+    for (const end of this.#pauses) end();
     await this.#running;
   }
 }

@@ -67,20 +67,20 @@ export class Healer {
 
   constructor(options: HealerOptions) {
     this.#options = options;
-    const { clock, rateBytesPerSecond, requestsInFlight } = options;
+    const { clock } = options;
     this.#loop = new BackgroundLoop({
       clock,
       intervalMs: options.intervalMs ?? INTERVAL_MS,
       step: () => this.#round(),
     });
-    this.#pace = new WorkPace({
-      clock,
-      loop: this.#loop,
-      rateBytesPerSecond: () => rateBytesPerSecond,
-      requestsInFlight,
-    });
+    this.#pace = new WorkPace({ ...this.#paceOptions(), loop: this.#loop });
     this.#progress = new HealingProgress(clock);
     for (const { id } of options.disks()) this.#toList.add(id);
+  }
+
+  #paceOptions() {
+    const { clock, rateBytesPerSecond, requestsInFlight } = this.#options;
+    return { clock, rateBytesPerSecond: () => rateBytesPerSecond, requestsInFlight };
   }
 
   start(): void {
@@ -121,6 +121,30 @@ export class Healer {
       sinceMs: Math.min(sinceMs, known?.sinceMs ?? Infinity),
       damage: damage.length > 0 ? [...damage] : (known?.damage ?? []),
     });
+  }
+
+  /**
+   * Moves one shard file of a sealed volume to another disk, from where it lies or from k others: for disks that are
+   * replaced, drained or evened out. Nothing is done when the volume has it there already, or is gone.
+   * @throws StoreError when it cannot be moved now: NotReady (the volume is written to, or the disk takes none) |
+   *   DiskFull | DiskFailed | QuorumLost | Undecided
+   */
+  async moveShard(volumeId: number, shardIndex: number, toDiskId: string): Promise<{ movedBytes: number }> {
+    const { volumeKeeper, metadataStore } = this.#options;
+    const find = async (): Promise<VolumeRecord | undefined> =>
+      (await metadataStore.listVolumes()).find((each) => each.volumeId === volumeId);
+    if ((await find())?.state === 'open') volumeKeeper.retireVolume(volumeId);
+    await whenDecided(metadataStore);
+    const volume = await find();
+    if (volume === undefined || volume.state === 'dropped') return { movedBytes: 0 };
+    const pace = new WorkPace({ ...this.#paceOptions(), loop: this.#loop }).spend;
+    const blobs = liveBlobsOf(metadataStore, volumeId);
+    try {
+      return await volumeKeeper.moveShard({ volume, blobs, pace, shardIndex, toDiskId });
+    } catch (error) {
+      if (isStoreError(error, 'BlobGone')) return { movedBytes: 0 };
+      throw error;
+    }
   }
 
   async #round(): Promise<void> {

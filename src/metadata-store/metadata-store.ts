@@ -1,4 +1,4 @@
-import type { BlobFootprint, BlobRecord, VolumeRecord } from '../model/blob.ts';
+import type { BlobFootprint, BlobRecord, ShardMove, VolumeRecord } from '../model/blob.ts';
 import type {
   BucketRecord,
   ListedObject,
@@ -135,7 +135,12 @@ export type Mutation =
       moves: readonly { blobId: number; fromLayout: Buffer; toLayout: Buffer; toFootprint: readonly BlobFootprint[] }[];
     }
   | { type: 'RecordDamage'; damage: readonly DamageRecord[] }
-  | { type: 'ClearDamage'; damage: readonly Pick<DamageRecord, 'volumeId' | 'diskId' | 'offset'>[] };
+  | { type: 'ClearDamage'; damage: readonly Pick<DamageRecord, 'volumeId' | 'diskId' | 'offset'>[] }
+  /**
+   * One shard file of a sealed volume lies on another disk from now on; `shardIndex` is its slot. The file there is
+   * whole. Result false when the volume is not sealed any more or the file is not where it was thought to be.
+   */
+  | ({ type: 'MoveShard' } & ShardMove);
 
 export type MutationResult<M extends Mutation> = M extends { type: 'CreateBucket' }
   ? BucketRecord
@@ -145,7 +150,7 @@ export type MutationResult<M extends Mutation> = M extends { type: 'CreateBucket
       ? WrittenVersion
       : M extends { type: 'DeleteObject' }
         ? { deletedVersionId?: string; isDeleteMarker: boolean }
-        : M extends { type: 'DropVolume' }
+        : M extends { type: 'DropVolume' | 'MoveShard' }
           ? boolean
           : M extends { type: 'MoveBlobs' }
             ? { movedBlobIds: number[] }

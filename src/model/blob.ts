@@ -35,8 +35,17 @@ export interface VolumeRecord {
   readonly liveBytes: number;
   /** Sum of `storedBytes` ever committed to it. */
   readonly storedBytes: number;
-  /** For `dropped`: disks that have not yet confirmed that their file is gone. */
+  /** Disks that have not yet confirmed that their file is gone: all of a dropped volume, and those that a shard was moved away from. */
   readonly undroppedDiskIds: readonly string[];
+}
+
+/** One shard file of a volume goes to another disk. */
+export interface ShardMove {
+  readonly volumeId: number;
+  /** Its slot: the index in the volume's `diskIds`. */
+  readonly shardIndex: number;
+  readonly fromDiskId: string;
+  readonly toDiskId: string;
 }
 
 /** What the data store asks of the journal. `server.ts` wires it to the metadata store. */
@@ -52,8 +61,10 @@ export interface VolumeLedger {
   sealVolume(volumeId: number, lengthBytes: number): Promise<void>;
   /** Refused (returns false) while a live blob names it. */
   dropVolume(volumeId: number): Promise<boolean>;
-  /** Remembers that these disks have removed their file of a dropped volume. */
+  /** Remembers that these disks have removed their file of a dropped volume, or one that was moved away. */
   confirmDrop(volumeId: number, diskIds: readonly string[]): Promise<void>;
+  /** False when the volume was dropped or its file does not lie on `fromDiskId` any more. */
+  moveShard(move: ShardMove): Promise<boolean>;
   listVolumes(): Promise<VolumeRecord[]>;
   /**
    * Resolves when no frame is undecided: every volume whose files may exist is in `listVolumes` from then on.

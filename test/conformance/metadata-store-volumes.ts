@@ -58,6 +58,37 @@ export function describeVolumes(current: () => MetadataStore): void {
     expect(await volume(), 'what is forgotten stays so').toBeUndefined();
   });
 
+  test('a shard of a sealed volume moves once, and its old disk is awaited until it has confirmed', async () => {
+    const { store, volumeId, volume } = await prepare();
+    const move = { type: 'MoveShard', volumeId, shardIndex: 1, fromDiskId: 'd1', toDiskId: 'd9' } as const;
+    expect(await store.commit(move), 'an open one does not move').toBe(false);
+    await store.commit({ type: 'SealVolume', volumeId, lengthBytes: 8192 });
+    expect(await store.commit({ ...move, toDiskId: 'd2' }), 'not to a disk that it names').toBe(false);
+    expect(await store.commit({ ...move, fromDiskId: 'd0' }), 'not from where it is not').toBe(false);
+    const seenAtMs = 1;
+    const damage = { volumeId, shardIndex: 0, offset: 0, kind: 'missing', seenAtMs } as const;
+    await store.commit({
+      type: 'RecordDamage',
+      damage: [
+        { ...damage, diskId: 'd1' },
+        { ...damage, diskId: 'd2' },
+      ],
+    });
+    expect(await store.commit(move)).toBe(true);
+    expect(await store.commit(move), 'again').toBe(true);
+    expect(await volume()).toMatchObject({ diskIds: ['d0', 'd9', 'd2'], undroppedDiskIds: ['d1'], state: 'sealed' });
+    expect((await store.listDamage(10)).map(({ diskId }) => diskId)).toEqual(['d2']);
+    await store.commit({ type: 'ConfirmDrop', volumeId, diskIds: ['d1'] });
+    expect(await volume()).toMatchObject({ undroppedDiskIds: [], state: 'sealed' });
+    expect(await store.commit({ ...move, fromDiskId: 'd9', toDiskId: 'd1' }), 'and back').toBe(true);
+    expect(await volume()).toMatchObject({ diskIds: ['d0', 'd1', 'd2'], undroppedDiskIds: ['d9'] });
+    await store.commit({ type: 'DropVolume', volumeId });
+    expect(await volume()).toMatchObject({ state: 'dropped', undroppedDiskIds: ['d0', 'd1', 'd2', 'd9'] });
+    expect(await store.commit(move), 'a dropped one does not move').toBe(false);
+    await store.commit({ type: 'ConfirmDrop', volumeId, diskIds: ['d0', 'd1', 'd2', 'd9'] });
+    expect(await volume()).toBeUndefined();
+  });
+
   test('a write into a dropped or unknown volume, or of a dead blob, is BlobGone and leaves nothing', async () => {
     const { store, bucketId, volumeId } = await prepare();
     await store.commit({ type: 'DropVolume', volumeId });

@@ -165,3 +165,26 @@ test('nothing is called healed while a disk is away, and its files are suspects 
   service.cluster.attach([3]);
   await untilClean();
 });
+
+test('shards moved off a disk one by one leave it empty, and everything whole without it', async () => {
+  service = await SimulatedService.format({ code: CODE, seed: 3, diskCount: 8 });
+  await service.start();
+  const { buckets } = service.process.services;
+  await service.withTime(buckets.createBucket({ name: BUCKET, owner: ALICE, locationConstraint: undefined }));
+  const keys = [...(await fill('one')), ...(await fill('two'))];
+  const leaving = service.cluster.diskIds[0]!;
+  const { metadata, healer } = service.process;
+  const named = async () => (await metadata.listVolumes()).filter(({ diskIds }) => diskIds.includes(leaving));
+  await until(async () => {
+    for (const { volumeId, diskIds } of await named()) {
+      const free = service.cluster.diskIds.find((id) => !diskIds.includes(id))!;
+      await service.withTime(healer.moveShard(volumeId, diskIds.indexOf(leaving), free).catch(() => undefined));
+    }
+    return (await named()).length === 0;
+  });
+  expect(await named()).toEqual([]);
+  await untilClean();
+  expect(service.cluster.disks[0]!.filePaths().filter((path) => path.startsWith('volumes/'))).toEqual([]);
+  service.cluster.detach([0, 3]);
+  await expectReadable(keys, 'without the disk and another');
+});

@@ -167,6 +167,10 @@ describe('records', () => {
       record: { type: 'ClearDamage', damage: [{ volumeId: 1, diskId: 'd', offset: 3 }] },
       fields: [[[[1, 'd', 3]]]],
     },
+    {
+      record: { type: 'MoveShard', volumeId: 11, shardIndex: 1, fromDiskId: 'd', toDiskId: 'e' },
+      fields: [11, 1, 'd', 'e'],
+    },
   ];
 
   const lines = blocksOf('5.1 Records')[0]!.split('\n');

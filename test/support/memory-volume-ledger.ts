@@ -1,5 +1,5 @@
 import type { Mutation, MutationResult } from '../../src/metadata-store/metadata-store.ts';
-import type { BlobRecord, VolumeLedger, VolumeRecord } from '../../src/model/blob.ts';
+import type { BlobRecord, ShardMove, VolumeLedger, VolumeRecord } from '../../src/model/blob.ts';
 import { makeIdentifier } from '../../src/model/identifier.ts';
 
 type Opening = Parameters<VolumeLedger['openVolume']>[0];
@@ -20,7 +20,8 @@ export class MemoryJournal {
     const volume = this.volumes.get(volumeId);
     if (volume === undefined || volume.state === 'dropped') return false;
     for (const blob of this.blobs.values()) if (blob.footprint.some((f) => f.volumeId === volumeId)) return false;
-    this.change(volumeId, { state: 'dropped', undroppedDiskIds: volume.diskIds });
+    const undroppedDiskIds = [...new Set([...volume.diskIds, ...volume.undroppedDiskIds])];
+    this.change(volumeId, { state: 'dropped', undroppedDiskIds });
     return true;
   }
 
@@ -28,8 +29,18 @@ export class MemoryJournal {
     const volume = this.volumes.get(volumeId);
     if (volume === undefined) return;
     const undroppedDiskIds = volume.undroppedDiskIds.filter((diskId) => !diskIds.includes(diskId));
-    if (undroppedDiskIds.length === 0) this.volumes.delete(volumeId);
+    if (undroppedDiskIds.length === 0 && volume.state === 'dropped') this.volumes.delete(volumeId);
     else this.change(volumeId, { undroppedDiskIds });
+  }
+
+  moveShard({ volumeId, shardIndex, fromDiskId, toDiskId }: ShardMove): boolean {
+    const volume = this.volumes.get(volumeId);
+    if (volume?.state !== 'sealed') return false;
+    if (volume.diskIds[shardIndex] === toDiskId) return true;
+    if (volume.diskIds[shardIndex] !== fromDiskId || volume.diskIds.includes(toDiskId)) return false;
+    const undroppedDiskIds = [...volume.undroppedDiskIds.filter((diskId) => diskId !== toDiskId), fromDiskId];
+    this.change(volumeId, { diskIds: volume.diskIds.with(shardIndex, toDiskId), undroppedDiskIds });
+    return true;
   }
 
   put(blob: BlobRecord): void {
@@ -122,6 +133,10 @@ export class MemoryVolumeLedger implements VolumeLedger {
 
   confirmDrop(volumeId: number, diskIds: readonly string[]): Promise<void> {
     return this.#change(() => this.journal.confirmDrop(volumeId, diskIds));
+  }
+
+  moveShard(move: ShardMove): Promise<boolean> {
+    return this.#change(() => this.journal.moveShard(move));
   }
 
   listVolumes(): Promise<VolumeRecord[]> {

@@ -154,6 +154,7 @@ export function ledgerOf(metadata: MetadataStore): VolumeLedger {
     sealVolume: async (volumeId, lengthBytes) => metadata.commit({ type: 'SealVolume', volumeId, lengthBytes }),
     dropVolume: async (volumeId) => metadata.commit({ type: 'DropVolume', volumeId }),
     confirmDrop: async (volumeId, diskIds) => metadata.commit({ type: 'ConfirmDrop', volumeId, diskIds }),
+    moveShard: async (move) => metadata.commit({ type: 'MoveShard', ...move }),
     listVolumes: () => metadata.listVolumes(),
     whenDecided: async () => metadata.commit({ type: 'RecordDamage', damage: [] }),
   };

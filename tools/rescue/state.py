@@ -207,6 +207,13 @@ class State:
         reader.varint()
         self.db.execute('INSERT INTO volumes VALUES (?, ?)', (volume_id, json.dumps(disk_ids)))
 
+    def _move_shard(self, reader):
+        volume_id, slot, _from, to = reader.varint(), reader.varint(), reader.string(), reader.string()
+        row = self.db.execute('SELECT disk_ids FROM volumes WHERE volume_id = ?', (volume_id,)).fetchone()
+        disk_ids = json.loads(row[0])
+        disk_ids[slot] = to
+        self.db.execute('UPDATE volumes SET disk_ids = ? WHERE volume_id = ?', (json.dumps(disk_ids), volume_id))
+
     def _move_blobs(self, reader):
         def move():
             blob_id, layout = reader.varint(), reader.bytes()
@@ -240,6 +247,7 @@ _RECORDS = {
     16: State._move_blobs,
     17: State._skip_damage,
     18: lambda _, reader: reader.list(lambda: (reader.varint(), reader.string(), reader.varint())),
+    19: State._move_shard,
 }
 
 

@@ -136,10 +136,12 @@ class VolumeReader:
         file = None
         disk = self._disks.get(self._disk_ids(volume_id)[slot])
         if disk is not None:
-            try:
-                file = open(disk.file('volumes', f'{volume_id:014x}.shard'), 'rb', buffering=0)
-            except OSError:
-                file = None
+            for suffix in ('', '.moved'):
+                try:
+                    file = open(disk.file('volumes', f'{volume_id:014x}.shard{suffix}'), 'rb', buffering=0)
+                    break
+                except OSError:
+                    file = None
         self._files[key] = file
         if len(self._files) > _OPEN_FILES:
             _, oldest = self._files.popitem(last=False)

@@ -1,6 +1,6 @@
 import type { Disk } from '../../disk/disk-set.ts';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
-import type { VolumeRecord } from '../../model/blob.ts';
+import type { ShardMove, VolumeRecord } from '../../model/blob.ts';
 import type {
   InspectionScope,
   Pace,
@@ -13,7 +13,7 @@ import type {
 import type { ShardFiles } from '../reader/shard-files.ts';
 import type { StoreContext } from '../store-context.ts';
 import { RenewableBuffers } from '../volume/renewable-buffers.ts';
-import { repairPath, volumePath } from '../volume/volume-file.ts';
+import { movedPath, repairPath, volumePath, type VolumeShape } from '../volume/volume-file.ts';
 import type { FileWindow } from './file-window.ts';
 import { type InspectedFile, inspectFile, openForInspection } from './inspect-file.ts';
 import { collectLiveStripes, type ExpectedShard, expectedShards, type LiveStripes } from './live-stripes.ts';
@@ -59,6 +59,13 @@ export class VolumeRepairer {
   /** See `VolumeKeeper.repairVolume`. */
   repair(work: VolumeWork & { diskIds: readonly string[] }): Promise<VolumeRepair> {
     const running = this.#repairing.then(() => this.#repair(work));
+    this.#repairing = running.catch(() => undefined);
+    return running;
+  }
+
+  /** See `VolumeKeeper.moveShard`. In a row with repairs. */
+  move(work: VolumeWork & { shardIndex: number; toDiskId: string }): Promise<{ movedBytes: number }> {
+    const running = this.#repairing.then(() => this.#move(work));
     this.#repairing = running.catch(() => undefined);
     return running;
   }
@@ -168,7 +175,26 @@ export class VolumeRepairer {
     }
   }
 
+  /** Makes the files of these slots anew on their own disks. */
   async #rebuild(work: VolumeWork, plan: VolumePlan, slots: readonly number[]): Promise<VolumeRepair> {
+    const { volume } = work;
+    const places = slots.map((slot) => ({ slot, diskId: volume.diskIds[slot] ?? '' }));
+    const { files, ...counts } = await this.#make(work, plan, { places, shape: volume }, (target) =>
+      this.#putInPlace(volume, target),
+    );
+    return { files, ...counts };
+  }
+
+  /**
+   * Writes files beside those in place and reads them back; `publish` makes each count. What is not published is removed.
+   * @throws what `pace` and `publish` throw, unless it is a StoreError other than NotReady: that is the file's outcome
+   */
+  async #make(
+    work: VolumeWork,
+    plan: VolumePlan,
+    { places, shape }: { places: readonly { slot: number; diskId: string }[]; shape: VolumeShape },
+    publish: (target: RebuildTarget) => Promise<void>,
+  ): Promise<VolumeRepair> {
     const { volume, pace } = work;
     const path = repairPath(volume.volumeId);
     const files: ShardFileRepair[] = [];
@@ -177,15 +203,15 @@ export class VolumeRepairer {
     const { filesInRepair, disks } = this.#context;
     const closing: (() => Promise<void>)[] = [];
     try {
-      for (const slot of slots) {
-        const disk = disks.byId(volume.diskIds[slot] ?? '');
+      for (const { slot, diskId } of places) {
+        const disk = disks.byId(diskId);
         if (disk === undefined) continue;
         const name = `${disk.id}/${path}`;
         filesInRepair.add(name);
         closing.push(async () => void filesInRepair.delete(name));
         try {
           const pool = this.#buffersFor(volume);
-          const writer = await ShardFileWriter.create({ disk, path, shape: volume, slot, pool });
+          const writer = await ShardFileWriter.create({ disk, path, shape, slot, pool });
           targets.push({ slot, writer, lostOffsets: [], rebuiltCount: 0, failure: undefined });
           closing.push(() => writer.close());
         } catch (error) {
@@ -198,7 +224,7 @@ export class VolumeRepairer {
         await this.#openSources(volume, sources);
         await rebuildShards({ stripes: plan.live.stripes, sources, targets, pace });
       }
-      for (const target of targets) files.push(await this.#publish(work, plan, target));
+      for (const target of targets) files.push(await this.#finish(work, plan, target, publish));
     } finally {
       for (const source of sources.values()) await source.close();
       for (const target of targets) await this.#discardUnlessPublished(target, files);
@@ -226,8 +252,13 @@ export class VolumeRepairer {
     );
   }
 
-  /** Syncs the new file, reads all of it back and puts it in place. */
-  async #publish(work: VolumeWork, plan: VolumePlan, target: RebuildTarget): Promise<ShardFileRepair> {
+  /** Syncs the new file, reads all of it back and publishes it. */
+  async #finish(
+    work: VolumeWork,
+    plan: VolumePlan,
+    target: RebuildTarget,
+    publish: (target: RebuildTarget) => Promise<void>,
+  ): Promise<ShardFileRepair> {
     const { volume } = work;
     const { writer, slot, lostOffsets, rebuiltCount } = target;
     const { disk, path } = writer;
@@ -241,11 +272,7 @@ export class VolumeRepairer {
         throw new StoreError('ShardCorrupt', `what was written to ${path} on disk ${disk.id} does not read back`);
       }
       if ((await this.#stateOf(volume)) !== 'sealed') throw new StoreError('BlobGone', 'the volume was dropped');
-      await disk.fs.publish(path, volumePath(volume.volumeId));
-      this.#files.discard(disk, volume.volumeId);
-      if ((await disk.fs.stat(volumePath(volume.volumeId)))?.inode !== writer.inode) {
-        throw new StoreError('DiskMissing', `the repaired file of volume ${volume.volumeId} is gone already`);
-      }
+      await publish(target);
       return {
         diskId: disk.id,
         outcome: lostOffsets.length > 0 ? 'incomplete' : 'repaired',
@@ -256,6 +283,115 @@ export class VolumeRepairer {
       if (!isStoreError(error) || error.code === 'NotReady') throw error;
       this.#context.log.warn({ volumeId: volume.volumeId, diskId: disk.id, err: error }, 'a repair failed');
       return { diskId: disk.id, outcome: 'failed', ...counts, reason: error.message };
+    }
+  }
+
+  async #putInPlace({ volumeId }: VolumeRecord, { writer }: RebuildTarget): Promise<void> {
+    await writer.disk.fs.publish(writer.path, volumePath(volumeId));
+    await this.#replaced(writer, volumeId);
+  }
+
+  /** @throws StoreError DiskMissing when the path does not name the new file */
+  async #replaced({ disk, inode }: ShardFileWriter, volumeId: number): Promise<void> {
+    this.#files.discard(disk, volumeId);
+    if ((await disk.fs.stat(volumePath(volumeId)))?.inode === inode) return;
+    throw new StoreError('DiskMissing', `the repaired file of volume ${volumeId} is gone already`);
+  }
+
+  // ——— moving ———
+
+  async #move(work: VolumeWork & { shardIndex: number; toDiskId: string }): Promise<{ movedBytes: number }> {
+    const { volume, shardIndex: slot, toDiskId } = work;
+    const { table, disks } = this.#context;
+    const { volumeId } = volume;
+    const fromDiskId = volume.diskIds[slot];
+    const to = disks.byId(toDiskId);
+    if (fromDiskId === undefined) return { movedBytes: 0 };
+    if (fromDiskId === toDiskId) {
+      await this.#completeMove(volume, to);
+      return { movedBytes: 0 };
+    }
+    if (to?.state !== 'online' || to.isDraining || volume.diskIds.includes(toDiskId)) {
+      throw new StoreError('NotReady', `disk ${toDiskId} takes no shard of volume ${volumeId} now`);
+    }
+    table.merge([volume]);
+    table.pin(volumeId);
+    try {
+      if (!table.isSettled(volumeId)) throw new StoreError('NotReady', `volume ${volumeId} is still written to`);
+      const plan = await this.#plan(work);
+      const shape = { ...volume, diskIds: volume.diskIds.with(slot, toDiskId) };
+      const places = [{ slot, diskId: toDiskId }];
+      let failure: unknown;
+      const made = await this.#make(work, plan, { places, shape }, async (target) => {
+        try {
+          await this.#settleMove({ volumeId, shardIndex: slot, fromDiskId, toDiskId }, target.writer);
+        } catch (error) {
+          failure = error;
+          throw error;
+        }
+      });
+      if (failure !== undefined) throw failure as Error;
+      const [file] = made.files;
+      if (file === undefined || file.outcome === 'failed') {
+        throw new StoreError(
+          'DiskFailed',
+          `volume ${volumeId} could not be written to disk ${toDiskId}: ${file?.reason}`,
+        );
+      }
+      await this.#removeOld({ volumeId, fromDiskId });
+      return { movedBytes: made.writtenBytes };
+    } finally {
+      table.unpin(volumeId);
+    }
+  }
+
+  /** The file gets the name by which a start knows it as whole; then the journal decides; then it gets its own name. */
+  async #settleMove(move: ShardMove, writer: ShardFileWriter): Promise<void> {
+    const { table, ledger, filesInRepair } = this.#context;
+    const { volumeId, shardIndex, toDiskId } = move;
+    const { fs, id } = writer.disk;
+    const path = movedPath(volumeId);
+    const name = `${id}/${path}`;
+    filesInRepair.add(name);
+    try {
+      await fs.publish(writer.path, path);
+      if (!(await ledger.moveShard(move))) {
+        await fs.unlink(path);
+        throw new StoreError('BlobGone', `volume ${volumeId} was dropped or changed while it was moved`);
+      }
+      await fs.publish(path, volumePath(volumeId));
+      const known = table.get(volumeId);
+      if (known !== undefined) known.diskIds = known.diskIds.with(shardIndex, toDiskId);
+      await this.#replaced(writer, volumeId);
+    } finally {
+      filesInRepair.delete(name);
+    }
+  }
+
+  /** What a move left undone that learned too late, or never, that the journal has it. */
+  async #completeMove({ volumeId, undroppedDiskIds }: VolumeRecord, to: Disk | undefined): Promise<void> {
+    const path = movedPath(volumeId);
+    if (to?.state === 'online' && (await to.fs.stat(path)) !== undefined) {
+      await to.fs.publish(path, volumePath(volumeId));
+      this.#files.discard(to, volumeId);
+    }
+    for (const fromDiskId of undroppedDiskIds) await this.#removeOld({ volumeId, fromDiskId });
+  }
+
+  /** Best effort: what cannot be removed and confirmed now is when the disk comes online. */
+  async #removeOld({ volumeId, fromDiskId }: { volumeId: number; fromDiskId: string }): Promise<void> {
+    const { disks, ledger, log } = this.#context;
+    const disk = disks.byId(fromDiskId);
+    try {
+      if (disk !== undefined) {
+        this.#files.discard(disk, volumeId);
+        if (disk.state !== 'online') return;
+        await disk.fs.unlink(volumePath(volumeId));
+      }
+      await ledger.confirmDrop(volumeId, [fromDiskId]);
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+      log.warn({ volumeId, diskId: fromDiskId, err: error }, 'the old file of a moved shard stays for now');
     }
   }
 

@@ -63,13 +63,6 @@ export class LargeVolumes {
     return new LargeVolume({ context: this.#context, opener: this.#opener, opened, isOwned });
   }
 
-  /** Seals the shared volume when it has been retired; owned ones are given up by their uploads. */
-  sealRetired(): void {
-    if (this.#shared?.volume.isRetired !== true) return;
-    this.retire(this.#shared);
-    this.#shared = undefined;
-  }
-
   /** Seals a volume in the background; an owned one is given up by its upload this way. */
   retire(open: LargeVolume): void {
     if (open.isOwned) this.#ownedCount--;

@@ -29,6 +29,13 @@ export function repairPath(volumeId: number): string {
   return `${volumePath(volumeId)}${REPAIR_SUFFIX}`;
 }
 
+/** A whole shard file on the disk it moves to, from before the journal learns of it until its rename. */
+export const MOVED_SUFFIX = '.moved';
+
+export function movedPath(volumeId: number): string {
+  return `${volumePath(volumeId)}${MOVED_SUFFIX}`;
+}
+
 /** The volume a file name stands for, or `undefined` for any other name. */
 export function volumeIdOfFileName(name: string): number | undefined {
   if (!/^[0-9a-f]{14}\.shard$/.test(name)) return undefined;

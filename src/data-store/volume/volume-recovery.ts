@@ -5,6 +5,8 @@ import type { VolumeRecord } from '../../model/blob.ts';
 import type { StoreContext } from '../store-context.ts';
 import { parseStripeHeader, SHARD_ALIGNMENT_BYTES } from '../stripe/stripe-header.ts';
 import {
+  MOVED_SUFFIX,
+  movedPath,
   QUARANTINE_DIRECTORY,
   REPAIR_SUFFIX,
   VOLUME_DIRECTORY,
@@ -25,7 +27,8 @@ const RETRY_AFTER_MS = 2_000;
  *   is not zero *and* behind the end of the last shard with a whole header: what was written ahead, never anything that
  *   may have been acknowledged. What a torn, unacknowledged stripe left stays as garbage that nothing names.
  * - files of dropped volumes are removed and the drop is confirmed,
- * - files that a repair did not finish are removed,
+ * - files that a repair did not finish are removed; those that were moved here are put in place when the journal says
+ *   so, else removed; those that were moved away are removed, which is confirmed,
  * - files that the journal does not know are moved into `quarantine/` on their disk. Nothing is deleted.
  */
 export class VolumeRecovery {
@@ -154,9 +157,12 @@ export class VolumeRecovery {
         await this.#removeLeftover(disk, `${VOLUME_DIRECTORY}/${name}`);
         continue;
       }
-      const volumeId = volumeIdOfFileName(name);
+      const isMoved = name.endsWith(MOVED_SUFFIX);
+      const volumeId = volumeIdOfFileName(isMoved ? name.slice(0, -MOVED_SUFFIX.length) : name);
       const record = volumeId === undefined ? undefined : records.get(volumeId);
-      if (record?.state === 'dropped') {
+      if (isMoved && volumeId !== undefined) {
+        await this.#finishMove(disk, volumeId, record);
+      } else if (record?.state === 'dropped' || record?.undroppedDiskIds.includes(disk.id) === true) {
         await disk.fs.unlink(`${VOLUME_DIRECTORY}/${name}`);
       } else if (record === undefined || !record.diskIds.includes(disk.id)) {
         log.warn({ diskId: disk.id, file: name }, 'a shard file that the journal does not know was quarantined');
@@ -164,10 +170,17 @@ export class VolumeRecovery {
       }
     }
     for (const record of records.values()) {
-      if (record.state === 'dropped' && record.undroppedDiskIds.includes(disk.id)) {
-        await ledger.confirmDrop(record.volumeId, [disk.id]);
-      }
+      if (record.undroppedDiskIds.includes(disk.id)) await ledger.confirmDrop(record.volumeId, [disk.id]);
     }
+  }
+
+  /** A whole file that came from another disk: the journal, of which nothing is undecided, says whether it lies here. */
+  async #finishMove(disk: Disk, volumeId: number, record: VolumeRecord | undefined): Promise<void> {
+    const path = movedPath(volumeId);
+    if (this.#context.filesInRepair.has(`${disk.id}/${path}`)) return;
+    if (record?.state === 'sealed' && record.diskIds.includes(disk.id)) {
+      await disk.fs.publish(path, volumePath(volumeId));
+    } else await disk.fs.unlink(path);
   }
 
   /** Of a repair that a crash ended: it is begun anew. */

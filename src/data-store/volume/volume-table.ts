@@ -2,7 +2,9 @@ import { assert } from '../../errors/assert.ts';
 import type { VolumeLedger, VolumeRecord } from '../../model/blob.ts';
 import type { VolumeShape } from './volume-file.ts';
 
-export interface KnownVolume extends VolumeShape {
+export interface KnownVolume extends Omit<VolumeShape, 'diskIds'> {
+  /** By slot; replaced when a shard has moved. */
+  diskIds: readonly string[];
   state: 'open' | 'sealed' | 'dropped';
   /** Nothing more is to be appended: it is sealed at the next opportunity. */
   isRetired?: boolean;
@@ -50,6 +52,7 @@ export class VolumeTable {
   merge(records: readonly VolumeRecord[]): void {
     for (const record of records) {
       const known = this.#volumes.get(record.volumeId);
+      if (known !== undefined) known.diskIds = record.diskIds;
       // One that this process did not open is never appended to, whatever the journal still says.
       if (known === undefined) this.add(record, record.state === 'open' ? 'sealed' : record.state);
       // Dropped while it is being read: its files stay until `removeVolumeFiles`, which the pins hold off.

@@ -88,11 +88,6 @@ export class SmallBlobWriter {
     await Promise.all(this.#sealing);
   }
 
-  /** Seals the open volume when it has been retired; while stripes are written, the next one does. */
-  sealRetired(): void {
-    if (this.#running === undefined && this.#open?.volume.isRetired === true) this.#sealOpen();
-  }
-
   get openVolume(): SmallVolume | undefined {
     return this.#open;
   }

@@ -1,4 +1,4 @@
-import type { BlobFootprint, VolumeRecord } from '../../model/blob.ts';
+import type { BlobFootprint, ShardMove, VolumeRecord } from '../../model/blob.ts';
 import type { Owner } from '../../model/object-record.ts';
 import type { BlobUse, DamageRecord, DocumentAddress } from '../metadata-store.ts';
 
@@ -37,11 +37,13 @@ import type { BlobUse, DamageRecord, DocumentAddress } from '../metadata-store.t
  *                               1 large), shardSizeBytes varint
  *     13 SealVolume             volumeId varint, lengthBytes varint
  *     14 DropVolume             volumeId varint
- *     15 ConfirmDrop            volumeId varint, list(diskId string). The volume is forgotten with its last disk
+ *     15 ConfirmDrop            volumeId varint, list(diskId string). A dropped volume is forgotten with its last disk
  *     16 MoveBlobs              list(blobId varint, layout bytes, footprint)
  *     17 RecordDamage           list(volumeId varint, diskId string, shardIndex varint, offset varint, kind byte
  *                               (0 missing, 1 corrupt, 2 unreadable), seenAtMs signed)
  *     18 ClearDamage            list(volumeId varint, diskId string, offset varint)
+ *     19 MoveShard              volumeId varint, shardIndex varint, fromDiskId string, toDiskId string. Damage noted for
+ *                               the file on the old disk is forgotten
  *
  *     blob use    byte 0, then a blob; or byte 1, then the blobId varint of a live one
  *     blob        blobId varint, sizeBytes varint, layout bytes, footprint
@@ -116,7 +118,8 @@ export type JournalRecord =
       moves: readonly { blobId: number; layout: Buffer; footprint: readonly BlobFootprint[] }[];
     }
   | { type: 'RecordDamage'; damage: readonly DamageRecord[] }
-  | { type: 'ClearDamage'; damage: readonly Pick<DamageRecord, 'volumeId' | 'diskId' | 'offset'>[] };
+  | { type: 'ClearDamage'; damage: readonly Pick<DamageRecord, 'volumeId' | 'diskId' | 'offset'>[] }
+  | ({ type: 'MoveShard' } & ShardMove);
 
 /** `ObjectAttributes` as they are written: what LIST needs in fields of their own, the rest in two opaque pieces. */
 export interface EncodedAttributes {

@@ -27,6 +27,7 @@ const TYPE_NUMBERS: { readonly [Type in JournalRecord['type']]: number } = {
   MoveBlobs: 16,
   RecordDamage: 17,
   ClearDamage: 18,
+  MoveShard: 19,
 };
 
 /** Collects the records of one batch. Used again and again; `toBuffer` copies. */
@@ -179,7 +180,17 @@ function writeUploadFields(writer: ByteWriter, record: UploadRecordType): void {
 
 type VolumeRecordType = Extract<
   JournalRecord,
-  { type: 'OpenVolume' | 'SealVolume' | 'DropVolume' | 'ConfirmDrop' | 'MoveBlobs' | 'RecordDamage' | 'ClearDamage' }
+  {
+    type:
+      | 'OpenVolume'
+      | 'SealVolume'
+      | 'DropVolume'
+      | 'ConfirmDrop'
+      | 'MoveBlobs'
+      | 'RecordDamage'
+      | 'ClearDamage'
+      | 'MoveShard';
+  }
 >;
 
 function writeVolumeFields(writer: ByteWriter, record: VolumeRecordType): void {
@@ -199,6 +210,11 @@ function writeVolumeFields(writer: ByteWriter, record: VolumeRecordType): void {
     case 'ConfirmDrop':
       writer.varint(record.volumeId);
       return writeList(writer, record.diskIds, writeString);
+    case 'MoveShard':
+      writer.varint(record.volumeId);
+      writer.varint(record.shardIndex);
+      writer.string(record.fromDiskId);
+      return writer.string(record.toDiskId);
     case 'MoveBlobs':
       return writeList(writer, record.moves, (out, move) => {
         out.varint(move.blobId);
@@ -313,6 +329,13 @@ const READERS: Readonly<Record<number, (reader: ByteReader) => JournalRecord>> =
     moves: r.list(() => ({ blobId: r.varint(), layout: r.bytes(), footprint: readFootprint(r) })),
   }),
   17: (r) => ({ type: 'RecordDamage', damage: r.list(() => readDamage(r)) }),
+  19: (r) => ({
+    type: 'MoveShard',
+    volumeId: r.varint(),
+    shardIndex: r.varint(),
+    fromDiskId: r.string(),
+    toDiskId: r.string(),
+  }),
   18: (r) => ({
     type: 'ClearDamage',
     damage: r.list(() => ({ volumeId: r.varint(), diskId: r.string(), offset: r.varint() })),

@@ -1,11 +1,22 @@
 import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
+import type { ShardMove } from '../../model/blob.ts';
 import type { JournalRecord } from '../records/journal-record.ts';
 import type { BlobReferences } from './blob-references.ts';
 
 type VolumeRecordType = Extract<
   JournalRecord,
-  { type: 'OpenVolume' | 'SealVolume' | 'DropVolume' | 'ConfirmDrop' | 'MoveBlobs' | 'RecordDamage' | 'ClearDamage' }
+  {
+    type:
+      | 'OpenVolume'
+      | 'SealVolume'
+      | 'DropVolume'
+      | 'ConfirmDrop'
+      | 'MoveBlobs'
+      | 'RecordDamage'
+      | 'ClearDamage'
+      | 'MoveShard';
+  }
 >;
 
 /** The part of `RecordApplier` that knows of volumes, moved blobs and damage. */
@@ -29,11 +40,11 @@ export class VolumeApplier {
         assert(this.#sql.seal.run(record.lengthBytes, record.volumeId).changes === 1, 'a sealed volume is not there');
         return;
       case 'DropVolume':
-        assert(this.#sql.drop.run(record.volumeId).changes === 1, 'a dropped volume is not there');
-        this.#sql.clearDamageOfVolume.run(record.volumeId);
-        return;
+        return this.#drop(record.volumeId);
       case 'ConfirmDrop':
         return this.#confirmDrop(record.volumeId, record.diskIds);
+      case 'MoveShard':
+        return this.#moveShard(record);
       case 'MoveBlobs':
         for (const { blobId, layout, footprint } of record.moves) this.#blobs.move(blobId, layout, footprint);
         return;
@@ -49,12 +60,38 @@ export class VolumeApplier {
     }
   }
 
-  #confirmDrop(volumeId: number, diskIds: readonly string[]): void {
-    const undropped = this.#sql.selectUndropped.get(volumeId);
-    assert(undropped !== undefined, 'a drop is confirmed for a volume that is not there');
-    const left = (JSON.parse(undropped) as string[]).filter((diskId) => !diskIds.includes(diskId));
-    if (left.length === 0) this.#sql.forget.run(volumeId);
+  /** Files of disks that a shard was moved away from wait on. */
+  #drop(volumeId: number): void {
+    const { diskIds, undroppedDiskIds } = this.#disksOf(volumeId);
+    const awaited = [...new Set([...diskIds, ...undroppedDiskIds])];
+    assert(this.#sql.drop.run(JSON.stringify(awaited), volumeId).changes === 1, 'a dropped volume is not there');
+    this.#sql.clearDamageOfVolume.run(volumeId);
+  }
+
+  #confirmDrop(volumeId: number, confirmedIds: readonly string[]): void {
+    const { state, undroppedDiskIds } = this.#disksOf(volumeId);
+    const left = undroppedDiskIds.filter((diskId) => !confirmedIds.includes(diskId));
+    if (left.length === 0 && state === 'dropped') this.#sql.forget.run(volumeId);
     else this.#sql.setUndropped.run(JSON.stringify(left), volumeId);
+  }
+
+  #moveShard({ volumeId, shardIndex, fromDiskId, toDiskId }: ShardMove): void {
+    const { diskIds, undroppedDiskIds } = this.#disksOf(volumeId);
+    assert(diskIds[shardIndex] === fromDiskId, 'a shard is moved that lies elsewhere');
+    diskIds[shardIndex] = toDiskId;
+    const awaited = [...undroppedDiskIds.filter((diskId) => diskId !== toDiskId), fromDiskId];
+    this.#sql.setDisks.run(JSON.stringify(diskIds), JSON.stringify(awaited), volumeId);
+    this.#sql.clearDamageOfFile.run(volumeId, fromDiskId);
+  }
+
+  #disksOf(volumeId: number): { state: string; diskIds: string[]; undroppedDiskIds: string[] } {
+    const row = this.#sql.selectDisks.get(volumeId);
+    assert(row !== undefined, 'a record names a volume that is not there');
+    return {
+      state: row[0],
+      diskIds: JSON.parse(row[1]) as string[],
+      undroppedDiskIds: JSON.parse(row[2]) as string[],
+    };
   }
 }
 
@@ -67,12 +104,17 @@ function prepareStatements(db: Database) {
     seal: db.prepare<[number, number]>(
       `UPDATE volumes SET state = 'sealed', length_bytes = ? WHERE volume_id = ? AND state <> 'dropped'`,
     ),
-    drop: db.prepare<[number]>(
-      `UPDATE volumes SET state = 'dropped', undropped_disk_ids = disk_ids WHERE volume_id = ? AND state <> 'dropped'`,
+    drop: db.prepare<[string, number]>(
+      `UPDATE volumes SET state = 'dropped', undropped_disk_ids = ? WHERE volume_id = ? AND state <> 'dropped'`,
     ),
-    selectUndropped: db
-      .prepare<[number], string>(`SELECT undropped_disk_ids FROM volumes WHERE volume_id = ? AND state = 'dropped'`)
-      .pluck(),
+    selectDisks: db
+      .prepare<[number], [string, string, string]>(
+        'SELECT state, disk_ids, undropped_disk_ids FROM volumes WHERE volume_id = ?',
+      )
+      .raw(),
+    setDisks: db.prepare<[string, string, number]>(
+      'UPDATE volumes SET disk_ids = ?, undropped_disk_ids = ? WHERE volume_id = ?',
+    ),
     setUndropped: db.prepare<[string, number]>('UPDATE volumes SET undropped_disk_ids = ? WHERE volume_id = ?'),
     forget: db.prepare<[number]>('DELETE FROM volumes WHERE volume_id = ?'),
     recordDamage: db.prepare(
@@ -81,6 +123,7 @@ function prepareStatements(db: Database) {
     clearDamage: db.prepare<[number, string, number]>(
       'DELETE FROM damage WHERE volume_id = ? AND disk_id = ? AND shard_offset = ?',
     ),
+    clearDamageOfFile: db.prepare<[number, string]>('DELETE FROM damage WHERE volume_id = ? AND disk_id = ?'),
     clearDamageOfVolume: db.prepare<[number]>('DELETE FROM damage WHERE volume_id = ?'),
   };
 }

@@ -1,12 +1,23 @@
 import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
+import type { ShardMove } from '../../model/blob.ts';
 import type { Mutation } from '../metadata-store.ts';
 import type { JournalRecord } from '../records/journal-record.ts';
 import type { DecideBlobs } from './decide-blobs.ts';
 
 type VolumeMutation = Extract<
   Mutation,
-  { type: 'OpenVolume' | 'SealVolume' | 'DropVolume' | 'ConfirmDrop' | 'MoveBlobs' | 'RecordDamage' | 'ClearDamage' }
+  {
+    type:
+      | 'OpenVolume'
+      | 'SealVolume'
+      | 'DropVolume'
+      | 'ConfirmDrop'
+      | 'MoveBlobs'
+      | 'RecordDamage'
+      | 'ClearDamage'
+      | 'MoveShard';
+  }
 >;
 
 /** The part of `MutationDecider` that serves the data store: all of it may be repeated after an unknown outcome. */
@@ -20,7 +31,9 @@ export class DecideVolumes {
     this.#blobs = blobs;
     this.#emit = emit;
     this.#selectVolume = db
-      .prepare<[number], [string, number]>('SELECT state, length_bytes FROM volumes WHERE volume_id = ?')
+      .prepare<[number], [string, number, string]>(
+        'SELECT state, length_bytes, disk_ids FROM volumes WHERE volume_id = ?',
+      )
       .raw();
     this.#isNamed = db.prepare<[number], number>('SELECT 1 FROM blob_volumes WHERE volume_id = ? LIMIT 1').pluck();
   }
@@ -52,9 +65,11 @@ export class DecideVolumes {
         const volume = this.#selectVolume.get(mutation.volumeId);
         // Confirmed by all before: it is forgotten already.
         if (volume === undefined || mutation.diskIds.length === 0) return;
-        assert(volume[0] === 'dropped', `volume ${mutation.volumeId} is confirmed as gone but not dropped`);
+        assert(volume[0] !== 'open', `volume ${mutation.volumeId} is confirmed as gone but open`);
         return this.#emit({ type: 'ConfirmDrop', volumeId: mutation.volumeId, diskIds: mutation.diskIds });
       }
+      case 'MoveShard':
+        return this.#moveShard(mutation);
       case 'MoveBlobs':
         return this.#moveBlobs(mutation.moves);
       case 'RecordDamage':
@@ -64,6 +79,17 @@ export class DecideVolumes {
         if (mutation.damage.length > 0) this.#emit({ type: 'ClearDamage', damage: mutation.damage });
         return;
     }
+  }
+
+  /** True also when it was moved there before. */
+  #moveShard({ volumeId, shardIndex, fromDiskId, toDiskId }: ShardMove): boolean {
+    const volume = this.#selectVolume.get(volumeId);
+    if (volume?.[0] !== 'sealed') return false;
+    const diskIds = JSON.parse(volume[2]) as string[];
+    if (diskIds[shardIndex] === toDiskId) return true;
+    if (diskIds[shardIndex] !== fromDiskId || diskIds.includes(toDiskId)) return false;
+    this.#emit({ type: 'MoveShard', volumeId, shardIndex, fromDiskId, toDiskId });
+    return true;
   }
 
   #moveBlobs(moves: Extract<Mutation, { type: 'MoveBlobs' }>['moves']): { movedBlobIds: number[] } {

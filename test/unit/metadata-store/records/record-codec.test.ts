@@ -135,6 +135,13 @@ const generators: { [Type in JournalRecord['type']]: fc.Arbitrary<Extract<Journa
     ),
   }),
   ClearDamage: fc.record({ type: fc.constant('ClearDamage'), damage: list(fc.record(place)) }),
+  MoveShard: fc.record({
+    type: fc.constant('MoveShard'),
+    volumeId: id,
+    shardIndex: id,
+    fromDiskId: text,
+    toDiskId: text,
+  }),
 };
 
 function encode(records: readonly JournalRecord[], batchNumber: number): Buffer {
