@@ -25,7 +25,7 @@ export function describeRun(options: {
   const processors = cpus();
   return {
     date: new Date().toISOString().slice(0, 10),
-    command: `npm run bench -- ${options.argv.map((word) => (word.startsWith('/') ? basename(word) : word)).join(' ')}`,
+    command: `npm run bench -- ${withoutSecrets(options.argv).join(' ')}`,
     commit: firstLine('git', ['rev-parse', '--short', 'HEAD']),
     node: process.version,
     processor: processors[0]?.model.trim() ?? 'unknown',
@@ -35,6 +35,16 @@ export function describeRun(options: {
     fileSystem: firstLine('stat', ['--file-system', '--format=%T', options.directory]),
     others: options.otherBinaries.map((binary) => firstLine(binary, ['--version'])),
   };
+}
+
+/** The command line without keys and without the folders of this machine. */
+export function withoutSecrets(argv: readonly string[]): string[] {
+  return argv.map((word, index) => {
+    if (/^--(access|secret)-key$/.test(argv[index - 1] ?? '')) return '…';
+    if (/^--(access|secret)-key=/.test(word)) return word.replace(/=.*/s, '=…');
+    if (word.startsWith('/')) return basename(word);
+    return word.replaceAll(/\/\/[^/@\s]+@/g, '//…@').replace(/=\/.*\//, '=');
+  });
 }
 
 export function renderDescription(run: RunDescription): string {

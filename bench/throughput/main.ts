@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { CELLS } from './cells.ts';
+import { flatCost } from './flat-cost.ts';
 import { HoldfastServer } from './holdfast-server.ts';
 import { largeBucket } from './large-bucket.ts';
 import { LoadGenerator } from './load-generator.ts';
@@ -142,7 +143,10 @@ async function runStages(
       continue;
     }
     const slow = { clientCount: options.slowClientCount, seconds: SLOW_CLIENTS_SECONDS };
-    const run = { idle: idleMemory, space: diskSpace, 'slow-clients': async () => slowClients(tools, slow) }[stage];
+    const flat = async () => flatCost(tools, { ...settings, treeKeyCount: options.largeKeyCount });
+    const run = { idle: idleMemory, space: diskSpace, 'slow-clients': async () => slowClients(tools, slow), flat }[
+      stage
+    ];
     const { figures, problems } = await run(tools);
     findings.figures.push(...figures);
     findings.problems.push(...problems);

@@ -8,6 +8,7 @@ export const STAGES = {
   space: 'disk bytes for an object byte',
   'slow-clients': 'memory while many clients upload slowly',
   large: 'a bucket of many keys: fill, listings, starts',
+  flat: 'PUT and GET with --fill objects, 10,000 buckets, 10,000 overwrites of a key',
 } as const;
 export type StageName = keyof typeof STAGES;
 
@@ -44,7 +45,7 @@ export interface EndpointOptions {
 
 export const USAGE = `npm run bench -- [flags]
 
-  --only NAME,…           cells and stages to run (--list names them); without it all of them
+  --only NAME,…           cells and stages to run (--list names them); without it all but flat
   --seconds N             measured time of each cell (5)
   --warm-up N             the same work before it, not measured (2)
   --connections N         instead of the cell's own
@@ -61,6 +62,8 @@ export const USAGE = `npm run bench -- [flags]
                           in --out (or bench-out)
   --fill N                only the stage of a bucket of N keys (1000000): fill, listings, starts
   --slow-clients N        only the stage of N (256) slow uploads of 1 GiB
+  --flat                  only PUT and GET on an empty store and with --fill N objects, 10,000 buckets, 10,000
+                          overwrites of one key
   --soak MINUTES          only mixed work with overwrites and deletes for so long (--connections, 16):
                           soak.json, soak.svg and whether memory, latency and space stay flat
   --list                  names cells and stages
@@ -126,6 +129,7 @@ function parseFlags(argv: readonly string[]) {
         'compare-minio': text,
         out: text,
         profile: flag,
+        flat: flag,
         list: flag,
         help: flag,
       },
@@ -142,6 +146,7 @@ interface Choice {
   fill?: string;
   'slow-clients'?: string;
   soak?: string;
+  flat?: boolean;
   endpoint?: string;
 }
 
@@ -158,10 +163,12 @@ function chooseWork(values: Choice): { cells: Cell[]; stages: StageName[] } {
 function chosenNames(values: Choice): string[] {
   if (values.only !== undefined) return values.only.split(',').map((name) => name.trim());
   if (values.soak !== undefined) return [];
+  if (values.flat === true) return ['flat'];
   if (values.fill !== undefined) return ['large'];
   if (values['slow-clients'] !== undefined) return ['slow-clients'];
   const cells = CELLS.map(({ name }) => name);
-  return values.endpoint === undefined ? [...cells, ...Object.keys(STAGES)] : cells;
+  const stages = Object.keys(STAGES).filter((name) => name !== 'flat');
+  return values.endpoint === undefined ? [...cells, ...stages] : cells;
 }
 
 function chooseCell(name: string, values: Choice): Cell {

@@ -3,6 +3,7 @@ import { renderSelfTimes, selfTimes } from '../../../bench/throughput/cpu-profil
 import { designLines, renderDesignLines } from '../../../bench/throughput/design-rows.ts';
 import { scattered, sizeOf, treeKey } from '../../../bench/throughput/key-space.ts';
 import { checkPage, expectedPage } from '../../../bench/throughput/list-operation.ts';
+import { withoutSecrets } from '../../../bench/throughput/machine.ts';
 import { UsageProblem, parseOptions, parseSize } from '../../../bench/throughput/options.ts';
 import { alignColumns, number } from '../../../bench/throughput/render-table.ts';
 import { renderBarChart } from '../../../bench/throughput/svg-chart.ts';
@@ -105,6 +106,14 @@ test('self times are summed by function, idle time is no share', () => {
   };
   expect(selfTimes(profile)[1]).toEqual({ name: 'put', place: 'dist/a.js:10', selfMs: 3, share: 0.75 });
   expect(renderSelfTimes(profile)).toContain('75.0 %  put  dist/a.js:10');
+});
+
+test('the command line of a report has no keys and no folders of the machine', () => {
+  const argv = ['--secret-key', 'S1', '--access-key=A1', '--compare', 'http://K:S2@h:1 http://L:S3@i:2', '/x/y/minio'];
+  expect(withoutSecrets(argv).join(' ')).toBe(
+    '--secret-key … --access-key=… --compare http://…@h:1 http://…@i:2 minio',
+  );
+  expect(withoutSecrets(['--out=/x/y/docs'])).toEqual(['--out=docs']);
 });
 
 test('columns line up and numbers keep three digits', () => {
