@@ -11,10 +11,11 @@ import type { StatusReport } from './admin/status-report.ts';
 import { DigestPool } from './checksums/digest-pool.ts';
 import { prepareChecksums } from './checksums/wasm-hashers.ts';
 import type { Composition, Server, ServerFacts, ServerOptions } from './cli/server-types.ts';
+import { explainLive } from './composition/explain-live.ts';
 import { formatStorage } from './composition/format-storage.ts';
 import { readLiveStatus } from './composition/live-status.ts';
 import { MetadataVolumeLedger } from './composition/metadata-volume-ledger.ts';
-import { readOfflineStatus } from './composition/offline-status.ts';
+import { explainOffline, readOfflineStatus } from './composition/offline-status.ts';
 import { makeMetadata, type Metadata, openDisks } from './composition/open-metadata.ts';
 import { type DiskManager, placesOf } from './composition/disk-manager.ts';
 import { makeBodyBuffers, makeDataStore } from './composition/make-data-store.ts';
@@ -226,6 +227,7 @@ class HoldfastServer implements Server {
         rootKey: () => this.#openCredentials().root,
         rotateRootKey: () => this.#openCredentials().rotate(this.#openStorage().metadata.store),
         reloadTls: () => this.reloadTls(),
+        explain: (address) => explainLive(this.#readyStorage(), address),
         disks: () => this.#readyStorage().diskManager,
         census: () => this.#openStorage().healing.census,
       },
@@ -401,6 +403,7 @@ export const composition: Composition = {
   createServer: (options) => new HoldfastServer(options),
   formatStorage,
   readOfflineStatus,
+  explainOffline,
   openMetadata: async (options) => {
     const disks = await openDisks(options);
     const { store } = makeMetadata(options, disks);

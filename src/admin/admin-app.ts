@@ -4,6 +4,7 @@ import type { EventLoopDelayMonitor } from '../observability/event-loop-delay.ts
 import type { Log } from '../observability/log.ts';
 import type { RequestMetrics } from '../observability/request-metrics.ts';
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from './prometheus.ts';
+import type { ExplainReport } from './explain-report.ts';
 import { answerHealth, notReadyBody, type Readiness } from './readiness.ts';
 import type { StatusReport } from './status-report.ts';
 
@@ -22,6 +23,8 @@ export interface AdminActions {
   /** Only for the socket. */
   rotateRootKey(): Promise<{ accessKeyId: string; secretAccessKey: string }>;
   reloadTls(): Promise<void>;
+  /** Where an object lies; only for the socket: keys are nobody else's business. @throws StoreError NotReady */
+  explain(address: { bucketName: string; key: string }): Promise<ExplainReport | undefined>;
   /** Only for the socket. @throws StoreError NotReady */
   disks(): DiskCommands;
   /** @throws StoreError NotReady while the stores are not open. */
@@ -155,9 +158,23 @@ interface DiskRequest {
   newPath?: string;
 }
 
+const NAMED_OBJECT = {
+  type: 'object',
+  required: ['bucket', 'key'],
+  properties: { bucket: { type: 'string', minLength: 1 }, key: { type: 'string', minLength: 1 } },
+} as const;
+
 function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void {
   app.get('/census/wait', async (_request, reply) => reply.send(await actions.census().wait()));
   app.post('/census', async (_request, reply) => reply.send({ number: actions.census().request() }));
+  app.get<{ Querystring: { bucket: string; key: string } }>(
+    '/explain',
+    { schema: { querystring: NAMED_OBJECT } },
+    async ({ query }, reply) => {
+      const report = await actions.explain({ bucketName: query.bucket, key: query.key });
+      await reply.send({ report: report ?? null });
+    },
+  );
   app.get('/credentials', async (_request, reply) => reply.send(actions.rootKey()));
   app.post('/credentials/rotate', async (_request, reply) => reply.send(await actions.rotateRootKey()));
   app.post('/tls/reload', async (_request, reply) => {

@@ -7,6 +7,7 @@ import { credentialsCommand } from './credentials-command.ts';
 import { diskCommand } from './disk-command.ts';
 import { doctorCommand } from './doctor-command.ts';
 import { durabilityCommand } from './durability-command.ts';
+import { explainCommand } from './explain-command.ts';
 import { explainError } from './explain-error.ts';
 import { formatCommand } from './format-command.ts';
 import { commandHelp, overviewHelp } from './help.ts';
@@ -24,6 +25,7 @@ export const COMMANDS: readonly Command[] = [
   statusCommand,
   diskCommand,
   censusCommand,
+  explainCommand,
   credentialsCommand,
   doctorCommand,
   durabilityCommand,

@@ -1,3 +1,4 @@
+import type { ExplainReport } from '../admin/explain-report.ts';
 import type { RootKey } from '../access/credential-store.ts';
 import type { MasterKey } from '../access/master-key.ts';
 import type { Finding, ReadinessReport, StatusReport } from '../admin/status-report.ts';
@@ -22,6 +23,11 @@ export interface Composition {
   formatStorage(options: FormatOptions): Promise<FormatFacts>;
   /** Reads identities, journal and index without writing anything and without taking the lock. */
   readOfflineStatus(options: StorageOptions): Promise<StatusReport>;
+  /** Where an object lies, as the index of the last run says; `undefined`: there is none. Writes nothing. */
+  explainOffline(
+    options: StorageOptions,
+    address: { bucketName: string; key: string },
+  ): Promise<ExplainReport | undefined>;
   /**
    * Opens the metadata store alone, with the lock, for offline changes of credentials.
    * @throws StoreError FormatRefused | QuorumLost; NotReady when another server holds the lock.

@@ -4,6 +4,7 @@ import { type CliContext, type Command, CommandFailure, UsageError } from './com
 import { renderNotReady, renderStatus } from './render-status.ts';
 import { REMOTE_STATUS_PATH } from '../admin/remote-status.ts';
 import { signedGet } from './signed-get.ts';
+import type { StorageOptions } from './server-types.ts';
 import { loadSecrets, loadSettings, type Settings } from './settings.ts';
 import { silentLog } from '../observability/log.ts';
 import { lastDiskPaths, readRememberedCluster, requireStateDirectory, searchPaths } from './state-directory.ts';
@@ -74,6 +75,12 @@ async function askEndpoint(context: CliContext, settings: Settings, endpoint: st
 }
 
 async function readOffline(context: CliContext, settings: Settings): Promise<StatusReport> {
+  const options = await offlineOptions(context, settings);
+  return await (await context.loadComposition()).readOfflineStatus(options);
+}
+
+/** For reading the disks without a server: those given, or those of the last start. @throws CommandFailure when none are known */
+export async function offlineOptions(context: CliContext, settings: Settings): Promise<StorageOptions> {
   const remembered = await readRememberedCluster(settings.stateDirectory);
   const diskPaths = searchPaths(settings.diskPaths, remembered);
   if (diskPaths.length === 0) {
@@ -84,8 +91,7 @@ async function readOffline(context: CliContext, settings: Settings): Promise<Sta
       },
     );
   }
-  const composition = await context.loadComposition();
-  return await composition.readOfflineStatus({
+  return {
     version: context.version,
     config: settings.config,
     diskPaths,
@@ -96,5 +102,5 @@ async function readOffline(context: CliContext, settings: Settings): Promise<Sta
     log: silentLog,
     clock: context.clock,
     randomness: context.randomness,
-  });
+  };
 }

@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
+import type { ExplainReport } from '../admin/explain-report.ts';
 import type { Finding, StatusReport } from '../admin/status-report.ts';
 import { collectStatus } from '../cli/collect-status.ts';
 import { syncFindings } from '../cli/doctor/doctor.ts';
@@ -8,6 +9,7 @@ import type { StorageOptions } from '../cli/server-types.ts';
 import { QUARANTINE_DIRECTORY, VOLUME_DIRECTORY } from '../data-store/volume/volume-file.ts';
 import type { DiskFs } from '../disk/disk-fs.ts';
 import type { LocalDiskSet } from '../disk/local-disk-set.ts';
+import { StoreError } from '../errors/store-error.ts';
 import { clusterTagOf } from '../metadata-store/journal/frame.ts';
 import type { JournalPosition } from '../metadata-store/journal/journal.ts';
 import type { JournalConfiguration } from '../metadata-store/journal/journal-configuration.ts';
@@ -17,6 +19,7 @@ import type { MetadataStatus } from '../metadata-store/metadata-store.ts';
 import { IndexQueries } from '../metadata-store/sqlite/index-queries.ts';
 import { OwnerTable } from '../metadata-store/sqlite/owner-table.ts';
 import type { VolumeRecord } from '../model/blob.ts';
+import { DAMAGE_LIMIT, explainObject } from './explain-object.ts';
 import { INDEX_FILE, openDisks } from './open-metadata.ts';
 
 /** The end of each journal is read; two segments at the least. */
@@ -188,5 +191,32 @@ function readIndex(file: string): IndexFacts {
     throw error;
   } finally {
     db.close();
+  }
+}
+
+/** See `Composition.explainOffline`. */
+export async function explainOffline(
+  options: StorageOptions,
+  { bucketName, key }: { bucketName: string; key: string },
+): Promise<ExplainReport | undefined> {
+  const file = path.join(options.stateDirectory, INDEX_FILE);
+  if (!existsSync(file)) {
+    throw new StoreError('IndexFailed', 'the index is missing: only a start can say where objects lie', {
+      hint: 'Start the server: it rebuilds the index from the disks.',
+    });
+  }
+  const disks = await openDisks(options, { acquireLock: () => ({ release: () => {} }) });
+  const db = new Database(file, { readonly: true, fileMustExist: true });
+  try {
+    const queries = new IndexQueries(db, new OwnerTable(db));
+    const bucket = queries.bucket(bucketName);
+    const object = bucket && queries.object({ bucketId: bucket.bucketId, key });
+    if (object === undefined) return undefined;
+    const volumes = queries.volumes();
+    const damage = queries.damage(DAMAGE_LIMIT);
+    return explainObject({ mode: 'offline', bucketName, object, volumes, damage, disks: disks.disks });
+  } finally {
+    db.close();
+    await disks.close();
   }
 }

@@ -38,6 +38,7 @@ beforeEach(async () => {
       return KEY;
     },
     reloadTls: async () => {},
+    explain: async () => undefined,
     disks: () => {
       throw new StoreError('NotReady', 'no disks here');
     },
@@ -65,6 +66,7 @@ test('sec_admin_over_tcp_reads_only: credentials and changes exist on the socket
     ['GET', '/credentials'],
     ['POST', '/credentials/rotate'],
     ['POST', '/tls/reload'],
+    ['GET', '/explain?bucket=b&key=k'],
     ['GET', '/credentials/'],
     ['GET', '//credentials'],
   ] as const) {

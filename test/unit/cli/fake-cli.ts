@@ -59,6 +59,10 @@ export class FakeComposition implements Composition {
     return statusExample({ mode: 'offline' });
   }
 
+  async explainOffline() {
+    return undefined;
+  }
+
   async openMetadata() {
     return { clusterId: 'cluster-1', store: this.documents.asStore(), close: async () => {} };
   }

@@ -160,6 +160,7 @@ async function serveAdmin(actions: Partial<AdminActions>): Promise<AdminServer> 
       rootKey: () => ({ accessKeyId: 'HFKEY', secretAccessKey: 'a-secret-that-stays' }),
       rotateRootKey: async () => ({ accessKeyId: 'HFKEY', secretAccessKey: 'a-secret-that-stays' }),
       reloadTls: async () => {},
+      explain: async () => undefined,
       disks: () => {
         throw new StoreError('NotReady', 'no disks here');
       },

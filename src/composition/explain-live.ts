@@ -1,0 +1,17 @@
+import type { ExplainReport } from '../admin/explain-report.ts';
+import type { LocalDiskSet } from '../disk/local-disk-set.ts';
+import { DAMAGE_LIMIT, explainObject } from './explain-object.ts';
+import type { Metadata } from './open-metadata.ts';
+
+/** See `AdminActions.explain`. */
+export async function explainLive(
+  { disks, metadata }: { disks: LocalDiskSet; metadata: Metadata },
+  { bucketName, key }: { bucketName: string; key: string },
+): Promise<ExplainReport | undefined> {
+  const { store } = metadata;
+  const bucket = await store.getBucket(bucketName);
+  const object = bucket && (await store.getObject({ bucketId: bucket.bucketId, key }));
+  if (object === undefined) return undefined;
+  const [volumes, damage] = await Promise.all([store.listVolumes(), store.listDamage(DAMAGE_LIMIT)]);
+  return explainObject({ mode: 'online', bucketName, object, volumes, damage, disks: disks.disks });
+}
