@@ -121,6 +121,7 @@ def _parse_frame(segment, at, tag, known):
         if crc32c(data) != crc:
             return None, ALIGNMENT
         if version > 1 or kind > NOTE:
+            # Everything else is right: written by a newer server, no damage.
             raise NewerFormat(f'a journal frame has version {version}, kind {kind}; this reader knows 1 and 0 to 3')
         payload = bytes(segment[at + 128 : at + 128 + payload_length])
         frame = Frame(

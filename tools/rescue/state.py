@@ -214,6 +214,16 @@ class State:
         disk_ids[slot] = to
         self.db.execute('UPDATE volumes SET disk_ids = ? WHERE volume_id = ?', (json.dumps(disk_ids), volume_id))
 
+    def _move_shard(self, reader):
+        volume_id, slot = reader.varint(), reader.varint()
+        reader.string()
+        to_disk_id = reader.string()
+        row = self.db.execute('SELECT disk_ids FROM volumes WHERE volume_id = ?', (volume_id,)).fetchone()
+        if row is not None:
+            disk_ids = json.loads(row[0])
+            disk_ids[slot] = to_disk_id
+            self.db.execute('UPDATE volumes SET disk_ids = ? WHERE volume_id = ?', (json.dumps(disk_ids), volume_id))
+
     def _move_blobs(self, reader):
         def move():
             blob_id, layout = reader.varint(), reader.bytes()
@@ -247,6 +257,7 @@ _RECORDS = {
     16: State._move_blobs,
     17: State._skip_damage,
     18: lambda _, reader: reader.list(lambda: (reader.varint(), reader.string(), reader.varint())),
+    19: State._move_shard,
     19: State._move_shard,
 }
 
