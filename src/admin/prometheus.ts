@@ -135,7 +135,14 @@ function addHealing(family: Family, { degraded, healing, lastCensus }: StatusRep
   }
 }
 
-function addDisks(family: Family, { disks, homelessShardCount }: StatusReport): void {
+function addMoves(family: Family, moves: NonNullable<StatusReport['moves']>): void {
+  family('moved_shards_total', 'counter', 'Shard files moved to another disk.', [[{}, moves.movedShardCount]]);
+  family('moved_bytes_total', 'counter', 'Bytes of shard files moved to another disk.', [[{}, moves.movedBytes]]);
+  family('moves_left_bytes', 'gauge', 'Bytes of shard files that are to be moved.', [[{}, moves.leftBytes]]);
+}
+
+function addDisks(family: Family, { disks, homelessShardCount, moves }: StatusReport): void {
+  if (moves !== undefined) addMoves(family, moves);
   family('homeless_shards', 'gauge', 'Shard files of replaced disks that wait to be rebuilt.', [
     [{}, homelessShardCount],
   ]);

@@ -20,6 +20,8 @@ export interface StatusReport {
   unusedDirectories: UnusedDirectory[];
   /** Shard files on disks that are no longer in the list: they are rebuilt on others. */
   homelessShardCount: number;
+  /** `undefined` offline. */
+  moves: MovesReport | undefined;
   volumes: {
     open: number;
     sealed: number;
@@ -96,6 +98,22 @@ export interface DiskReport {
   shardCount: number;
   /** How often it has come into each state since the server started; empty offline. */
   stateChanges: Readonly<Record<string, number>>;
+}
+
+/** Shards on their way to other disks. */
+export interface MovesReport {
+  isRunning: boolean;
+  /** Only to even out use. */
+  isBalancing: boolean;
+  movedShardCount: number;
+  movedBytes: number;
+  leftShardCount: number;
+  leftBytes: number;
+  /** No disk has room for them now. */
+  stuckShardCount: number;
+  rateBytesPerSecond: number | undefined;
+  timeLeftMs: number | undefined;
+  lastError: string | undefined;
 }
 
 /** A directory that is looked at and carries no disk in use. */

@@ -2,6 +2,7 @@ import type {
   CollectorReport,
   DiskReport,
   Finding,
+  MovesReport,
   HealingReport,
   LastCensus,
   ReadinessReport,
@@ -26,6 +27,7 @@ export interface StatusSources {
   writeCode: ErasureCode | undefined;
   disks: readonly DiskFacts[];
   unusedDirectories: readonly UnusedDirectory[];
+  moves: MovesReport | undefined;
   metadata: MetadataStatus;
   volumes: readonly VolumeRecord[];
   /** As `DataStore.diskUsage` tells. */
@@ -76,6 +78,7 @@ export function collectStatus(sources: StatusSources): StatusReport {
     disks: sources.disks.map((disk) => diskReport(disk, sources)),
     unusedDirectories: [...sources.unusedDirectories],
     homelessShardCount: homelessShards(sources),
+    moves: sources.moves,
     volumes: {
       open: volumes.filter(({ state }) => state === 'open').length,
       sealed: volumes.filter(({ state }) => state === 'sealed').length,
@@ -258,6 +261,10 @@ function stateFindings(report: StatusReport): Finding[] {
   if (report.homelessShardCount > 0) {
     const { homelessShardCount } = report;
     add('shards-homeless', 'warning', `${homelessShardCount} shard files of replaced disks wait to be rebuilt`);
+  }
+  if ((report.moves?.stuckShardCount ?? 0) > 0) {
+    const message = `${report.moves?.stuckShardCount} shard files ought to move, but no disk has room for them`;
+    add('shards-stuck', 'warning', message, 'Add a disk: holdfast disk add PATH');
   }
   if (report.damagedShardCount > 0) {
     add(

@@ -77,9 +77,9 @@ async function run(context: CliContext, invocation: Invocation): Promise<ExitCod
 
 async function list(context: CliContext, settings: Settings, invocation: Invocation): Promise<ExitCode> {
   const report: StatusReport = await fetchReport(context, settings, undefined);
-  const { mode, disks, unusedDirectories, homelessShardCount } = report;
+  const { mode, disks, unusedDirectories, homelessShardCount, moves } = report;
   if (invocation.own['json'] === 'true') {
-    context.stdout.write(`${JSON.stringify({ mode, disks, unusedDirectories, homelessShardCount }, null, 2)}\n`);
+    context.stdout.write(`${JSON.stringify({ mode, disks, unusedDirectories, homelessShardCount, moves }, null, 2)}\n`);
   } else {
     context.stdout.write(renderDiskList(report, context.clock.nowMs()));
   }

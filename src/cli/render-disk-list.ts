@@ -1,4 +1,4 @@
-import type { DiskReport, StatusReport } from '../admin/status-report.ts';
+import type { DiskReport, MovesReport, StatusReport } from '../admin/status-report.ts';
 import { formatBytes, renderTable } from './render-table.ts';
 
 /** `holdfast disk list` as text. */
@@ -15,10 +15,21 @@ export function renderDiskList(report: StatusReport, nowMs: number): string {
   if (report.homelessShardCount > 0) {
     lines.push(`${report.homelessShardCount} shard files of replaced disks wait to be rebuilt`);
   }
+  if (report.moves?.isRunning === true) lines.push('', describeMoves(report.moves));
   for (const { code, message, fix } of report.warnings) {
     if (code.startsWith('disk-') && fix !== undefined) lines.push('', message, `    ${fix}`);
   }
   return `${report.mode === 'offline' ? 'offline: as the disks were left\n' : ''}${lines.join('\n')}\n`;
+}
+
+/** `moving: 12 shard files, 1.5 GiB left at 80 MiB/s, about 19 s`. */
+function describeMoves(moves: MovesReport): string {
+  const { isBalancing, leftShardCount, leftBytes, rateBytesPerSecond, timeLeftMs, lastError } = moves;
+  const rate = rateBytesPerSecond === undefined ? '' : ` at ${formatBytes(rateBytesPerSecond)}/s`;
+  const time = timeLeftMs === undefined ? '' : `, about ${age(timeLeftMs)}`;
+  const error = lastError === undefined ? '' : `; last error: ${lastError}`;
+  const what = isBalancing ? 'evening out' : 'moving';
+  return `${what}: ${leftShardCount} shard files, ${formatBytes(leftBytes)} left${rate}${time}${error}`;
 }
 
 function row(disk: DiskReport, nowMs: number): string[] {

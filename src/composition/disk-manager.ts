@@ -116,9 +116,10 @@ export class DiskManager implements DiskCommands {
       this.#requireEnoughWithout(disk);
       if (!disk.isDraining)
         throw refused(`disk ${index} is not drained`, `First: holdfast disk drain ${lastPath ?? id}`);
-      const left = (await this.#options.metadata.listVolumes()).filter(
-        ({ state, diskIds }) => state !== 'dropped' && diskIds.includes(id),
-      );
+      const left = (await this.#options.metadata.listVolumes()).filter(({ state, diskIds, undroppedDiskIds }) => {
+        const isHeld = state !== 'dropped' && diskIds.includes(id);
+        return isHeld || (disk.state === 'online' && undroppedDiskIds.includes(id));
+      });
       if (left.length > 0) {
         throw refused(
           `disk ${index} still holds ${left.length} shard files`,
@@ -131,6 +132,13 @@ export class DiskManager implements DiskCommands {
       this.#options.log.warn({ diskId: id, path: lastPath }, 'a disk was removed');
       return { diskId: id, path: lastPath, message: `disk ${id} was removed; its directory may go` };
     });
+  }
+
+  /** Nothing is left on it: a disk that was to be replaced leaves the list now. */
+  async drained(diskId: string): Promise<void> {
+    const duty = this.#duties.list().find((one) => one.diskId === diskId);
+    this.#options.log.info({ diskId, thenRemove: duty?.thenRemove }, 'a disk is drained');
+    if (duty?.thenRemove === true) await this.remove(diskId);
   }
 
   // ——— the list ———

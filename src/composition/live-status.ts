@@ -39,6 +39,7 @@ export async function readLiveStatus(options: ServerOptions, sources: LiveSource
     writeCode: dataStore.writeCode(),
     disks: disks.disks,
     unusedDirectories: disks.unusedPaths(),
+    moves: healing.mover.report(),
     metadata: facts,
     volumes,
     diskUsage,

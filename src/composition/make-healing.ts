@@ -1,11 +1,15 @@
 import type { ServerOptions } from '../cli/server-types.ts';
+import { placementGroups } from '../data-store/placement.ts';
 import type { StripedDataStore } from '../data-store/striped-data-store.ts';
 import type { LocalDiskSet } from '../disk/local-disk-set.ts';
 import { CensusRunner } from '../healing/census-runner.ts';
 import { Collector } from '../healing/collector.ts';
+import { DiskMover } from '../healing/disk-mover.ts';
 import { DamageRecorder } from '../healing/damage-recorder.ts';
 import { Healer } from '../healing/healer.ts';
+import type { MovableDisk } from '../healing/plan-shard-moves.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
+import type { DiskManager } from './disk-manager.ts';
 
 /** What works in the background on the stores. */
 export interface Healing {
@@ -13,6 +17,7 @@ export interface Healing {
   damageRecorder: DamageRecorder;
   healer: Healer;
   census: CensusRunner;
+  mover: DiskMover;
   start(): void;
   /** Before the stores. */
   stop(): Promise<void>;
@@ -24,10 +29,11 @@ export function makeHealing(
     disks: LocalDiskSet;
     metadataStore: MetadataStore;
     dataStore: StripedDataStore;
+    diskManager: DiskManager;
     requestsInFlight: () => number;
   },
 ): Healing {
-  const { disks, metadataStore, dataStore, requestsInFlight } = parts;
+  const { disks, metadataStore, dataStore, diskManager, requestsInFlight } = parts;
   const common = {
     volumeKeeper: dataStore,
     metadataStore,
@@ -50,18 +56,52 @@ export function makeHealing(
     onDiskChange: (listener) => disks.onChange(listener),
   });
   const census = new CensusRunner({ ...common, code: disks.cluster.code, log: log.child({ part: 'census' }) });
+  const mover = new DiskMover({
+    mover: healer,
+    metadataStore,
+    clock,
+    log: log.child({ part: 'mover' }),
+    disks: () => movableDisks(disks, config.storage.reserve),
+    groupsOf: (width) => groupsOfStaying(disks, width),
+    onDrained: (diskId) => diskManager.drained(diskId),
+    balanceRateBytesPerSecond: config.storage.balanceRate,
+  });
   return {
     collector,
     damageRecorder,
     healer,
     census,
+    mover,
     start: () => {
       collector.start();
       damageRecorder.start();
       healer.start();
+      mover.start();
     },
     stop: async () => {
-      await Promise.all([collector.stop(), damageRecorder.stop(), healer.stop(), census.stop()]);
+      await Promise.all([collector.stop(), damageRecorder.stop(), healer.stop(), census.stop(), mover.stop()]);
     },
   };
+}
+
+/** The disks of the list as the mover sees them. */
+export function movableDisks({ disks }: LocalDiskSet, reserveBytes: number): MovableDisk[] {
+  return disks
+    .filter(({ isListed }) => isListed)
+    .map(({ id, acceptsData, isDraining, state, space }) => ({
+      id,
+      acceptsData,
+      isDraining,
+      isOnline: state === 'online',
+      roomBytes: space.freeBytes - Math.min(reserveBytes, space.totalBytes / 10),
+    }));
+}
+
+/** Placement groups without the disks that are being emptied. */
+function groupsOfStaying({ disks }: LocalDiskSet, width: number): string[][] {
+  const staying = disks.filter(({ isListed, isDraining }) => isListed && !isDraining);
+  if (staying.length < width) return [];
+  return placementGroups(staying.length, width).map((group) =>
+    group.flatMap((position) => staying[position]?.id ?? []),
+  );
 }

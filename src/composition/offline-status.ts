@@ -74,6 +74,7 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
     writeCode: undefined,
     disks: disks.disks,
     unusedDirectories: disks.unusedPaths(),
+    moves: undefined,
     metadata: { ...metadataStatus(contents), ...index.counts },
     volumes: index.volumes,
     diskUsage: new Map(

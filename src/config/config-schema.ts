@@ -136,6 +136,13 @@ export const CONFIG_SCHEMA = {
       what: 'Most bytes that healing and a census read and write in a second, all disks together.',
       why: 'Until it is healed a second loss costs more; while requests are answered it gives way by itself.',
     }),
+    balanceRate: key({
+      type: rate({ min: '64 KiB/s', max: '64 GiB/s' }),
+      default: '16 MiB/s',
+      env: 'HOLDFAST_BALANCE_RATE',
+      what: 'Most bytes that are moved between disks in a second only to even out their use.',
+      why: 'A new disk fills over hours without showing in the latency of requests; nothing is lost by waiting.',
+    }),
     checkpointSize: key({
       type: size({ min: '32 MiB', max: '1 TiB' }),
       default: '256 MiB',

@@ -43,6 +43,7 @@ export function statusExample(change: Partial<StatusReport> = {}): StatusReport 
     ],
     unusedDirectories: [],
     homelessShardCount: 0,
+    moves: undefined,
     volumes: { open: 1, sealed: 1, dropping: 0, storedBytes: 80, liveBytes: 60 },
     journal: { epoch: 1, sequence: 5, lastRecordAtMs: undefined },
     checkpoints: [],

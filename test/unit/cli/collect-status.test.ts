@@ -37,6 +37,7 @@ function sources(
     code: { k: 4, m: 2 },
     writeCode: { k: 4 - lost.length, m: 2 },
     unusedDirectories: [],
+    moves: undefined,
     disks: IDS.map((id, index) => ({
       id,
       index,

@@ -1,0 +1,196 @@
+import { isStoreError } from '../errors/store-error.ts';
+import type { MetadataStore } from '../metadata-store/metadata-store.ts';
+import type { VolumeRecord } from '../model/blob.ts';
+import type { Clock } from '../model/clock.ts';
+import type { Log } from '../observability/log.ts';
+import { BackgroundLoop } from './background-loop.ts';
+import { type MovableDisk, type PlanOptions, planShardMoves, type ShardMove } from './plan-shard-moves.ts';
+
+/** Moves one shard file to another disk: rebuilt from the others when its own disk is lost. Done when it was read back. */
+export interface ShardFileMover {
+  /**
+   * Idempotent. @throws StoreError when it cannot be done now
+   * @param shardIndex slot of the volume
+   */
+  moveShard(volumeId: number, shardIndex: number, toDiskId: string): Promise<{ movedBytes: number }>;
+}
+
+export interface DiskMoverOptions {
+  mover: ShardFileMover;
+  metadataStore: Pick<MetadataStore, 'listVolumes'>;
+  /** The list of disks now. */
+  disks: () => readonly MovableDisk[];
+  groupsOf: PlanOptions['groupsOf'];
+  /** Nothing is left on this draining disk. */
+  onDrained: (diskId: string) => Promise<void>;
+  clock: Clock;
+  log: Log;
+  /** Bytes moved in a second, at most, only to even out use. What is lost or draining goes as fast as healing does. */
+  balanceRateBytesPerSecond: number;
+  balanceThreshold?: number;
+  intervalMs?: number;
+}
+
+/** What `status` tells of shards on their way. */
+export interface DiskMoverReport {
+  isRunning: boolean;
+  /** For evening out use only. */
+  isBalancing: boolean;
+  /** Since the start of the server. */
+  movedShardCount: number;
+  movedBytes: number;
+  leftShardCount: number;
+  leftBytes: number;
+  /** No disk has room for them now. */
+  stuckShardCount: number;
+  rateBytesPerSecond: number | undefined;
+  timeLeftMs: number | undefined;
+  lastError: string | undefined;
+}
+
+const INTERVAL_MS = 2_000;
+/** Plans are made anew after so many moves: volumes come and go. */
+const MOVES_PER_PLAN = 64;
+const RETRY_AFTER_MS = 5_000;
+const RETRY_LONGEST_MS = 600_000;
+const BALANCE_THRESHOLD = 0.05;
+
+/**
+ * Brings shards to where they belong: from disks that left the list, from draining ones, and from fuller ones to emptier
+ * ones. What is to be done is found anew from the journal's volumes, so a crash costs one move at most.
+ */
+export class DiskMover {
+  readonly #options: DiskMoverOptions;
+  readonly #loop: BackgroundLoop;
+  readonly #retries = new Map<number, { atMs: number; delayMs: number }>();
+  readonly #drained = new Set<string>();
+  #movedShardCount = 0;
+  #movedBytes = 0;
+  #left: { count: number; bytes: number; isBalancing: boolean } = { count: 0, bytes: 0, isBalancing: false };
+  #stuckCount = 0;
+  #began: { atMs: number; movedBytes: number } | undefined;
+  #lastError: string | undefined;
+
+  constructor(options: DiskMoverOptions) {
+    this.#options = options;
+    this.#loop = new BackgroundLoop({
+      clock: options.clock,
+      intervalMs: options.intervalMs ?? INTERVAL_MS,
+      step: () => this.#round(),
+    });
+  }
+
+  start(): void {
+    this.#loop.start();
+  }
+
+  /** Ends after the move under way. */
+  stop(): Promise<void> {
+    return this.#loop.stop();
+  }
+
+  report(): DiskMoverReport {
+    const { count, bytes, isBalancing } = this.#left;
+    const rate = this.#rate();
+    return {
+      isRunning: count > 0,
+      isBalancing: isBalancing && count > 0,
+      movedShardCount: this.#movedShardCount,
+      movedBytes: this.#movedBytes,
+      leftShardCount: count,
+      leftBytes: bytes,
+      stuckShardCount: this.#stuckCount,
+      rateBytesPerSecond: rate,
+      timeLeftMs: rate === undefined || count === 0 ? undefined : Math.round((bytes / rate) * 1000),
+      lastError: this.#lastError,
+    };
+  }
+
+  #rate(): number | undefined {
+    if (this.#began === undefined) return undefined;
+    const tookMs = this.#options.clock.monotonicMs() - this.#began.atMs;
+    const movedBytes = this.#movedBytes - this.#began.movedBytes;
+    return tookMs > 0 && movedBytes > 0 ? (movedBytes / tookMs) * 1000 : undefined;
+  }
+
+  async #round(): Promise<void> {
+    try {
+      while (!this.#loop.isStopped && (await this.moveOnce()));
+    } catch (error) {
+      this.#lastError = error instanceof Error ? error.message : String(error);
+      if (isStoreError(error)) this.#options.log.warn({ err: error }, 'moving shards stopped for now');
+      else this.#options.log.error({ err: error }, 'moving shards failed');
+    }
+  }
+
+  /** One plan and the first of its moves. @returns whether anything was moved, so that there may be more. */
+  async moveOnce(): Promise<boolean> {
+    const { metadataStore, clock } = this.#options;
+    const volumes = await metadataStore.listVolumes();
+    await this.#tellDrained(volumes);
+    const { moves, stuckCount } = this.#plan(volumes);
+    if (stuckCount > 0 && stuckCount !== this.#stuckCount) {
+      this.#options.log.warn({ stuckCount }, 'shard files ought to move, but no disk has room for them');
+    }
+    this.#stuckCount = stuckCount;
+    const bytes = moves.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    this.#left = { count: moves.length, bytes, isBalancing: moves.every(({ reason }) => reason === 'balance') };
+    if (moves.length === 0) this.#began = undefined;
+    else this.#began ??= { atMs: clock.monotonicMs(), movedBytes: this.#movedBytes };
+    let isMoved = false;
+    for (const move of moves.slice(0, MOVES_PER_PLAN)) {
+      if (this.#loop.isStopped) return false;
+      if ((this.#retries.get(move.volumeId)?.atMs ?? 0) > clock.monotonicMs()) continue;
+      if (await this.#move(move)) isMoved = true;
+    }
+    return isMoved;
+  }
+
+  #plan(volumes: readonly VolumeRecord[]): ReturnType<typeof planShardMoves> {
+    const { disks, groupsOf, balanceThreshold = BALANCE_THRESHOLD } = this.#options;
+    return planShardMoves({ volumes, disks: disks(), groupsOf, balanceThreshold });
+  }
+
+  async #move(move: ShardMove): Promise<boolean> {
+    const { mover, clock, log, balanceRateBytesPerSecond } = this.#options;
+    const { volumeId, shardIndex, fromDiskId, toDiskId, sizeBytes, reason } = move;
+    const beganAtMs = clock.monotonicMs();
+    try {
+      const { movedBytes } = await mover.moveShard(volumeId, shardIndex, toDiskId);
+      this.#retries.delete(volumeId);
+      this.#movedShardCount++;
+      this.#movedBytes += movedBytes;
+      this.#lastError = undefined;
+      log.debug({ volumeId, fromDiskId, toDiskId, reason }, 'a shard file was moved');
+      if (reason === 'balance') {
+        await this.#loop.pause((movedBytes / balanceRateBytesPerSecond) * 1000 - (clock.monotonicMs() - beganAtMs));
+      }
+      this.#left = { ...this.#left, count: this.#left.count - 1, bytes: Math.max(0, this.#left.bytes - sizeBytes) };
+      return true;
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+      this.#lastError = error.message;
+      const delayMs = Math.min(RETRY_LONGEST_MS, 2 * (this.#retries.get(volumeId)?.delayMs ?? RETRY_AFTER_MS / 2));
+      this.#retries.set(volumeId, { atMs: clock.monotonicMs() + delayMs, delayMs });
+      if (!this.#loop.isStopped) {
+        log.warn({ volumeId, toDiskId, err: error }, 'a shard file could not be moved, it is tried again');
+      }
+      return false;
+    }
+  }
+
+  /** Once for each draining disk that holds nothing any more. */
+  async #tellDrained(volumes: readonly VolumeRecord[]): Promise<void> {
+    const held = new Set(volumes.filter(({ state }) => state !== 'dropped').flatMap(({ diskIds }) => diskIds));
+    // Files that are to be removed there: a disk that is lost cannot confirm it, and needs not.
+    const leftovers = new Set(volumes.flatMap(({ undroppedDiskIds }) => undroppedDiskIds));
+    for (const { id, isDraining, isOnline } of this.#options.disks()) {
+      const isDrained = isDraining && !held.has(id) && !(isOnline && leftovers.has(id));
+      if (!isDrained) this.#drained.delete(id);
+      else if (!this.#drained.has(id)) {
+        await this.#options.onDrained(id);
+        this.#drained.add(id);
+      }
+    }
+  }
+}
