@@ -156,7 +156,7 @@ class HoldfastServer implements Server {
     const ledger = new MetadataVolumeLedger(metadataStore);
     const dataStore = makeDataStore(this.#options, { disks, ledger, bodyBuffers });
     const requestsInFlight = (): number => this.#metrics.inFlight;
-    const diskManager = makeDiskManager(this.#options, disks, metadata);
+    const diskManager = makeDiskManager(this.#options, { disks, metadata, dataStore });
     const healing = makeHealing(this.#options, { disks, metadataStore, dataStore, diskManager, requestsInFlight });
     return { bodyBuffers, disks, metadata, diskManager, dataStore, healing };
   }

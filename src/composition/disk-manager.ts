@@ -17,6 +17,8 @@ export interface DiskManagerOptions {
   metadata: Pick<MetadataStore, 'commit' | 'getDocument' | 'listVolumes'>;
   /** Keeps for the next start where the disks are. */
   remember: (facts: { disks: readonly DiskPlace[]; addedPath: string | undefined }) => Promise<void>;
+  /** No more is appended to this open volume: the next one may lie on other disks. */
+  sealVolume: (volumeId: number) => void;
   /** Is this a place where disks may be? @throws StoreError FormatRefused */
   checkDirectory: (path: string) => Promise<void>;
   log: Log;
@@ -81,6 +83,7 @@ export class DiskManager implements DiskCommands {
   add(path: string): Promise<DiskCommandAnswer> {
     return this.#oneByOne(async () => {
       const disk = await this.#adopt(path, (diskId) => [...this.#listedIds(), diskId]);
+      await this.#sealOpenVolumes();
       this.#options.log.info({ diskId: disk.id, path }, 'a disk was added');
       return { diskId: disk.id, path, message: `${path} is disk ${disk.index} now; new objects use it` };
     });
@@ -139,6 +142,12 @@ export class DiskManager implements DiskCommands {
     const duty = this.#duties.list().find((one) => one.diskId === diskId);
     this.#options.log.info({ diskId, thenRemove: duty?.thenRemove }, 'a disk is drained');
     if (duty?.thenRemove === true) await this.remove(diskId);
+  }
+
+  /** Open ones would go on without the new disk until they are full. */
+  async #sealOpenVolumes(): Promise<void> {
+    const { metadata, sealVolume } = this.#options;
+    for (const { volumeId, state } of await metadata.listVolumes()) if (state === 'open') sealVolume(volumeId);
   }
 
   // ——— the list ———

@@ -2,19 +2,24 @@ import path from 'node:path';
 import { inspectDisks } from '../cli/doctor/disk-checks.ts';
 import type { StorageOptions } from '../cli/server-types.ts';
 import { rememberDisks } from '../cli/state-directory.ts';
+import type { StripedDataStore } from '../data-store/striped-data-store.ts';
 import type { LocalDiskSet } from '../disk/local-disk-set.ts';
 import { StoreError } from '../errors/store-error.ts';
 import { DiskManager } from './disk-manager.ts';
 import type { Metadata } from './open-metadata.ts';
 
 /** Commands on the list of disks, for these stores. */
-export function makeDiskManager(options: StorageOptions, disks: LocalDiskSet, metadata: Metadata): DiskManager {
+export function makeDiskManager(
+  options: StorageOptions,
+  { disks, metadata, dataStore }: { disks: LocalDiskSet; metadata: Metadata; dataStore: StripedDataStore },
+): DiskManager {
   const { stateDirectory, log } = options;
   return new DiskManager({
     disks,
     journal: metadata.journal,
     metadata: metadata.store,
     remember: (facts) => rememberDisks(stateDirectory, facts),
+    sealVolume: (volumeId) => dataStore.retireVolume(volumeId),
     checkDirectory: (directory) => checkDirectory(directory, options),
     log: log.child({ part: 'disks' }),
   });

@@ -107,3 +107,103 @@ test(
     ]);
   },
 );
+
+test(
+  'a store of four disks grows to seven under load, one at a time, and shrinks by one; everything reads back',
+  { timeout: 180_000 },
+  async () => {
+    const it = await TestServer.create({
+      diskCount: 4,
+      code: '2+2',
+      environment: { HOLDFAST_VOLUME_SIZE: '16 MiB', HOLDFAST_BALANCE_RATE: '1 GiB/s' },
+    });
+    server = it;
+    const objects = new AcknowledgedObjects('bucket');
+    const client = it.client({ maxAttempts: 4 });
+    await objects.createBucket(client);
+    const load = { isOver: false };
+    const writing = (async () => {
+      for (let n = 0; !load.isOver; n += 1) {
+        await objects.put(client, `key/${n % 60}`, [4000, 90_000, 700_000][n % 3] ?? 1, `version ${n}`);
+      }
+    })();
+    for (const name of ['five', 'six', 'seven']) {
+      const path = join(it.folder, name);
+      mkdirSync(path);
+      expect((await disk(it, 'add', path)).output).toMatch(/is disk \d now/);
+    }
+    const grown = await list(it);
+    expect(statesOf(grown)).toEqual(Array.from({ length: 7 }, () => 'online'));
+    expect(grown.disks.every(({ isLevel }) => isLevel)).toBe(true);
+    await eventually('new volumes use the new disks', async () => {
+      return (await list(it)).disks.slice(4).every(({ shardCount }) => shardCount > 0);
+    });
+
+    const first = it.diskPaths[0]!;
+    expect((await disk(it, 'remove', first)).output).toContain('is not drained');
+    expect((await disk(it, 'drain', first)).output).toContain('is draining');
+    await eventually('it is drained', async () => (await list(it)).disks[0]!.shardCount === 0, 60_000);
+    await eventually('it is removed', async () => (await disk(it, 'remove', first)).status === 0);
+    load.isOver = true;
+    await writing;
+    const shrunk = await list(it);
+    expect(shrunk.disks.map(({ path }) => path)).toEqual([
+      ...it.diskPaths.slice(1),
+      ...['five', 'six', 'seven'].map((name) => join(it.folder, name)),
+    ]);
+    rmSync(first, { recursive: true });
+    expect(await objects.violations(client)).toEqual([]);
+
+    // Any two of those that are left may go.
+    await it.kill();
+    await it.start();
+    const again = it.client({ maxAttempts: 4 });
+    const paths = (await list(it)).disks.map(({ path }) => path!);
+    expect(paths).toHaveLength(6);
+    for (const path of [paths[1]!, paths[4]!]) renameSync(path, `${path}.gone`);
+    expect(await objects.violations(again)).toEqual([]);
+    expect((await it.statusReport())['homelessShardCount']).toBe(0);
+  },
+);
+
+test(
+  'shards of replaced disks are rebuilt: then any two other disks may go; a disk that works is moved to another directory',
+  { timeout: 180_000 },
+  async () => {
+    const it = await TestServer.create();
+    server = it;
+    const objects = new AcknowledgedObjects('bucket');
+    const client = it.client({ maxAttempts: 4 });
+    await objects.createBucket(client);
+    for (let n = 0; n < 15; n += 1) await objects.put(client, `before/${n}`, [10, 9000, 1_500_000][n % 3] ?? 1);
+    for (const path of [it.diskPaths[0]!, it.diskPaths[4]!]) {
+      rmSync(path, { recursive: true });
+      mkdirSync(path);
+    }
+    await eventually(
+      'both are missing',
+      async () => statesOf(await list(it)).filter((one) => one === 'missing').length === 2,
+    );
+    await objects.put(client, 'without/two', 30_000);
+    for (const path of [it.diskPaths[0]!, it.diskPaths[4]!]) {
+      expect((await disk(it, 'replace', path)).output).toContain('was replaced');
+    }
+    await eventually(
+      'all is rebuilt',
+      async () => {
+        const report = await it.statusReport();
+        return report['homelessShardCount'] === 0 && report['marginDiskCount'] === 2;
+      },
+      60_000,
+    );
+
+    const elsewhere = join(it.folder, 'elsewhere');
+    mkdirSync(elsewhere);
+    expect((await disk(it, 'replace', it.diskPaths[1]!, '--with', elsewhere)).output).toContain('then it is removed');
+    await eventually('it has moved', async () => (await list(it)).disks.length === 6, 60_000);
+    expect((await list(it)).disks.map(({ path }) => path)).not.toContain(it.diskPaths[1]);
+    rmSync(it.diskPaths[1]!, { recursive: true });
+    for (const path of [it.diskPaths[2]!, it.diskPaths[5]!]) renameSync(path, `${path}.gone`);
+    expect(await objects.violations(client)).toEqual([]);
+  },
+);

@@ -110,6 +110,7 @@ export class DiskWorld {
       journal,
       metadata: this.#metadata(),
       remember: async () => {},
+      sealVolume: () => {},
       checkDirectory: async () => {},
       log: silentLog,
     });
