@@ -115,8 +115,9 @@ export function encodeState(state: JournalState): Buffer {
 export function decodeState(bytes: Buffer): JournalState | undefined {
   const [body = '', sum = '', rest] = bytes.toString('utf8').split('\n');
   if (rest !== '' || sum !== checksum(body)) return undefined;
-  const value = JSON.parse(body) as Omit<JournalState, 'base' | 'checkpoints'> & {
+  const value = JSON.parse(body) as Omit<JournalState, 'base' | 'checkpoints' | 'voidNotes'> & {
     format: number;
+    voidNotes?: VoidNote[];
     base: PositionJson;
     checkpoints: (Omit<StoredCheckpoint, 'position'> & { position: PositionJson })[];
   };
@@ -136,7 +137,8 @@ export function decodeState(bytes: Buffer): JournalState | undefined {
       position: positionFromJson(checkpoint.position),
       configuration: configurationFromJson(checkpoint.configuration),
     })),
-    voidNotes: value.voidNotes.map(voidNoteOf),
+    // Not written by the builds before the first release.
+    voidNotes: (value.voidNotes ?? []).map(voidNoteOf),
   };
 }
 
