@@ -17,7 +17,7 @@ async function countSyncs(
 ): Promise<{ syncs: number; opens: number }> {
   const trace = join(it.folder, 'trace');
   // -y names the file behind each descriptor.
-  const prefix = ['strace', '-f', '-qq', '-y', '-e', 'trace=fsync,fdatasync,openat', '-o', trace];
+  const prefix = ['strace', '-f', '--seccomp-bpf', '-qq', '-y', '-e', 'trace=fsync,fdatasync,openat', '-o', trace];
   await it.start({ prefix, environment });
   const objects = new AcknowledgedObjects('bucket');
   const client = it.client();
