@@ -41,6 +41,8 @@ export class MaintenanceThread {
   async check(path: string): Promise<string | undefined> {
     if (identify(path).sizeBytes <= CHECK_HERE_BYTES) return checkIndexFile(path);
     const answer = await this.#ask({ type: 'check', path });
+    // The next work comes much later, if at all: a thread that waits costs ten mebibytes.
+    if (this.#pending.length === 0) void this.#detach()?.terminate();
     return answer.type === 'checked' ? answer.problem : 'the file could not be checked';
   }
 
@@ -69,14 +71,21 @@ export class MaintenanceThread {
   #start(): Worker {
     const worker = startWorker(import.meta.url, './index-maintenance-worker');
     worker.on('message', (answer: MaintenanceAnswer) => this.#pending.shift()?.resolve(answer));
-    worker.on('error', (error) => this.#ended(error));
-    worker.on('exit', () => this.#ended(hasEnded()));
+    worker.on('error', (error) => this.#ended(worker, error));
+    worker.on('exit', () => this.#ended(worker, hasEnded()));
     return worker;
   }
 
   /** The next request starts another thread. */
-  #ended(error: unknown): void {
+  #detach(): Worker | undefined {
+    const worker = this.#worker;
     this.#worker = undefined;
+    return worker;
+  }
+
+  #ended(worker: Worker, error: unknown): void {
+    if (this.#worker !== worker) return;
+    this.#detach();
     for (const { reject } of this.#pending.splice(0)) reject(error);
   }
 }
