@@ -7,6 +7,10 @@ import type { VolumeLedger } from '../model/blob.ts';
 /** Pieces in which bodies stream in: small enough that hundreds of slow uploads fit into the budget. */
 const BODY_SLOT_BYTES = 256 * 1024;
 
+/** With more data shards than this a stripe of the usual length would take a large part of the budget for stripes. */
+const WIDE_CODE = 6;
+const WIDE_SHARD_BYTES = 260 * 1024;
+
 /** Half of the budget of memory: bodies that arrive. */
 export function makeBodyBuffers({ config }: StorageOptions): BufferPool {
   return new BufferPool({ slotSizeBytes: BODY_SLOT_BYTES, budgetBytes: config.storage.bufferBudget / 2 });
@@ -31,6 +35,7 @@ export function makeDataStore(
     log: log.child({ part: 'data' }),
     bufferPool: bodyBuffers,
     tunables: {
+      ...(disks.cluster.code.k > WIDE_CODE ? { largeShardSizeBytes: WIDE_SHARD_BYTES } : {}),
       stripeBufferBudgetBytes: bufferBudget / 4,
       readBufferBudgetBytes: bufferBudget / 6,
       largeVolumeLimitBytes: volumeSize,

@@ -42,8 +42,9 @@ export const DEFAULT_TUNABLES: DataStoreTunables = {
   smallShardLimitBytes: 528 * 1024,
   waitingSmallLimitBytes: 64 * 1024 * 1024,
   smallVolumeLimitBytes: 128 * 1024 * 1024,
-  // 256 KiB of payload and a block for the header: a body of 1 MiB with its entry is one stripe of 4+2.
-  largeShardSizeBytes: 260 * 1024,
+  // 512 KiB of payload and a block for the header (docs/decisions/0010-half-mebibyte-shards.md); a stripe of a shorter
+  // body has shorter shards.
+  largeShardSizeBytes: 516 * 1024,
   largeVolumeLimitBytes: 1024 * 1024 * 1024,
   ownVolumeMinimumBytes: 64 * 1024 * 1024,
   ownVolumeLimit: 8,

@@ -100,6 +100,12 @@ async function sendWhole(
   if (response.writableLength > 0) watchUnread(exchange, response.writableLength);
 }
 
+/**
+ * Bytes handed to a connection before the next piece is waited for: while one piece of a stripe leaves, the next one is
+ * there already, and no more of the buffers for reading is held by a client that reads slowly.
+ */
+const QUEUE_BYTES = 768 * 1024;
+
 /** Writes pieces to a response and gives each back when the system has taken it, or when the connection is gone. */
 class PieceWriter implements WatchedTransfer {
   readonly #response: ServerResponse;
@@ -113,7 +119,6 @@ class PieceWriter implements WatchedTransfer {
   constructor(response: ServerResponse, watchdog: StallWatchdog) {
     this.#response = response;
     this.#watchdog = watchdog;
-    response.on('drain', this.#onDrain);
     response.once('close', this.#onClose);
   }
 
@@ -129,13 +134,13 @@ class PieceWriter implements WatchedTransfer {
   write(piece: BodyPiece): boolean {
     this.#lent.add(piece);
     this.unseenBytes += piece.bytes.length;
-    const hasRoom = this.#response.write(piece.bytes, () => this.#giveBack(piece));
+    this.#response.write(piece.bytes, () => this.#giveBack(piece));
     if (this.#response.destroyed) this.#onClose();
-    return hasRoom || this.#response.destroyed;
+    return this.#hasRoom;
   }
 
   async drained(): Promise<void> {
-    if (!this.#response.writableNeedDrain || this.#response.destroyed) return;
+    if (this.#hasRoom) return;
     if (!this.#isWatched) {
       this.#isWatched = true;
       this.#watchdog.watch(this);
@@ -155,24 +160,29 @@ class PieceWriter implements WatchedTransfer {
     }
   }
 
+  get #hasRoom(): boolean {
+    return this.unseenBytes < QUEUE_BYTES || this.#response.destroyed;
+  }
+
   #giveBack(piece: BodyPiece): void {
     if (!this.#lent.delete(piece)) return;
     this.movedBytes += piece.bytes.length;
     this.unseenBytes -= piece.bytes.length;
     piece.release();
     if (this.#lent.size === 0 && this.#response.writableEnded) this.#watchdog.unwatch(this);
+    if (this.#hasRoom) this.#goOn();
   }
 
-  readonly #onDrain = (): void => {
+  #goOn(): void {
     const wake = this.#wake;
     this.#wake = undefined;
     wake?.();
-  };
+  }
 
   readonly #onClose = (): void => {
     this.#watchdog.unwatch(this);
     for (const piece of this.#lent) piece.release();
     this.#lent.clear();
-    this.#onDrain();
+    this.#goOn();
   };
 }

@@ -23,8 +23,8 @@ interface LoadedShard {
   release(): void;
 }
 
-/** Shards that one reader may have loaded or be loading ahead of what was yielded. */
-const READ_AHEAD_SHARDS = 8;
+/** Bytes of shards that one reader may have loaded or be loading ahead of what was yielded. */
+const READ_AHEAD_BYTES = 2 * 1024 * 1024;
 
 /**
  * Reads a range of a large blob, data shards in order, a few ahead. A shard that is missing, slow or wrong makes its
@@ -51,7 +51,7 @@ export async function* readLarge(
     for (;;) {
       const pool = context.readBuffers.statistics();
       const isScarce = pool.waitingCount > 0 || pool.lentCount > pool.slotLimit * 0.75;
-      const ahead = isScarce ? 1 : READ_AHEAD_SHARDS;
+      const ahead = isScarce ? 1 : Math.min(8, Math.ceil(READ_AHEAD_BYTES / context.readBuffers.slotSizeBytes));
       while (upcoming.done !== true && window.length < ahead) startNext();
       const first = window.shift();
       if (first === undefined) return;
