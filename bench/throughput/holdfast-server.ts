@@ -10,6 +10,7 @@ import type { OwnedServer, ServerUnderTest } from './server-under-test.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../bin/holdfast.cjs', import.meta.url));
 const READY_WITHIN_MS = 120_000;
+const LOST_WITHIN_MS = 10_000;
 const CREDENTIAL = {
   accessKeyId: 'BENCHACCESSKEY000001',
   secretAccessKey: 'bench-secret-access-key-0000000000000001',
@@ -123,6 +124,11 @@ export class HoldfastServer implements ServerUnderTest, OwnedServer {
     const [first] = this.diskPaths;
     if (first === undefined) throw new Error('no disk to lose');
     renameSync(first, `${first}.away`);
+    // Files that were open can still be read: without this the cell might measure a whole store.
+    await this.#server?.waitFor(
+      async () => ((await this.metrics()).get('holdfast_disk_usable') === this.diskPaths.length - 1 ? true : undefined),
+      LOST_WITHIN_MS,
+    );
     return async () => renameSync(`${first}.away`, first);
   }
 

@@ -1,9 +1,9 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { ChildServer, statusOf } from './child-server.ts';
 import { endWithBench } from './end-with-bench.ts';
-import type { OwnedServer, ServerUnderTest } from './server-under-test.ts';
+import type { ServerUnderTest } from './server-under-test.ts';
 
 const READY_WITHIN_MS = 60_000;
 const CREDENTIAL = { accessKeyId: 'benchaccesskey', secretAccessKey: 'bench-secret-access-key' };
@@ -12,29 +12,17 @@ const CREDENTIAL = { accessKeyId: 'benchaccesskey', secretAccessKey: 'bench-secr
 export class MinioServer implements ServerUnderTest {
   readonly name = 'minio';
   readonly address: { host: string; port: number };
-  readonly own: OwnedServer;
+  /** Its directories are not taken away: the cell with a lost disk is held against the healthy one of the same server. */
+  readonly own = undefined;
   readonly #server: ChildServer;
   readonly #folder: string;
   readonly #forget: () => void;
 
-  private constructor(options: { server: ChildServer; port: number; folder: string; diskPaths: readonly string[] }) {
+  private constructor(options: { server: ChildServer; port: number; folder: string }) {
     this.#server = options.server;
     this.#folder = options.folder;
     this.#forget = endWithBench(this);
     this.address = { host: '127.0.0.1', port: options.port };
-    const [first = ''] = options.diskPaths;
-    this.own = {
-      diskPaths: options.diskPaths,
-      probe: undefined,
-      loseDisk: async () => {
-        renameSync(first, `${first}.away`);
-        return async () => {
-          // It may have made a new directory in the meantime.
-          rmSync(first, { recursive: true, force: true });
-          renameSync(`${first}.away`, first);
-        };
-      },
-    };
   }
 
   static async create(options: { binary: string; parentFolder: string }): Promise<MinioServer> {
@@ -64,7 +52,7 @@ export class MinioServer implements ServerUnderTest {
       READY_WITHIN_MS,
       100,
     );
-    return new MinioServer({ server, port, folder, diskPaths });
+    return new MinioServer({ server, port, folder });
   }
 
   get processId(): number {

@@ -18,9 +18,9 @@ export interface Findings {
 /** All tables of a run as text with headings. */
 export function renderReport(run: RunDescription, findings: Findings): string {
   const { cells, largeCells, figures } = findings;
-  const [server = '', other] = new Set(cells.map((cell) => cell.server));
+  const [, other] = new Set(cells.map((cell) => cell.server));
   const all = [...figures, ...cellFigures(cells), ...cellFigures(largeCells, 'large:')];
-  const lines = designLines(all, server === '' ? 'holdfast' : server, other);
+  const lines = designLines(all, 'holdfast', other);
   const sections: [title: string, text: string][] = [
     ['Cells', cells.length === 0 ? '' : renderTable(cells)],
     ['In the same run', renderRatios(cells)],
