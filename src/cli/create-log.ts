@@ -3,6 +3,7 @@ import { PinoPretty } from 'pino-pretty';
 import type { LogConfig } from '../config/config-schema.ts';
 import type { Log } from '../observability/log.ts';
 import { SystemClock } from '../observability/system-clock.ts';
+import { LineGatherer } from './line-gatherer.ts';
 
 const STDERR = 2;
 const FLUSH_INTERVAL_MS = 200;
@@ -33,40 +34,13 @@ export function createLog(config: LogConfig, isTerminal: boolean): { log: Log; f
     minLength: BUNDLE_LENGTH,
     periodicFlush: FLUSH_INTERVAL_MS / 2,
   });
-  const lines = new LineGatherer(destination);
+  const delayMs = FLUSH_INTERVAL_MS / 2;
+  const lines = new LineGatherer({ destination, clock, bundleLength: BUNDLE_LENGTH, delayMs });
   const flush = (): void => {
     lines.forward();
     flushQuietly(destination);
   };
   return { log: pino(options, lines), flush };
-}
-
-/** Hands lines on in bundles: the destination measures each string it gets, which costs as much as making a line. */
-class LineGatherer {
-  readonly #destination: { write(text: string): unknown };
-  #pending = '';
-  #isScheduled = false;
-
-  constructor(destination: { write(text: string): unknown }) {
-    this.#destination = destination;
-  }
-
-  write(line: string): void {
-    this.#pending += line;
-    if (this.#pending.length >= BUNDLE_LENGTH) return this.forward();
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    clock.schedule(FLUSH_INTERVAL_MS / 2, () => {
-      this.#isScheduled = false;
-      this.forward();
-    });
-  }
-
-  forward(): void {
-    if (this.#pending === '') return;
-    this.#destination.write(this.#pending);
-    this.#pending = '';
-  }
 }
 
 let lastSecond = Number.NaN;

@@ -87,9 +87,8 @@ export function decodeDetails(encoded: Buffer): Details {
   if (encoded.length === 0) return details;
   const reader = new ByteReader(encoded);
   const flags = reader.varint();
-  // fromEntries defines properties: a header named __proto__ is one like any other.
-  if (flags & HEADERS) details.headers = Object.fromEntries(readPairs(reader));
-  if (flags & USER_METADATA) details.userMetadata = Object.fromEntries(readPairs(reader));
+  if (flags & HEADERS) details.headers = recordOf(readPairs(reader));
+  if (flags & USER_METADATA) details.userMetadata = recordOf(readPairs(reader));
   if (flags & CHECKSUM_VALUE) details.checksumValue = reader.string();
   if (flags & TAGS) details.tags = readPairs(reader).map(([key, value]) => ({ key, value }));
   return details;
@@ -176,4 +175,17 @@ function writePairs(pairs: readonly (readonly [string, string])[]): void {
 
 function readPairs(reader: ByteReader): [string, string][] {
   return reader.list(() => [reader.string(), reader.string()]);
+}
+
+/** As `Object.fromEntries`, which is slow for one or two: a header named __proto__ is one like any other. */
+function recordOf(pairs: readonly (readonly [string, string])[]): Record<string, string> {
+  const record: Record<string, string> = {};
+  for (const [name, value] of pairs) {
+    if (name === '__proto__') {
+      Object.defineProperty(record, name, { value, writable: true, enumerable: true, configurable: true });
+    } else {
+      record[name] = value;
+    }
+  }
+  return record;
 }

@@ -72,6 +72,7 @@ export class IndexQueries {
       blobs = this.blobs(decodeBlobIds(large[0]));
       parts = large[1];
     } else {
+      assert(row[10] !== null, `version ${order} names no blobs`);
       blobs = this.blobs(decodeBlobIds(row[10]));
     }
     const attributes = decodeAttributes({ etag, sizeBytes, storageClass, checksum, details, parts });
@@ -191,7 +192,8 @@ type ObjectRow = [
   checksum: number,
   hasLargeLists: number,
   details: Buffer,
-  blobIds: Buffer,
+  /** `null` when there is only one. */
+  blobIds: Buffer | null,
   onlyBlobId: number | null,
   blobSizeBytes: number | null,
   layout: Buffer,
@@ -214,7 +216,7 @@ function prepareStatements(db: Database) {
     object: db
       .prepare<[number, Buffer], ObjectRow>(
         `SELECT ord, version_id, o.size_bytes, etag, modified_ms, owner_id, storage_class, checksum, has_large_lists,
-         details, blob_ids, only_blob_id, b.size_bytes, layout, footprint
+         details, CASE WHEN only_blob_id IS NULL THEN blob_ids END, only_blob_id, b.size_bytes, layout, footprint
          FROM objects o LEFT JOIN blobs b ON blob_id = only_blob_id WHERE bucket_id = ? AND key = ?`,
       )
       .raw(),

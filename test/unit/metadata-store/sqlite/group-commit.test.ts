@@ -39,6 +39,18 @@ test('mutations that wait together are one frame', async () => {
   expect(journal.appendCount - before).toBe(1);
 });
 
+test('objects that follow one stripe are one frame, begun before the event loop turns', async () => {
+  const { journal, put } = await prepare();
+  const before = journal.appendCount;
+  const framesAtTurn = new Promise<number>((resolve) => {
+    setImmediate(() => resolve(journal.appendCount - before));
+  });
+  const stripe = Promise.resolve();
+  await Promise.all(Array.from({ length: 25 }, (_, index) => stripe.then(() => put(`k${index}`))));
+  expect(await framesAtTurn).toBe(1);
+  expect(journal.appendCount - before).toBe(1);
+});
+
 test('a batch is bounded in mutations and in bytes', async () => {
   const { journal, put } = await prepare({ maxBatchMutations: 10, maxBatchBytes: 2000 });
   const before = journal.appendCount;
