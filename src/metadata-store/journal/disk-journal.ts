@@ -354,6 +354,8 @@ export class DiskJournal implements Journal {
   async changeConfiguration(next: JournalConfiguration): Promise<void> {
     const running = this.#requireRunning();
     assert(running.rules.length === 1, 'one change of the configuration at a time');
+    const isListed = (diskId: string): boolean => next.diskIds.includes(diskId);
+    assert(next.journalDiskIds.every(isListed), 'journal disks are in the disk list');
     const endTeaching = this.#crew.teach(next.journalDiskIds);
     try {
       await this.#crew.idle();
