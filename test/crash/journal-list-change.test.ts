@@ -3,6 +3,7 @@ import { FaultDiskFs } from '../../src/disk/fault-disk-fs.ts';
 import { isStoreError } from '../../src/errors/store-error.ts';
 import type { DiskJournal } from '../../src/metadata-store/journal/disk-journal.ts';
 import { formatDisk, levelDiskIds, payloadsOf, startedJournal, until } from '../support/journal-cluster.ts';
+import { settle } from '../support/simulated-clock.ts';
 import { SimulatedCluster } from '../support/simulated-cluster.ts';
 
 /** Disks 0, 1 and 2 are the cluster; 3 and 4 are blank and may take a place in it. */
@@ -153,6 +154,34 @@ describe('changing the disk list', () => {
     },
     60_000,
   );
+
+  it('is not acknowledged by the new list alone: the old one must agree too', async () => {
+    const { cluster, faults } = await blankAndCluster(1);
+    const journal = await startedJournal(cluster);
+    await journal.append(Buffer.from('a'));
+    cluster.detach([2]);
+    const ids = [0, 1, 3].map((index) => cluster.diskIds[index]!);
+    // Disk 0 hangs at the configuration frame: 1 and 3 are enough of the new list, 1 alone is not of the old one.
+    faults[3]!.addFault({
+      operation: 'publish',
+      path: /state$/,
+      effect: {
+        kind: 'do',
+        action: () => faults[0]!.addFault({ operation: 'write', path: /\.seg$/, times: 1e9, effect: { kind: 'hang' } }),
+      },
+    });
+    let outcome = 'pending';
+    journal.changeConfiguration({ k: 2, m: 1, diskIds: ids, journalDiskIds: ids }).then(
+      () => (outcome = 'changed'),
+      () => (outcome = 'failed'),
+    );
+    await until(cluster, () => faults[0]!.struckCount > 0, 'the configuration is on its way');
+    for (let i = 0; i < 5; i++) await settle();
+    expect(outcome).toBe('pending');
+    faults[0]!.clearFaults();
+    faults[0]!.releaseHung();
+    await until(cluster, () => outcome === 'changed', 'both agree');
+  });
 
   it.each(Object.keys(CHANGES))(
     'when %s: afterwards only the new list decides, on every subset of disks, and a stale old disk never counts',
