@@ -32,7 +32,7 @@ export function describeRun(options: {
     processorCount: processors.length,
     memoryGibibytes: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
-    fileSystem: firstLine('stat', ['--file-system', '--format=%T', options.directory]),
+    fileSystem: firstLine('findmnt', ['-no', 'FSTYPE', '-T', options.directory]),
     others: options.otherBinaries.map((binary) => firstLine(binary, ['--version'])),
   };
 }
