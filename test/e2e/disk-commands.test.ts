@@ -207,3 +207,53 @@ test(
     expect(await objects.violations(client)).toEqual([]);
   },
 );
+
+test(
+  'a drain and a replacement go on after kill -9 in the middle, and nothing acknowledged is lost',
+  { timeout: 180_000 },
+  async () => {
+    const it = await TestServer.create({
+      diskCount: 6,
+      code: '2+2',
+      // So slow that the kills come in the middle.
+      environment: { HOLDFAST_HEAL_RATE: '6 MiB/s', HOLDFAST_VOLUME_SIZE: '16 MiB' },
+    });
+    server = it;
+    const objects = new AcknowledgedObjects('bucket');
+    let client = it.client({ maxAttempts: 4 });
+    await objects.createBucket(client);
+    for (let n = 0; n < 24; n += 1) await objects.put(client, `key/${n}`, [9000, 1_500_000][n % 2] ?? 1);
+    const [first, second] = [it.diskPaths[0]!, it.diskPaths[1]!];
+    expect((await disk(it, 'drain', first)).status).toBe(0);
+    await it.kill();
+    await it.start();
+    expect((await list(it)).disks[0]!.state).toBe('draining');
+    renameSync(second, `${second}.gone`);
+    mkdirSync(second);
+    await eventually('it is missing', async () => (await list(it)).disks[1]!.state === 'missing');
+    const replacing = disk(it, 'replace', second);
+    await eventually('the directory is being taken', async () => readdirSync(second).length > 0);
+    await it.kill();
+    await replacing;
+    await it.start({ environment: { HOLDFAST_HEAL_RATE: '1 GiB/s' } });
+    // Done already, or done again.
+    if ((await list(it)).disks[1]!.state === 'missing') {
+      expect((await disk(it, 'replace', second)).output).toContain('was replaced');
+    }
+    await eventually(
+      'drained and rebuilt',
+      async () => {
+        const { disks } = await list(it);
+        return disks[0]!.shardCount === 0 && (await it.statusReport())['homelessShardCount'] === 0;
+      },
+      60_000,
+    );
+    await eventually('it is removed', async () => (await disk(it, 'remove', first)).status === 0);
+    const census = await it.command('census', '--state', it.stateDirectory);
+    expect(census.output).toContain('CLEAN');
+    client = it.client({ maxAttempts: 4 });
+    expect(await objects.violations(client)).toEqual([]);
+    for (const path of [it.diskPaths[3]!, it.diskPaths[5]!]) renameSync(path, `${path}.gone`);
+    expect(await objects.violations(client)).toEqual([]);
+  },
+);
