@@ -18,7 +18,7 @@ export function makeBodyBuffers({ config }: StorageOptions): BufferPool {
 
 /**
  * Striped volumes on these disks; not yet started. Of the budget of memory a quarter is for stripes being written, a
- * quarter for reads (a third of that for rebuilding).
+ * quarter for reads (half of that for rebuilding: a reader of a degraded stripe holds one and fills the next).
  */
 export function makeDataStore(
   options: StorageOptions,
@@ -37,7 +37,7 @@ export function makeDataStore(
     tunables: {
       ...(disks.cluster.code.k > WIDE_CODE ? { largeShardSizeBytes: WIDE_SHARD_BYTES } : {}),
       stripeBufferBudgetBytes: bufferBudget / 4,
-      readBufferBudgetBytes: bufferBudget / 6,
+      readBufferBudgetBytes: bufferBudget / 8,
       largeVolumeLimitBytes: volumeSize,
     },
   });

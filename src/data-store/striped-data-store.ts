@@ -103,7 +103,7 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
       }),
       decodeBuffers: new RenewableBuffers({
         slotSizeBytes: stripeBytes,
-        budgetBytes: tunables.readBufferBudgetBytes / 2,
+        budgetBytes: tunables.readBufferBudgetBytes,
       }),
       readBuffers: new RenewableBuffers({
         slotSizeBytes: tunables.largeShardSizeBytes,

@@ -20,7 +20,7 @@ export interface DataStoreTunables {
   unsyncedLimitBytes: number;
   /** Budget of buffers in which stripes are encoded and written. */
   stripeBufferBudgetBytes: number;
-  /** Budget of buffers for reading large blobs; half as much again for rebuilding stripes. */
+  /** Budget of buffers for reading large blobs; as much again for rebuilding stripes. */
   readBufferBudgetBytes: number;
   /** The longest a read waits for a shard before it goes on without it; less when reads are usually fast. */
   hedgeAfterMs: number;
