@@ -230,6 +230,7 @@ class HoldfastServer implements Server {
         explain: (address) => explainLive(this.#readyStorage(), address),
         disks: () => this.#readyStorage().diskManager,
         census: () => this.#openStorage().healing.census,
+        scrub: () => this.#openStorage().healing.scrubber,
       },
       listen: config.admin.listen,
       stateDirectory,

@@ -29,6 +29,14 @@ export interface AdminActions {
   disks(): DiskCommands;
   /** @throws StoreError NotReady while the stores are not open. */
   census(): CensusControl;
+  /** @throws StoreError NotReady while the stores are not open. */
+  scrub(): ScrubControl;
+}
+
+/** Reading everything once. */
+interface ScrubControl {
+  request(): void;
+  report(): object;
 }
 
 /** What `holdfast disk` asks for; `name` is a path, or the id of a disk. @throws StoreError FormatRefused when nothing was done */
@@ -111,6 +119,7 @@ function addReadingRoutes(app: FastifyInstance, actions: AdminActions): void {
     }
     await reply.send(report);
   });
+  app.get('/scrub', async (_request, reply) => reply.send(actions.scrub().report()));
   app.get('/census', async (_request, reply) => reply.send(actions.census().progress()));
   app.get('/metrics', async (_request, reply) => {
     const usage = process.resourceUsage();
@@ -166,6 +175,10 @@ const NAMED_OBJECT = {
 
 function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void {
   app.get('/census/wait', async (_request, reply) => reply.send(await actions.census().wait()));
+  app.post('/scrub', async (_request, reply) => {
+    actions.scrub().request();
+    await reply.send(actions.scrub().report());
+  });
   app.post('/census', async (_request, reply) => reply.send({ number: actions.census().request() }));
   app.get<{ Querystring: { bucket: string; key: string } }>(
     '/explain',

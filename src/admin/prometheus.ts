@@ -114,7 +114,7 @@ function addStatus(family: Family, status: StatusReport): void {
   addDisks(family, status);
 }
 
-function addHealing(family: Family, { degraded, healing, lastCensus }: StatusReport): void {
+function addHealing(family: Family, { degraded, healing, scrub, lastCensus }: StatusReport): void {
   family('degraded_volumes', 'gauge', 'Volumes of which a disk is away.', [[{}, degraded.volumeCount]]);
   family('suspect_shard_files', 'gauge', 'Shard files that wait for repair.', [[{}, degraded.suspectFileCount]]);
   if (healing !== undefined) {
@@ -127,6 +127,15 @@ function addHealing(family: Family, { degraded, healing, lastCensus }: StatusRep
     family('lost_shards_total', 'counter', 'Shards that repairs could not rebuild.', [[{}, healing.lostShardCount]]);
     const timeLeft: Sample[] = healing.timeLeftMs === undefined ? [] : [[{}, healing.timeLeftMs / 1000]];
     family('heal_seconds_left', 'gauge', 'Estimated time until healing has caught up.', timeLeft);
+  }
+  if (scrub !== undefined) {
+    const { lastFinishedAtMs, damagedFileCount, fraction, isRunning } = scrub;
+    const finished: Sample[] = lastFinishedAtMs === undefined ? [] : [[{}, lastFinishedAtMs / 1000]];
+    family('scrub_finished_timestamp_seconds', 'gauge', 'When the last scrub had read everything.', finished);
+    family('scrub_progress', 'gauge', 'Part of the scrub under way that is done.', isRunning ? [[{}, fraction]] : []);
+    family('scrub_damaged_files', 'gauge', 'Shard files in which the last scrub found damage.', [
+      [{}, damagedFileCount],
+    ]);
   }
   if (lastCensus !== undefined) {
     family('census_clean', 'gauge', '1 when the last census found everything at full redundancy.', [

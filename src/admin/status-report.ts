@@ -47,6 +47,7 @@ export interface StatusReport {
    */
   degraded: { volumeCount: number; suspectFileCount: number; sinceMs: number | undefined };
   healing: HealingReport | undefined;
+  scrub: ScrubReport | undefined;
   /** The last census of this run of the server. */
   lastCensus: LastCensus | undefined;
   startedAtMs: number | undefined;
@@ -130,6 +131,23 @@ export interface CollectorReport {
   rateLimitBytesPerSecond: number;
   movedBytes: number;
   droppedVolumeCount: number;
+  lastError: string | undefined;
+}
+
+export interface ScrubReport {
+  isRunning: boolean;
+  /** Somebody asked for this pass: it goes at the rate of healing. */
+  isRequested: boolean;
+  startedAtMs: number | undefined;
+  /** 0 to 1. */
+  fraction: number;
+  timeLeftMs: number | undefined;
+  readBytes: number;
+  /** Found by this pass, or by the last when none runs. */
+  damagedFileCount: number;
+  lastFinishedAtMs: number | undefined;
+  nextDueAtMs: number | undefined;
+  periodMs: number;
   lastError: string | undefined;
 }
 

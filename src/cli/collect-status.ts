@@ -6,6 +6,7 @@ import type {
   HealingReport,
   LastCensus,
   ReadinessReport,
+  ScrubReport,
   StatusReport,
   UnusedDirectory,
 } from '../admin/status-report.ts';
@@ -35,6 +36,7 @@ export interface StatusSources {
   reserveBytes: (disk: DiskFacts) => number;
   collector: CollectorReport | undefined;
   healing: HealingReport | undefined;
+  scrub: ScrubReport | undefined;
   lastCensus: LastCensus | undefined;
   lastRecordAtMs: number | undefined;
   startedAtMs: number | undefined;
@@ -94,6 +96,7 @@ export function collectStatus(sources: StatusSources): StatusReport {
     collector: sources.collector,
     degraded: degraded(sources),
     healing: sources.healing,
+    scrub: sources.scrub,
     lastCensus: lastCensus(sources.lastCensus),
     startedAtMs: sources.startedAtMs,
     endpoints: [...sources.endpoints],

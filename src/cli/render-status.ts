@@ -1,5 +1,6 @@
 import type { DiskReport, ReadinessReport, StatusReport } from '../admin/status-report.ts';
 import { describeReadiness } from './progress.ts';
+import { describeScrub } from './scrub-command.ts';
 import { formatBytes, renderTable } from './render-table.ts';
 
 /** The report as text of at most 120 columns for a person. */
@@ -66,7 +67,7 @@ function diskTable(disks: readonly DiskReport[]): string[] {
   return renderTable(rows);
 }
 
-function describeHealing({ degraded, healing, lastCensus }: StatusReport): string[] {
+function describeHealing({ degraded, healing, scrub, lastCensus }: StatusReport): string[] {
   const lines: string[] = [];
   const { volumeCount, suspectFileCount, sinceMs } = degraded;
   const since = sinceMs === undefined ? '' : ` since ${new Date(sinceMs).toISOString()}`;
@@ -84,6 +85,7 @@ function describeHealing({ degraded, healing, lastCensus }: StatusReport): strin
     lines.push(`Healer      ${now}; repaired ${repairedFileCount} files, wrote ${formatBytes(writtenBytes)}`);
     if (healing.lastError !== undefined) lines.push(`            last failure: ${healing.lastError}`);
   }
+  if (scrub !== undefined) lines.push(`Scrub       ${describeScrub(scrub)}`);
   if (lastCensus !== undefined) {
     const found = lastCensus.isClean ? 'everything at full redundancy' : 'NOT clean, see holdfast census';
     lines.push(`Census      ${new Date(lastCensus.endedAtMs).toISOString()}: ${found}`);

@@ -12,6 +12,7 @@ import { explainError } from './explain-error.ts';
 import { formatCommand } from './format-command.ts';
 import { commandHelp, overviewHelp } from './help.ts';
 import { printConfigCommand } from './print-config-command.ts';
+import { scrubCommand } from './scrub-command.ts';
 import { serveCommand, startCommand } from './serve-command.ts';
 import { statusCommand } from './status-command.ts';
 import { tlsCommand } from './tls-command.ts';
@@ -26,6 +27,7 @@ export const COMMANDS: readonly Command[] = [
   diskCommand,
   censusCommand,
   explainCommand,
+  scrubCommand,
   credentialsCommand,
   doctorCommand,
   durabilityCommand,

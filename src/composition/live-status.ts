@@ -46,6 +46,7 @@ export async function readLiveStatus(options: ServerOptions, sources: LiveSource
     reserveBytes: (disk) => Math.min(config.storage.reserve, Math.floor(disk.space.totalBytes / 10)),
     collector: healing.collector.report(),
     healing: healing.healer.report(),
+    scrub: healing.scrubber.report(),
     lastCensus: healing.census.progress().last?.report,
     lastRecordAtMs: metadata.journal.lastRecordAtMs,
   });

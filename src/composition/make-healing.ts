@@ -8,6 +8,7 @@ import { DiskMover } from '../healing/disk-mover.ts';
 import { DamageRecorder } from '../healing/damage-recorder.ts';
 import { Healer } from '../healing/healer.ts';
 import type { MovableDisk } from '../healing/plan-shard-moves.ts';
+import { Scrubber } from '../healing/scrubber.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { DiskManager } from './disk-manager.ts';
 
@@ -18,6 +19,7 @@ export interface Healing {
   healer: Healer;
   census: CensusRunner;
   mover: DiskMover;
+  scrubber: Scrubber;
   start(): void;
   /** Before the stores. */
   stop(): Promise<void>;
@@ -66,20 +68,28 @@ export function makeHealing(
     onDrained: (diskId) => diskManager.drained(diskId),
     balanceRateBytesPerSecond: config.storage.balanceRate,
   });
+  const scrubber = new Scrubber({
+    ...common,
+    periodMs: config.storage.scrubPeriod,
+    log: log.child({ part: 'scrubber' }),
+  });
   return {
     collector,
     damageRecorder,
     healer,
     census,
     mover,
+    scrubber,
     start: () => {
       collector.start();
       damageRecorder.start();
       healer.start();
       mover.start();
+      scrubber.start();
     },
     stop: async () => {
-      await Promise.all([collector.stop(), damageRecorder.stop(), healer.stop(), census.stop(), mover.stop()]);
+      const all = [collector, damageRecorder, healer, census, scrubber, mover];
+      await Promise.all(all.map((each) => each.stop()));
     },
   };
 }

@@ -86,6 +86,7 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
     reserveBytes: (disk) => Math.min(config.storage.reserve, Math.floor(disk.space.totalBytes / 10)),
     collector: undefined,
     healing: undefined,
+    scrub: undefined,
     lastCensus: undefined,
     lastRecordAtMs: newestRecordAtMs(contents),
     startedAtMs: undefined,

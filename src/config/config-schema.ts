@@ -143,6 +143,13 @@ export const CONFIG_SCHEMA = {
       what: 'Most bytes that are moved between disks in a second only to even out their use.',
       why: 'A new disk fills over hours without showing in the latency of requests; nothing is lost by waiting.',
     }),
+    scrubPeriod: key({
+      type: duration({ min: '1 h', max: '3650 d' }),
+      default: '30 d',
+      env: 'HOLDFAST_SCRUB_PERIOD',
+      what: 'Time in which every shard and every journal record is read and verified once.',
+      why: 'Bits rot unseen; a month keeps the chance small that two such shards meet, and costs little reading.',
+    }),
     checkpointSize: key({
       type: size({ min: '32 MiB', max: '1 TiB' }),
       default: '256 MiB',

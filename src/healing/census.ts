@@ -4,7 +4,8 @@ import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { VolumeRecord } from '../model/blob.ts';
 import type { Clock } from '../model/clock.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
-import { isAlive, liveBlobsOf } from './live-blobs.ts';
+import { inspectLiveVolume, isWhole } from './inspect-live.ts';
+import { isAlive } from './live-blobs.ts';
 
 /** What healing needs to know of a disk. */
 export interface DiskFacts {
@@ -126,22 +127,8 @@ class Tally {
   }
 
   async addVolume(listed: VolumeRecord): Promise<void> {
-    const { metadataStore } = this.#sources;
-    let volume: VolumeRecord | undefined = listed;
-    let inspection = await this.#inspect(listed);
-    if (!isWhole(inspection)) {
-      // Blobs that were deleted, moved or repaired since may have left nothing behind: looked at once more, as it is now.
-      volume = (await metadataStore.listVolumes()).find(({ volumeId }) => volumeId === listed.volumeId);
-      if (!isAlive(volume)) return;
-      inspection = await this.#inspect(volume);
-    }
-    if (inspection.stripeCount === 0) return;
-    this.#count(volume, inspection);
-  }
-
-  #inspect(volume: VolumeRecord): Promise<VolumeInspection> {
-    const { volumeKeeper, metadataStore, pace } = this.#sources;
-    return volumeKeeper.inspectVolume({ volume, blobs: liveBlobsOf(metadataStore, volume.volumeId), pace });
+    const found = await inspectLiveVolume(this.#sources, listed);
+    if (found !== undefined) this.#count(found.volume, found.inspection);
   }
 
   #count(volume: VolumeRecord, inspection: VolumeInspection): void {
@@ -256,8 +243,4 @@ class Tally {
     const what = margin < 0 ? 'some of it CANNOT BE READ' : `margin ${margin} of ${code.m}`;
     return `volume ${volumeId.toString(16)} (${code.k}+${code.m}, ${blobCount} blobs): ${what}; ${where.join('; ')}`;
   }
-}
-
-function isWhole({ files }: VolumeInspection): boolean {
-  return files.every(({ condition }) => condition === 'good');
 }

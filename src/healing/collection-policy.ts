@@ -1,4 +1,5 @@
 import type { VolumeRecord } from '../model/blob.ts';
+import type { ErasureCode } from '../model/erasure-code.ts';
 
 /** A sealed volume with less live data than this is one of those that are merged when there are many of them. */
 export const TINY_VOLUME_BYTES = 8 * 1024 * 1024;
@@ -22,20 +23,29 @@ function isMostlyDead(volume: VolumeRecord): boolean {
   return volume.liveBytes < capacity * fraction;
 }
 
+/** Opened while disks were lost: as safe as any, but it takes more space than a volume opened now. */
+function isNarrow({ k, m }: VolumeRecord, writeCode: ErasureCode | undefined): boolean {
+  return writeCode !== undefined && m === writeCode.m && k < writeCode.k;
+}
+
 export interface CollectionPlan {
   /** Nothing in them lives. */
   readonly toDrop: readonly VolumeRecord[];
-  /** Their live blobs are to be written elsewhere, in this order: the most space for the least work first. */
+  /** Their live blobs are to be written elsewhere, in this order: the most space for the least work first, narrow ones last. */
   readonly toRewrite: readonly VolumeRecord[];
   /** Dropped, but some disks have not confirmed. */
   readonly toConfirm: readonly VolumeRecord[];
 }
 
 /**
- * What there is to collect. Pure. A rewritten volume's blobs end in a volume where nothing is dead and, several
+ * What there is to collect; `writeCode` is that of volumes opened now. Pure. A rewritten volume's blobs end in a volume where nothing is dead and, several
  * written at once, stripes are full: it is no candidate again until more is deleted, so this comes to an end.
  */
-export function planCollection(volumes: readonly VolumeRecord[], pinned: ReadonlySet<number>): CollectionPlan {
+export function planCollection(
+  volumes: readonly VolumeRecord[],
+  pinned: ReadonlySet<number>,
+  writeCode?: ErasureCode,
+): CollectionPlan {
   const sealed = volumes.filter((volume) => volume.state === 'sealed' && !pinned.has(volume.volumeId));
   const alive = sealed.filter((volume) => volume.liveBytes > 0);
   const toRewrite = new Set(alive.filter(isMostlyDead));
@@ -45,7 +55,10 @@ export function planCollection(volumes: readonly VolumeRecord[], pinned: Readonl
   }
   return {
     toDrop: sealed.filter((volume) => volume.liveBytes === 0),
-    toRewrite: [...toRewrite].sort((a, b) => gainOf(b) - gainOf(a)),
+    toRewrite: [
+      ...[...toRewrite].sort((a, b) => gainOf(b) - gainOf(a)),
+      ...alive.filter((volume) => !toRewrite.has(volume) && isNarrow(volume, writeCode)),
+    ],
     toConfirm: volumes.filter((volume) => volume.state === 'dropped' && volume.undroppedDiskIds.length > 0),
   };
 }

@@ -92,7 +92,7 @@ export class Collector {
   async collectOnce(): Promise<boolean> {
     const { dataStore, metadataStore, clock } = this.#options;
     const volumes = await metadataStore.listVolumes();
-    const plan = planCollection(volumes, dataStore.pinnedVolumeIds());
+    const plan = planCollection(volumes, dataStore.pinnedVolumeIds(), dataStore.writeCode());
     let isChanged = false;
     for (const volume of plan.toConfirm) {
       if (this.#loop.isStopped) return isChanged;

@@ -3,7 +3,7 @@ import { StoreError } from '../errors/store-error.ts';
 import type { Clock } from '../model/clock.ts';
 import type { BackgroundLoop } from './background-loop.ts';
 
-/** While requests are under way, background work pauses for so many times as long as its last step took … */
+/** While requests are under way, background work pauses for so many times as long as it has worked … */
 const YIELD_FACTOR = 3;
 /** … but never so long that it falls below this: it always comes to an end. */
 const SLOWEST_BYTES_PER_SECOND = 1024 * 1024;
@@ -25,27 +25,34 @@ export interface WorkPaceOptions {
  */
 export class WorkPace {
   readonly #options: WorkPaceOptions;
-  #stepBeganAtMs: number;
+  #workingSinceMs: number;
+  /** When what was spent so far is paid off. One time for all that work at once. */
+  #dueAtMs = -Infinity;
 
   constructor(options: WorkPaceOptions) {
     this.#options = options;
-    this.#stepBeganAtMs = options.clock.monotonicMs();
+    this.#workingSinceMs = options.clock.monotonicMs();
   }
 
-  /** Work begins after a pause that was not its own. */
+  /** Work begins after a time in which nothing was done. */
   begin(): void {
-    this.#stepBeganAtMs = this.#options.clock.monotonicMs();
+    this.#workingSinceMs = this.#options.clock.monotonicMs();
   }
 
   /** @throws StoreError NotReady when the work is to end */
   readonly spend: Pace = async (bytes) => {
     const { clock, loop, rateBytesPerSecond, requestsInFlight } = this.#options;
-    const tookMs = clock.monotonicMs() - this.#stepBeganAtMs;
-    const dueMs = (bytes / rateBytesPerSecond()) * 1000 - tookMs;
-    const yieldMs =
-      requestsInFlight() > 0 ? Math.min(YIELD_FACTOR * tookMs, (bytes / SLOWEST_BYTES_PER_SECOND) * 1000) : 0;
-    await loop.pause(Math.max(dueMs, yieldMs));
+    const now = clock.monotonicMs();
+    const tookMs = Math.max(0, now - this.#workingSinceMs);
+    this.#workingSinceMs = now;
+    let costMs = (bytes / rateBytesPerSecond()) * 1000;
+    if (requestsInFlight() > 0) {
+      const longestMs = (bytes / SLOWEST_BYTES_PER_SECOND) * 1000;
+      costMs = Math.max(costMs, Math.min((1 + YIELD_FACTOR) * tookMs, longestMs));
+    }
+    this.#dueAtMs = Math.max(this.#dueAtMs, now - tookMs) + costMs;
+    await loop.pause(this.#dueAtMs - now);
     if (loop.isStopped) throw new StoreError('NotReady', 'background work was stopped');
-    this.#stepBeganAtMs = clock.monotonicMs();
+    this.#workingSinceMs = Math.max(this.#workingSinceMs, clock.monotonicMs());
   };
 }

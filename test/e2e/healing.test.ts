@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { payloadOf } from '../support/payload.ts';
-import { TestServer } from '../support/server-process.ts';
+import { eventually, TestServer } from '../support/server-process.ts';
 
 const Bucket = 'bucket';
 const SIZES = [1, 4096, 100_000, 200_000, 3 * 1024 * 1024];
@@ -81,5 +81,26 @@ test('a census finds a flipped bit that no read has met, and reads stay right', 
   const found = await census();
   expect(found.status).toBe(1);
   expect(found.stdout).toMatch(/disk 3 .*damaged/);
+  await expectReadable(keys);
+});
+
+test('bits flipped in every file of one disk while the server runs: every read right, all repaired after one scrub', async () => {
+  const keys = await fill('rot');
+  for (const file of shardFiles(1)) {
+    const bytes = readFileSync(file);
+    for (let at = 5; at < bytes.length; at += 3001) bytes[at]! ^= 0x20;
+    // In place, as rot is: the same file.
+    writeFileSync(file, bytes, { flag: 'r+' });
+  }
+  await expectReadable(keys);
+  expect(await server.command('scrub', 'start', '--state', server.stateDirectory)).toMatchObject({ status: 0 });
+  await eventually('the scrub ends', async () => {
+    const { stdout } = await server.command('scrub', 'status', '--json', '--state', server.stateDirectory);
+    return !(JSON.parse(stdout) as { isRunning: boolean }).isRunning;
+  });
+  const clean = await census('--wait', '--timeout', '60');
+  expect(clean.output).toContain('CLEAN: everything');
+  expect(clean.status).toBe(0);
+  for (const disk of [0, 5]) rmSync(server.diskPaths[disk]!, { recursive: true });
   await expectReadable(keys);
 });

@@ -188,3 +188,51 @@ test('shards moved off a disk one by one leave it empty, and everything whole wi
   service.cluster.detach([0, 3]);
   await expectReadable(keys, 'without the disk and another');
 });
+
+test('bits flipped in every file of one disk are found by one scrub and healed, open volumes included', async () => {
+  await begin();
+  const keys = await fill('scrubbed');
+  const disk = service.cluster.disks[2]!;
+  const paths = disk.filePaths().filter((path) => path.startsWith('volumes/'));
+  expect(paths.length).toBeGreaterThan(1);
+  for (const path of paths) {
+    for (let at = 11; at < disk.peek(path).length; at += 2000) disk.corrupt(path, at, 0x04);
+  }
+  expect((await service.census()).isClean).toBe(false);
+  const { scrubber } = service.process;
+  scrubber.request();
+  await until(async () => !scrubber.report().isRunning);
+  expect(scrubber.report()).toMatchObject({ damagedFileCount: paths.length, lastError: undefined });
+  await untilClean();
+  service.cluster.detach([0, 5]);
+  await expectReadable(keys, 'without two others');
+});
+
+test('a pass goes on behind the volumes it has read when the server starts again, and the next one waits for its time', async () => {
+  await begin();
+  await fill('one');
+  await restart();
+  await fill('two');
+  const { metadata } = service.process;
+  await until(async () => (await metadata.getDocument({ collection: 'healing', id: 'scrub' })) !== undefined);
+  const body = await metadata.getDocument({ collection: 'healing', id: 'scrub' });
+  const state = JSON.parse(body!.toString('utf8')) as { startedAtMs: number; lastVolumeId: number };
+  const ids = (await metadata.listVolumes()).map(({ volumeId }) => volumeId).sort((a, b) => a - b);
+  const half = { ...state, lastVolumeId: ids[1]!, readBytes: 12_345, finishedAtMs: undefined };
+  const address = { collection: 'healing', id: 'scrub' };
+  await service.withTime(metadata.commit({ type: 'PutDocument', address, body: Buffer.from(JSON.stringify(half)) }));
+  const spoiled = service.cluster.disks[1]!;
+  spoiled.corrupt(`volumes/${ids[0]!.toString(16).padStart(14, '0')}.shard`, 5000);
+  await restart();
+  await until(
+    async () => !service.process.scrubber.report().isRunning && service.process.scrubber.report().readBytes > 0,
+  );
+  const after = service.process.scrubber.report();
+  expect(after.startedAtMs).toBe(state.startedAtMs);
+  expect(after.damagedFileCount, 'what was read before is not read again').toBe(0);
+  expect(after.readBytes).toBeGreaterThan(12_345);
+  expect(after.nextDueAtMs).toBe(state.startedAtMs + after.periodMs);
+  service.cluster.clock.jumpWallClock(31 * 86_400_000);
+  await until(async () => service.process.scrubber.report().damagedFileCount > 0);
+  await untilClean();
+});

@@ -22,6 +22,8 @@ import { SimulatedService, type IndexFate } from './simulated-service.ts';
 
 /** How often something is tried again that must work once faults are over. */
 const PATIENCE = 40;
+/** Rounds of five seconds until everything must be at full redundancy. */
+const HEALING_PATIENCE = 200;
 
 export interface ServiceScheduleOptions {
   seed: number;
@@ -95,9 +97,35 @@ class ServiceSchedule {
     else if (dice < 88) await this.#service.rememberIndex();
     else if (dice < 90) this.#rememberDisk();
     else if (dice < 92) await this.#restoreStaleDisk();
-    else if (dice < 94) this.#damage();
+    else if (dice < 93) this.#damage();
+    else if (dice < 94) await this.#heal();
     else if (dice < 97) await this.#checkList();
     else this.#service.cluster.clock.jumpWallClock((this.#random.below(3) - 1) * 3_600_000);
+  }
+
+  /** Disks that are back are whole again once a scrub and a census say so; then others may be lost. */
+  async #heal(): Promise<void> {
+    const { cluster, process } = this.#service;
+    if (this.#indexes().some((index) => !this.#isAttached(index))) return;
+    this.#tell('heal');
+    process.scrubber.request();
+    let findings: string[] = [];
+    for (let tries = 0; tries < HEALING_PATIENCE; tries++) {
+      await this.#service.withTime(cluster.clock.advance(5000));
+      if (process.scrubber.report().isRunning) continue;
+      try {
+        const census = await this.#service.census();
+        findings = census.findings;
+        if (!census.isClean) continue;
+      } catch (error) {
+        // The index is being rebuilt, or a frame is undecided.
+        if (!isStoreError(error)) throw error;
+        continue;
+      }
+      this.#damaged.clear();
+      return;
+    }
+    throw new Error(`it never became clean: ${findings.join('; ')} (${process.scrubber.report().lastError})`);
   }
 
   /** Everything must be there after a quiet start, on all disks and on any legal subset. */
@@ -109,12 +137,24 @@ class ServiceSchedule {
     await this.#service.crash('keep-all', 'lost');
     await this.#start();
     await this.#checkEverything();
+    await this.#heal();
+    await this.#checkWithoutSomeDisks();
     const value = this.#operations.makeValue('last', 100);
     await this.#until('a write after all faults', async () => {
       const answer = await this.#answer('PutObject', putOptions('last', value));
       return typeof answer === 'object' && 'ok' in answer;
     });
     await this.#checkNothingLeaks();
+  }
+
+  /** After healing any m disks may go. */
+  async #checkWithoutSomeDisks(): Promise<void> {
+    const lost = this.#random.shuffle(this.#indexes()).slice(0, this.#code.m);
+    this.#tell(`without ${lost.join()}`);
+    this.#service.cluster.detach(lost);
+    await this.#checkEverything();
+    this.#service.cluster.attach(lost);
+    await this.#service.withTime(this.#service.cluster.clock.advance(5000));
   }
 
   /** Once everything is deleted nothing is live, and the collector gives all closed volumes back. */
@@ -336,7 +376,18 @@ class ServiceSchedule {
     this.#service.cluster.noticeDetached();
     this.#service.cluster.attach([index]);
     this.#tell(`+${index}`);
+    if (this.#random.below(4) === 0) this.#wipe(index);
     if (this.#random.below(2) === 0) await this.#service.cluster.clock.advance(3000);
+  }
+
+  /** The disk has come back without its shard files: a lost one, until it is healed. */
+  #wipe(index: number): void {
+    const disk = this.#service.cluster.disks[index]!;
+    for (const path of disk.filePaths().filter((each) => each.startsWith('volumes/'))) {
+      disk.unlink(path).catch(() => undefined);
+    }
+    this.#damaged.add(index);
+    this.#tell(`wiped${index}`);
   }
 
   #rememberDisk(): void {

@@ -18,7 +18,8 @@ export class ManualClock implements Clock {
   }
 
   nowMs(): number {
-    return this.#wallOffsetMs + this.#monotonicMs;
+    // Whole, as `Date.now` is: records take nothing else.
+    return this.#wallOffsetMs + Math.floor(this.#monotonicMs);
   }
 
   monotonicMs(): number {

@@ -12,6 +12,7 @@ import { type CensusReport, takeCensus } from '../../src/healing/census.ts';
 import { Collector } from '../../src/healing/collector.ts';
 import { DamageRecorder } from '../../src/healing/damage-recorder.ts';
 import { Healer } from '../../src/healing/healer.ts';
+import { Scrubber } from '../../src/healing/scrubber.ts';
 import { DiskJournal } from '../../src/metadata-store/journal/disk-journal.ts';
 import { formatJournal } from '../../src/metadata-store/journal/format-journal.ts';
 import { SqliteMetadataStore } from '../../src/metadata-store/sqlite/sqlite-metadata-store.ts';
@@ -29,6 +30,7 @@ import { SimulatedCluster } from './simulated-cluster.ts';
 const SEGMENT_BYTES = 256 * 1024;
 const COLLECTOR_BYTES_PER_SECOND = 4 * 1024 * 1024;
 const HEALER_BYTES_PER_SECOND = 64 * 1024 * 1024;
+const SCRUB_PERIOD_MS = 30 * 86_400_000;
 /** So many turns of the event loop are waited for before simulated time passes. */
 const PATIENT_TURNS = 50;
 
@@ -41,6 +43,7 @@ export interface SimulatedProcess {
   readonly collector: Collector;
   readonly damageRecorder: DamageRecorder;
   readonly healer: Healer;
+  readonly scrubber: Scrubber;
   readonly services: S3Services;
 }
 
@@ -154,11 +157,21 @@ export class SimulatedService {
         rateBytesPerSecond: HEALER_BYTES_PER_SECOND,
         requestsInFlight: () => 0,
       });
+      const scrubber = new Scrubber({
+        volumeKeeper: data,
+        metadataStore: metadata,
+        clock,
+        log,
+        periodMs: SCRUB_PERIOD_MS,
+        rateBytesPerSecond: HEALER_BYTES_PER_SECOND,
+        requestsInFlight: () => 0,
+      });
       collector.start();
       damageRecorder.start();
       healer.start();
+      scrubber.start();
       const services = createServices(stores, clock);
-      this.#process = { metadata, data, collector, damageRecorder, healer, services };
+      this.#process = { metadata, data, collector, damageRecorder, healer, scrubber, services };
     } catch (error) {
       this.#killed.push(this.withTime(metadata.stop()).catch(() => undefined));
       throw error;
@@ -186,9 +199,9 @@ export class SimulatedService {
 
   /** An orderly end. */
   async stop(): Promise<void> {
-    const { collector, damageRecorder, healer, data, metadata } = this.process;
+    const { collector, damageRecorder, healer, scrubber, data, metadata } = this.process;
     this.#process = undefined;
-    await this.withTime(Promise.all([collector.stop(), damageRecorder.stop(), healer.stop()]));
+    await this.withTime(Promise.all([collector.stop(), damageRecorder.stop(), healer.stop(), scrubber.stop()]));
     await this.withTime(data.stop());
     await this.withTime(metadata.stop());
     this.cluster.restart();
@@ -220,10 +233,10 @@ export class SimulatedService {
   }
 
   async #bury(
-    { collector, damageRecorder, healer, data, metadata }: SimulatedProcess,
+    { collector, damageRecorder, healer, scrubber, data, metadata }: SimulatedProcess,
     indexPath: string,
   ): Promise<void> {
-    const background = Promise.all([collector.stop(), damageRecorder.stop(), healer.stop()]);
+    const background = Promise.all([collector.stop(), damageRecorder.stop(), healer.stop(), scrubber.stop()]);
     await this.withTime(background).catch(() => undefined);
     await this.withTime(data.stop()).catch(() => undefined);
     await this.withTime(metadata.stop()).catch(() => undefined);

@@ -13,7 +13,7 @@ import { StoreError } from '../../../src/errors/store-error.ts';
 import { silentLog } from '../../../src/observability/log.ts';
 import { RequestMetrics } from '../../../src/observability/request-metrics.ts';
 import { ManualClock } from '../../support/simulated-clock.ts';
-import { NO_CENSUS, statusExample } from './status-example.ts';
+import { NO_CENSUS, NO_SCRUB, statusExample } from './status-example.ts';
 
 const KEY = { accessKeyId: 'HFKEY', secretAccessKey: 'the-secret-of-the-root-key' };
 let stateDirectory: string;
@@ -43,6 +43,7 @@ beforeEach(async () => {
       throw new StoreError('NotReady', 'no disks here');
     },
     census: () => NO_CENSUS,
+    scrub: () => NO_SCRUB,
   };
   server = new AdminServer({ actions, listen: [{ host: '127.0.0.1', port: 0 }], stateDirectory, log: silentLog });
   endpoint = (await server.start()).endpoints[0] ?? '';

@@ -3,6 +3,8 @@ import type { StatusReport } from '../../../src/admin/status-report.ts';
 /** Nothing was counted yet. */
 export const NO_CENSUS = { request: () => 1, progress: () => ({}), wait: async () => ({}) };
 
+export const NO_SCRUB = { request: () => {}, report: () => ({}) };
+
 /** A healthy cluster of two disks. */
 export function statusExample(change: Partial<StatusReport> = {}): StatusReport {
   const disk = {
@@ -52,6 +54,7 @@ export function statusExample(change: Partial<StatusReport> = {}): StatusReport 
     collector: undefined,
     degraded: { volumeCount: 0, suspectFileCount: 0, sinceMs: undefined },
     healing: undefined,
+    scrub: undefined,
     lastCensus: undefined,
     startedAtMs: 0,
     endpoints: ['http://127.0.0.1:9000'],

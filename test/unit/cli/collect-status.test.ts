@@ -76,6 +76,7 @@ function sources(
     reserveBytes: () => 100,
     collector: undefined,
     healing: undefined,
+    scrub: undefined,
     lastCensus: undefined,
     lastRecordAtMs: undefined,
     startedAtMs: 0,

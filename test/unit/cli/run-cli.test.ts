@@ -11,7 +11,7 @@ import { StoreError } from '../../../src/errors/store-error.ts';
 import { silentLog } from '../../../src/observability/log.ts';
 import { RequestMetrics } from '../../../src/observability/request-metrics.ts';
 import { ManualClock } from '../../support/simulated-clock.ts';
-import { NO_CENSUS, statusExample } from '../admin/status-example.ts';
+import { NO_CENSUS, NO_SCRUB, statusExample } from '../admin/status-example.ts';
 import { FakeCli } from './fake-cli.ts';
 
 let cli: FakeCli;
@@ -165,6 +165,7 @@ async function serveAdmin(actions: Partial<AdminActions>): Promise<AdminServer> 
         throw new StoreError('NotReady', 'no disks here');
       },
       census: () => NO_CENSUS,
+      scrub: () => NO_SCRUB,
       ...actions,
     },
     listen: [],

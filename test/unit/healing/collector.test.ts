@@ -131,6 +131,31 @@ describe('Collector', () => {
     expect(volumeFileCount(harness)).toBe(0);
   });
 
+  test('what was written over fewer disks is rewritten over all of them when they are back, and not before', async () => {
+    const harness = await DataStoreHarness.start({ code: CODE });
+    harness.cluster.detach([0, 3]);
+    const blobs: { blob: BlobRecord; body: Buffer }[] = [];
+    for (const size of [100, 5000, 100_000, 300_000]) {
+      const body = bodyOf(`narrow ${size}`, size);
+      blobs.push({ body, blob: await harness.withTime(harness.put(body)) });
+    }
+    const widths = (): number[] =>
+      [...harness.journal.volumes.values()].filter(({ liveBytes }) => liveBytes > 0).map(({ k }) => k);
+    await harness.withTime(harness.store.stop());
+    harness.cluster.restart();
+    await harness.restart();
+    await collectAll(harness);
+    expect(new Set(widths())).toEqual(new Set([2]));
+    harness.cluster.attach([0, 3]);
+    for (const index of [0, 3]) harness.cluster.diskSet.markLevel(harness.cluster.diskIds[index]!);
+    await collectAll(harness);
+    expect(new Set(widths())).toEqual(new Set([4]));
+    harness.cluster.detach([1, 2]);
+    for (const { blob, body } of blobs) {
+      expect((await harness.get(harness.journal.blobs.get(blob.blobId)!)).equals(body)).toBe(true);
+    }
+  });
+
   test('a hundred restarts with one blob each leave a bounded number of files', async () => {
     const harness = await DataStoreHarness.start({ code: { k: 2, m: 1 } });
     for (let i = 0; i < 100; i++) {
