@@ -135,7 +135,7 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
       volumes: new LargeVolumes(moving, movingOpener),
     };
     this.#recovery = new VolumeRecovery(this.#context);
-    this.#repairer = new VolumeRepairer(this.#context, this.#files);
+    this.#repairer = new VolumeRepairer(this.#context, this.#files, this.#damage);
   }
 
   async start(): Promise<void> {

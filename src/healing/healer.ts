@@ -117,6 +117,8 @@ export class Healer {
     if (files === undefined) this.#suspects.set(volumeId, (files = new Map()));
     const sinceMs = Math.min(this.#options.clock.nowMs(), ...damage.map(({ seenAtMs }) => seenAtMs));
     const known = files.get(diskId);
+    // Where one file is gone others may be.
+    if (known === undefined && damage.some(({ kind }) => kind === 'missing')) this.#toList.add(diskId);
     files.set(diskId, {
       sinceMs: Math.min(sinceMs, known?.sinceMs ?? Infinity),
       damage: damage.length > 0 ? [...damage] : (known?.damage ?? []),

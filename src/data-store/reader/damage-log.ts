@@ -32,6 +32,12 @@ export class DamageLog {
     this.#pending.push({ ...damage, seenAtMs: this.#clock.nowMs() });
   }
 
+  /** The file was replaced: what is seen in it from now on is new. */
+  forget(volumeId: number, diskId: string): void {
+    const prefix = `${volumeId}/${diskId}/`;
+    for (const key of this.#seenAtMs.keys()) if (key.startsWith(prefix)) this.#seenAtMs.delete(key);
+  }
+
   take(): DamagedShard[] {
     const taken = this.#pending;
     this.#pending = [];

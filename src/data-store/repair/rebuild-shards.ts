@@ -1,6 +1,6 @@
 import { crc32c } from '@node-rs/crc32';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
-import type { Pace } from '../data-store.ts';
+import type { DamageKind, Pace } from '../data-store.ts';
 import { reconstructShards } from '../erasure/erasure-codec.ts';
 import { parseBlobEntry } from '../stripe/blob-entry.ts';
 import { parseStripeHeader, reshapeStripeHeader, stripeHeaderLength } from '../stripe/stripe-header.ts';
@@ -28,6 +28,8 @@ export interface RebuildJob {
   readonly sources: ReadonlyMap<number, FileWindow>;
   readonly targets: readonly RebuildTarget[];
   readonly pace: Pace;
+  /** A source that is not to be replaced has a bad shard there. */
+  readonly onBadSource: (slot: number, damage: { shardIndex: number; offset: number; kind: DamageKind }) => void;
 }
 
 /**
@@ -103,6 +105,7 @@ class Rebuild {
     const source = place === undefined ? undefined : this.#job.sources.get(place.slot);
     if (place === undefined || source === undefined) return;
     this.#workedBytes += shardLengthBytes;
+    let kind: DamageKind = 'corrupt';
     try {
       const bytes = await source.view(place.offset, shardLengthBytes);
       if (isExpectedShard(bytes, stripe, index)) {
@@ -111,8 +114,12 @@ class Rebuild {
       }
     } catch (error) {
       if (!isStoreError(error)) throw error;
+      kind = 'unreadable';
     }
     this.#misses.set(place.slot, (this.#misses.get(place.slot) ?? 0) + 1);
+    if (!this.#targets.has(place.slot)) {
+      this.#job.onBadSource(place.slot, { shardIndex: index, offset: place.offset, kind });
+    }
   }
 
   /** Loads others until there are k. */

@@ -240,6 +240,32 @@ describe('repairing volumes', () => {
     await expectAllRead(harness, stored, 'after the late repair');
   });
 
+  test('a bad shard that a repair meets in another file is told, so that it is healed next', async () => {
+    const { blob } = stored.find(({ body }) => body.length === 300_000)!;
+    const stripe = stripesOf(blob)[0]!;
+    const [lost, bad] = [stripe.places[0]!, stripe.places[1]!];
+    const { diskIds } = harness.journal.volumes.get(stripe.volumeId)!;
+    await harness.cluster.disks[lost.slot]!.unlink(volumePath(stripe.volumeId));
+    harness.cluster.disks[bad.slot]!.corrupt(volumePath(stripe.volumeId), bad.offset + 900);
+    const work = { ...harness.workOn(stripe.volumeId), diskIds: [diskIds[lost.slot]!] };
+    const { files } = await harness.withTime(harness.store.repairVolume(work));
+    expect(files).toMatchObject([{ outcome: 'repaired', lostCount: 0 }]);
+    expect(harness.store.takeDamage()).toMatchObject([
+      { volumeId: stripe.volumeId, diskId: diskIds[bad.slot], offset: bad.offset, kind: 'corrupt' },
+    ]);
+  });
+
+  test('inspections go on beside one another, whatever their pace', async () => {
+    const [id] = volumeIds(harness);
+    let goOn = (): void => {};
+    const waiting = new Promise<void>((resolve) => (goOn = resolve));
+    const slow = harness.store.inspectVolume({ ...harness.workOn(id!), pace: () => waiting });
+    const quick = await harness.withTime(harness.store.inspectVolume(harness.workOn(id!)));
+    expect(isWhole([quick])).toBe(true);
+    goOn();
+    expect(isWhole([await harness.withTime(slow)])).toBe(true);
+  });
+
   test('bytes of dead blobs are not asked for, and a volume that is written to is left alone', async () => {
     const { blob } = stored.find(({ body }) => body.length === 200_000)!;
     await harness.ledger.removeBlob(blob.blobId);

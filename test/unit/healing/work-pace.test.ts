@@ -19,9 +19,9 @@ async function work(
   { totalMs, workMs, stepBytes, workers = 1 }: { totalMs: number; workMs: number; stepBytes: number; workers?: number },
 ): Promise<number> {
   let spent = 0;
-  let isOver = false;
+  const state = { isOver: false };
   const running = Array.from({ length: workers }, async () => {
-    while (!isOver) {
+    while (!state.isOver) {
       if (workMs > 0) await new Promise<void>((resolve) => clock.schedule(workMs, resolve));
       await pace.spend(stepBytes);
       spent += stepBytes;
@@ -29,7 +29,7 @@ async function work(
     }
   });
   await clock.advance(totalMs);
-  isOver = true;
+  state.isOver = true;
   await clock.advance(10_000);
   await Promise.all(running);
   return spent;

@@ -1,0 +1,218 @@
+import type { Disk } from '../../disk/disk-set.ts';
+import { isStoreError, StoreError } from '../../errors/store-error.ts';
+import type { VolumeRecord } from '../../model/blob.ts';
+import type { Pace, ShardFileRepair, VolumeRepair, VolumeWork } from '../data-store.ts';
+import type { DamageLog } from '../reader/damage-log.ts';
+import type { ShardFiles } from '../reader/shard-files.ts';
+import type { StoreContext } from '../store-context.ts';
+import { RenewableBuffers } from '../volume/renewable-buffers.ts';
+import { repairPath, volumePath, type VolumeShape } from '../volume/volume-file.ts';
+import type { FileWindow } from './file-window.ts';
+import { type InspectedFile, inspectFile, openForInspection } from './inspect-file.ts';
+import { collectLiveStripes, type ExpectedShard, expectedShards, type LiveStripes } from './live-stripes.ts';
+import { type RebuildJob, type RebuildTarget, rebuildShards } from './rebuild-shards.ts';
+import { ShardFileWriter } from './shard-file-writer.ts';
+
+/** Of one read or write; raised where shards are longer. */
+const BUFFER_BYTES = 1024 * 1024;
+const BLOCK_BYTES = 4096;
+
+/** What must be in each file of a volume. */
+export interface VolumePlan {
+  readonly live: LiveStripes;
+  readonly expected: readonly (readonly ExpectedShard[])[];
+}
+
+/**
+ * Knows what must be in the files of a volume, inspects them, and makes new ones beside them: written, synced and read
+ * back, and only then handed to whoever gives them their place.
+ */
+export class ShardFileMaker {
+  readonly #context: StoreContext;
+  readonly #files: ShardFiles;
+  readonly #damage: DamageLog;
+  readonly #buffers = new Map<number, RenewableBuffers>();
+
+  constructor(context: StoreContext, files: ShardFiles, damage: DamageLog) {
+    this.#context = context;
+    this.#files = files;
+    this.#damage = damage;
+  }
+
+  async plan({ volume, blobs }: VolumeWork): Promise<VolumePlan> {
+    const live = await collectLiveStripes(volume.volumeId, blobs);
+    return { live, expected: expectedShards(live, volume.diskIds.length) };
+  }
+
+  /** Enough for a repair and three inspections and, since hung calls may keep some for ever, a third more. */
+  #buffersFor(volume: VolumeRecord): RenewableBuffers {
+    const needed = Math.ceil(volume.shardSizeBytes / BLOCK_BYTES + 1) * BLOCK_BYTES;
+    const slotSizeBytes = Math.max(BUFFER_BYTES, needed);
+    let buffers = this.#buffers.get(slotSizeBytes);
+    if (buffers === undefined) {
+      const count = 2 * (4 * volume.diskIds.length + 2);
+      buffers = new RenewableBuffers({ slotSizeBytes, budgetBytes: count * (slotSizeBytes + 65_536) });
+      this.#buffers.set(slotSizeBytes, buffers);
+    }
+    return buffers;
+  }
+
+  /** One file, at its place or at `path`. */
+  inspectFile(
+    { volume, pace }: { volume: VolumeRecord; pace: Pace },
+    plan: VolumePlan,
+    {
+      slot,
+      path = volumePath(volume.volumeId),
+      disk = this.#context.disks.byId(volume.diskIds[slot] ?? ''),
+      onGood = () => {},
+    }: { slot: number; path?: string; disk?: Disk | undefined; onGood?: (shard: ExpectedShard) => void },
+  ): Promise<InspectedFile> {
+    if (disk === undefined) {
+      return Promise.resolve({ condition: 'unreachable', goodCount: 0, damagedCount: 0, damage: [], readBytes: 0 });
+    }
+    const { stripes } = plan.live;
+    const expected = plan.expected[slot] ?? [];
+    const buffers = this.#buffersFor(volume);
+    return inspectFile({ disk, path, volume, slot, stripes, expected, buffers, pace, onGood });
+  }
+
+  /**
+   * Writes files beside those in place and reads them back; `publish` makes each count. What is not published is removed.
+   * @throws what `pace` and `publish` throw, unless it is a StoreError other than NotReady: that is the file's outcome
+   */
+  async make(
+    work: VolumeWork,
+    plan: VolumePlan,
+    { places, shape }: { places: readonly { slot: number; diskId: string }[]; shape: VolumeShape },
+    publish: (target: RebuildTarget) => Promise<void>,
+  ): Promise<VolumeRepair> {
+    const { volume, pace } = work;
+    const path = repairPath(volume.volumeId);
+    const files: ShardFileRepair[] = [];
+    const targets: RebuildTarget[] = [];
+    const sources = new Map<number, FileWindow>();
+    const { filesInRepair, disks } = this.#context;
+    const closing: (() => Promise<void>)[] = [];
+    try {
+      for (const { slot, diskId } of places) {
+        const disk = disks.byId(diskId);
+        if (disk === undefined) continue;
+        const name = `${disk.id}/${path}`;
+        filesInRepair.add(name);
+        closing.push(async () => void filesInRepair.delete(name));
+        try {
+          const pool = this.#buffersFor(volume);
+          const writer = await ShardFileWriter.create({ disk, path, shape, slot, pool });
+          targets.push({ slot, writer, lostOffsets: [], rebuiltCount: 0, failure: undefined });
+          closing.push(() => writer.close());
+        } catch (error) {
+          if (!isStoreError(error)) throw error;
+          files.push(untouched(disk.id, 'failed', error.message));
+          await this.#discard(disk, path);
+        }
+      }
+      if (targets.length > 0) {
+        await this.#openSources(volume, sources);
+        const onBadSource: RebuildJob['onBadSource'] = (slot, damage) => this.#noteBadSource(volume, slot, damage);
+        await rebuildShards({ stripes: plan.live.stripes, sources, targets, pace, onBadSource });
+      }
+      for (const target of targets) files.push(await this.#finish(work, plan, target, publish));
+    } finally {
+      for (const source of sources.values()) await source.close();
+      for (const target of targets) await this.#discardUnlessPublished(target, files);
+      for (const close of closing) await close();
+    }
+    return {
+      files,
+      readBytes: [...sources.values()].reduce((sum, { totalBytes }) => sum + totalBytes, 0),
+      writtenBytes: targets.reduce((sum, { writer }) => sum + writer.writtenBytes, 0),
+    };
+  }
+
+  /** Of a disk that is online: the healer looks at that file next. */
+  #noteBadSource(volume: VolumeRecord, slot: number, damage: Parameters<RebuildJob['onBadSource']>[1]): void {
+    const disk = this.#context.disks.byId(volume.diskIds[slot] ?? '');
+    if (disk?.state === 'online') this.#damage.add({ volumeId: volume.volumeId, diskId: disk.id, ...damage });
+  }
+
+  async #openSources(volume: VolumeRecord, sources: Map<number, FileWindow>): Promise<void> {
+    await Promise.all(
+      volume.diskIds.map(async (diskId, slot) => {
+        const disk = this.#context.disks.byId(diskId);
+        if (disk?.state !== 'online') return;
+        try {
+          sources.set(slot, await openForInspection(disk, volumePath(volume.volumeId), this.#buffersFor(volume)));
+        } catch (error) {
+          if (!isStoreError(error)) throw error;
+          // Missing: one of those that are made anew, or one more that will be.
+        }
+      }),
+    );
+  }
+
+  /** Syncs the new file, reads all of it back and publishes it. */
+  async #finish(
+    work: VolumeWork,
+    plan: VolumePlan,
+    target: RebuildTarget,
+    publish: (target: RebuildTarget) => Promise<void>,
+  ): Promise<ShardFileRepair> {
+    const { volume } = work;
+    const { writer, slot, lostOffsets, rebuiltCount } = target;
+    const { disk, path } = writer;
+    const counts = { rebuiltCount, lostCount: lostOffsets.length };
+    try {
+      if (target.failure !== undefined) throw target.failure;
+      await writer.finish();
+      const readBack = await this.inspectFile(work, plan, { slot, path, disk });
+      const isAsWritten = readBack.condition !== 'unreachable' && readBack.damagedCount <= lostOffsets.length;
+      if (!isAsWritten || readBack.damage.some(({ offset }) => !lostOffsets.includes(offset))) {
+        throw new StoreError('ShardCorrupt', `what was written to ${path} on disk ${disk.id} does not read back`);
+      }
+      if ((await this.#stateOf(volume)) !== 'sealed') throw new StoreError('BlobGone', 'the volume was dropped');
+      await publish(target);
+      return {
+        diskId: disk.id,
+        outcome: lostOffsets.length > 0 ? 'incomplete' : 'repaired',
+        ...counts,
+        reason: undefined,
+      };
+    } catch (error) {
+      if (!isStoreError(error) || error.code === 'NotReady') throw error;
+      this.#context.log.warn({ volumeId: volume.volumeId, diskId: disk.id, err: error }, 'a repair failed');
+      return { diskId: disk.id, outcome: 'failed', ...counts, reason: error.message };
+    }
+  }
+
+  /** @throws StoreError DiskMissing when the path does not name the new file */
+  async replaced({ disk, inode }: ShardFileWriter, volumeId: number): Promise<void> {
+    this.#files.discard(disk, volumeId);
+    this.#damage.forget(volumeId, disk.id);
+    if ((await disk.fs.stat(volumePath(volumeId)))?.inode === inode) return;
+    throw new StoreError('DiskMissing', `the repaired file of volume ${volumeId} is gone already`);
+  }
+
+  async #stateOf(volume: VolumeRecord): Promise<VolumeRecord['state'] | undefined> {
+    const records = await this.#context.ledger.listVolumes();
+    return records.find(({ volumeId }) => volumeId === volume.volumeId)?.state;
+  }
+
+  async #discardUnlessPublished({ writer }: RebuildTarget, files: readonly ShardFileRepair[]): Promise<void> {
+    const done = files.find(({ diskId }) => diskId === writer.disk.id);
+    if (done === undefined || done.outcome === 'failed') await this.#discard(writer.disk, writer.path);
+  }
+
+  /** Best effort: what stays is removed by the next repair of the file or the next start. */
+  async #discard(disk: Disk, path: string): Promise<void> {
+    try {
+      if (disk.state === 'online') await disk.fs.unlink(path);
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+    }
+  }
+}
+
+export function untouched(diskId: string, outcome: 'good' | 'failed', reason?: string): ShardFileRepair {
+  return { diskId, outcome, rebuiltCount: 0, lostCount: 0, reason };
+}
