@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { DiskCommandAnswer } from '../admin/admin-app.ts';
 import type { StatusReport } from '../admin/status-report.ts';
-import { askServer } from './admin-client.ts';
+import { askServer, ServerNotReady } from './admin-client.ts';
 import {
   type CliContext,
   type Command,
@@ -13,7 +13,7 @@ import {
 import { renderDiskList } from './render-disk-list.ts';
 import { loadSettings, type Settings } from './settings.ts';
 import { requireStateDirectory } from './state-directory.ts';
-import { fetchReport } from './status-command.ts';
+import { fetchReport, readOffline } from './status-command.ts';
 
 /** Levelling the journal of a new disk may take a while. */
 const TIMEOUT_MS = 600_000;
@@ -76,7 +76,11 @@ async function run(context: CliContext, invocation: Invocation): Promise<ExitCod
 }
 
 async function list(context: CliContext, settings: Settings, invocation: Invocation): Promise<ExitCode> {
-  const report: StatusReport = await fetchReport(context, settings, undefined);
+  const report = await fetchReport(context, settings, undefined).catch((error: unknown): Promise<StatusReport> => {
+    // A server that waits for disks has not opened its stores: the disks themselves tell.
+    if (error instanceof ServerNotReady) return readOffline(context, settings);
+    throw error;
+  });
   const { mode, disks, unusedDirectories, homelessShardCount, moves } = report;
   if (invocation.own['json'] === 'true') {
     context.stdout.write(`${JSON.stringify({ mode, disks, unusedDirectories, homelessShardCount, moves }, null, 2)}\n`);

@@ -3,6 +3,7 @@ import type { RootKey } from '../access/credential-store.ts';
 import type { MasterKey } from '../access/master-key.ts';
 import type { Finding, ReadinessReport, StatusReport } from '../admin/status-report.ts';
 import type { Config } from '../config/config-schema.ts';
+import type { MakeDiskFs } from '../disk/scan-directory.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { Clock, Randomness } from '../model/clock.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
@@ -42,6 +43,8 @@ export interface StorageOptions {
   diskPaths: readonly string[];
   /** Disk id → where it was seen last, as the state directory remembers. */
   lastDiskPaths: ReadonlyMap<string, string>;
+  /** Default: the real file system. For a server whose disks are made to fail on purpose. */
+  makeDiskFs?: MakeDiskFs;
   log: Log;
   clock: Clock;
   randomness: Randomness;

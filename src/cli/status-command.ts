@@ -74,7 +74,8 @@ async function askEndpoint(context: CliContext, settings: Settings, endpoint: st
   })) as StatusReport;
 }
 
-async function readOffline(context: CliContext, settings: Settings): Promise<StatusReport> {
+/** What lies on the disks, read without a server; also while one waits for disks. */
+export async function readOffline(context: CliContext, settings: Settings): Promise<StatusReport> {
   const options = await offlineOptions(context, settings);
   return await (await context.loadComposition()).readOfflineStatus(options);
 }

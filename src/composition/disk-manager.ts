@@ -198,6 +198,7 @@ export class DiskManager implements DiskCommands {
     } catch (error) {
       const isInForce = isStoreError(error) && this.#listedIds().join() === diskIds.join();
       if (!isInForce) throw error;
+      disks.applyList(diskIds);
     }
   }
 

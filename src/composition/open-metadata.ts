@@ -15,7 +15,7 @@ export function openDisks(
   options: StorageOptions,
   overrides: Partial<Pick<LocalDiskSetOptions, 'acquireLock'>> = {},
 ): Promise<LocalDiskSet> {
-  const { config, diskPaths, lastDiskPaths, expectedClusterId, clock, randomness, log } = options;
+  const { config, diskPaths, lastDiskPaths, makeDiskFs, expectedClusterId, clock, randomness, log } = options;
   return LocalDiskSet.open({
     paths: diskPaths,
     lastPaths: lastDiskPaths,
@@ -25,7 +25,7 @@ export function openDisks(
     random: randomness,
     reserveBytes: config.storage.reserve,
     deadlineMs: config.storage.diskDeadline,
-    makeFs: (root, bound) => new RealDiskFs(root, { ...bound, sync: config.durability.sync }),
+    makeFs: makeDiskFs ?? ((root, bound) => new RealDiskFs(root, { ...bound, sync: config.durability.sync })),
     ...overrides,
   });
 }

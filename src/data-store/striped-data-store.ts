@@ -1,6 +1,6 @@
 import { assert } from '../errors/assert.ts';
-import { isStoreError, StoreError } from '../errors/store-error.ts';
-import type { Disk, DiskSet } from '../disk/disk-set.ts';
+import { StoreError } from '../errors/store-error.ts';
+import type { DiskSet } from '../disk/disk-set.ts';
 import type { BufferPool } from '../memory/buffer-pool.ts';
 import type { BlobRecord, VolumeLedger, VolumeRecord } from '../model/blob.ts';
 import type { Clock, Randomness } from '../model/clock.ts';
@@ -31,6 +31,7 @@ import { VolumeRepairer } from './repair/volume-repairer.ts';
 import type { StoreContext } from './store-context.ts';
 import { ENTRY_HEADER_BYTES, parseBlobEntry } from './stripe/blob-entry.ts';
 import { type DataStoreTunables, DEFAULT_TUNABLES } from './tunables.ts';
+import { type DiskUsage, UsageMeter } from './usage-meter.ts';
 import { LargeVolumes } from './volume/large-volumes.ts';
 import { QUARANTINE_DIRECTORY, VOLUME_DIRECTORY, volumeIdOfFileName } from './volume/volume-file.ts';
 import { RenewableBuffers } from './volume/renewable-buffers.ts';
@@ -72,6 +73,7 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
   readonly #largeVolumes: LargeVolumes;
   readonly #moving: { context: StoreContext; small: SmallBlobWriter; volumes: LargeVolumes };
   readonly #recovery: VolumeRecovery;
+  readonly #usage: UsageMeter;
   readonly #repairer: VolumeRepairer;
   readonly #census: WriterCensus = { activeCount: 0 };
   #unsubscribe: (() => void) | undefined;
@@ -136,6 +138,9 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
     };
     this.#recovery = new VolumeRecovery(this.#context);
     this.#repairer = new VolumeRepairer(this.#context, this.#files, this.#damage);
+    this.#usage = new UsageMeter(this.#context, () => {
+      return [this.#small, this.#moving.small].flatMap(({ openVolume }) => openVolume ?? []);
+    });
   }
 
   async start(): Promise<void> {
@@ -339,39 +344,7 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
     return this.#damage.take();
   }
 
-  async diskUsage(): Promise<
-    Map<string, { volumeBytes: number; preallocatedBytes: number; quarantinedBytes: number }>
-  > {
-    const usage = new Map<string, { volumeBytes: number; preallocatedBytes: number; quarantinedBytes: number }>();
-    const preallocated = new Map<string, number>();
-    for (const writer of [this.#small, this.#moving.small]) {
-      for (const [diskId, bytes] of (await writer.openVolume?.preallocatedBytes()) ?? []) {
-        preallocated.set(diskId, (preallocated.get(diskId) ?? 0) + bytes);
-      }
-    }
-    const sizeOf = async (disk: Disk, directory: string): Promise<number> => {
-      let total = 0;
-      for (const name of await listOrNothing(disk, directory)) {
-        total += (await disk.fs.stat(`${directory}/${name}`))?.sizeBytes ?? 0;
-      }
-      return total;
-    };
-    const measure = async (disk: Disk): Promise<void> => {
-      try {
-        const preallocatedBytes = preallocated.get(disk.id) ?? 0;
-        usage.set(disk.id, {
-          volumeBytes: Math.max(0, (await sizeOf(disk, VOLUME_DIRECTORY)) - preallocatedBytes),
-          preallocatedBytes,
-          quarantinedBytes: await sizeOf(disk, QUARANTINE_DIRECTORY),
-        });
-      } catch (error) {
-        // A disk that fails now has no usage to tell; its state says so.
-        if (!isStoreError(error)) throw error;
-        this.#context.disks.reportFailure(disk.id, { operation: 'usage', error });
-      }
-    };
-    const present = this.#context.disks.disks.filter(({ state }) => state !== 'missing' && state !== 'foreign');
-    await Promise.all(present.map(measure));
-    return usage;
+  diskUsage(): Promise<Map<string, DiskUsage>> {
+    return this.#usage.measure();
   }
 }

@@ -129,3 +129,21 @@ test('a directory that vanishes is missing within a second of use, and within te
   expect(await objects.violations(it.client())).toEqual([]);
   expect(readdirSync(it.folder)).not.toContain('disk2');
 });
+
+test('while a server waits for disks, disk list shows from the disks themselves which are missing', async () => {
+  const it = await serve({ diskCount: 4, code: '2+2' });
+  await filled(it);
+  await it.kill();
+  const gone = it.diskPaths.slice(1);
+  for (const path of gone) renameSync(path, `${path}.gone`);
+  const waiting = it.start({ readyWithinMs: 30_000 });
+  await eventually('the list comes from the disks', async () => {
+    const listed = await it.command('disk', 'list', '--json', '--state', it.stateDirectory);
+    if (!listed.stdout.startsWith('{')) return false;
+    const report = JSON.parse(listed.stdout) as Listed & { mode: string };
+    return report.mode === 'offline' && statesOf(report).join() === 'online,missing,missing,missing';
+  });
+  for (const path of gone) renameSync(`${path}.gone`, path);
+  await waiting;
+  await eventually('all are back', async () => statesOf(await list(it)).join() === ONLINE.join());
+});

@@ -9,7 +9,7 @@ import type { DamageLog } from './damage-log.ts';
 import type { ShardFiles } from './shard-files.ts';
 
 /** How much a disk is to be relied on for reading: lower is better. */
-export const READ_PREFERENCE = { good: 0, slow: 1, lastResort: 2, absent: 3 } as const;
+export const READ_PREFERENCE = { good: 0, slow: 1, suspect: 2, lastResort: 3, absent: 4 } as const;
 
 /** A disk that kept a reader waiting is avoided for this long, twice as long each time, up to the longest. */
 const AVOID_MS = 1_000;
@@ -47,7 +47,7 @@ export class ShardReader {
       case 'online':
         return this.#isAvoided(disk) ? READ_PREFERENCE.slow : READ_PREFERENCE.good;
       case 'suspect':
-        return READ_PREFERENCE.slow;
+        return READ_PREFERENCE.suspect;
       case 'returning':
       case 'failed':
         return READ_PREFERENCE.lastResort;

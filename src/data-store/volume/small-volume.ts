@@ -181,14 +181,10 @@ export class SmallVolume {
     }
   }
 
-  /** Bytes written ahead on each disk of the volume. */
-  async preallocatedBytes(): Promise<Map<string, number>> {
-    const result = new Map<string, number>();
-    for (const { slot, file, end } of this.#slots) {
-      const diskId = this.volume.diskIds[slot];
-      if (diskId === undefined || this.#context.disks.byId(diskId)?.state !== 'online') continue;
-      result.set(diskId, Math.max(0, (await file.sizeBytes()) - end));
-    }
-    return result;
+  /** Bytes written ahead on one disk. */
+  async preallocatedBytes(diskId: string): Promise<number> {
+    const slot = this.#slots.find((one) => this.volume.diskIds[one.slot] === diskId);
+    if (slot === undefined || this.#context.disks.byId(diskId)?.state !== 'online') return 0;
+    return Math.max(0, (await slot.file.sizeBytes()) - slot.end);
   }
 }

@@ -7,6 +7,7 @@ import { AlignedBuffers } from './aligned-buffers.ts';
 import { readChain } from './chain-reader.ts';
 import { type CheckpointHolder, CheckpointStore } from './checkpoint-store.ts';
 import { openEpoch } from './epoch-opening.ts';
+import { forgetJournals } from './forget-journals.ts';
 import { DEFAULT_SEGMENT_BYTES } from './format-journal.ts';
 import { clusterTagOf, FRAME_HEADER_BYTES, samePosition, zeroPosition } from './frame.ts';
 import type { CheckpointFacts, Journal, JournalDiskStatus, JournalFrame, JournalPosition } from './journal.ts';
@@ -353,7 +354,10 @@ export class DiskJournal implements Journal {
    */
   async changeConfiguration(next: JournalConfiguration): Promise<void> {
     const running = this.#requireRunning();
-    assert(running.rules.length === 1, 'one change of the configuration at a time');
+    const [before, ...others] = running.rules;
+    if (before === undefined || others.length > 0) {
+      throw new StoreError('NotReady', 'another change of the journal disks is under way', { hint: 'Try again.' });
+    }
     const isListed = (diskId: string): boolean => next.diskIds.includes(diskId);
     assert(next.journalDiskIds.every(isListed), 'journal disks are in the disk list');
     const endTeaching = this.#crew.teach(next.journalDiskIds);
@@ -374,6 +378,8 @@ export class DiskJournal implements Journal {
     for (const disk of running.voters()) {
       if (!next.journalDiskIds.includes(disk.diskId)) running.drop(disk.diskId);
     }
+    const gone = before.diskIds.filter((diskId) => !isListed(diskId));
+    await forgetJournals(this.#context, this.#lostDisks, gone);
     this.#tellConfiguration();
   }
 

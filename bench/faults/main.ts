@@ -1,0 +1,250 @@
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { loadConfig } from '../../src/config/load-config.ts';
+import { FaultDiskFs, type FaultEffect } from '../../src/disk/fault-disk-fs.ts';
+import { RealDiskFs } from '../../src/disk/real-disk-fs.ts';
+import { type Log, silentLog } from '../../src/observability/log.ts';
+import { SystemClock, SystemRandomness } from '../../src/observability/system-clock.ts';
+import { composition } from '../../src/server.ts';
+import { HttpConnection } from '../throughput/http-connection.ts';
+import { EMPTY_SHA256, signedHead, UNSIGNED_PAYLOAD } from '../throughput/sign-request.ts';
+
+/**
+ * What one bad disk of six costs the others' clients: a disk at 100 ms a call, one that hangs, one whose directory
+ * vanishes. Server and client share this process, so figures are to be compared with the healthy line, not with others.
+ *
+ *     npx tsx bench/faults/main.ts [--seconds 6] [--connections 8] [--size 16384]
+ */
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '6' },
+    connections: { type: 'string', default: '8' },
+    size: { type: 'string', default: '16384' },
+  },
+});
+const seconds = Number(values.seconds);
+const connectionCount = Number(values.connections);
+const sizeBytes = Number(values.size);
+
+const credential = { accessKeyId: 'BENCHKEY000000000001', secretAccessKey: 'bench-secret-access-key-00000000' };
+const clock = new SystemClock();
+const randomness = new SystemRandomness();
+
+/** A server on six directories of its own; `strike` makes one of them bad. */
+class FaultyServer {
+  readonly folder = mkdtempSync(path.join(tmpdir(), 'holdfast-faults-'));
+  readonly diskPaths = Array.from({ length: 6 }, (_, index) => path.join(this.folder, `disk${index + 1}`));
+  readonly #faults = new Map<string, FaultDiskFs[]>();
+  readonly #effects = new Map<string, FaultEffect>();
+  readonly #options: Parameters<typeof composition.createServer>[0];
+  readonly #server: ReturnType<typeof composition.createServer>;
+  endpoint = '';
+  /** When the log said that a disk is missing: asking the server would be a use of the disk. */
+  missingAtMs: number | undefined;
+  readonly #log: Log = {
+    ...silentLog,
+    warn: (_fields, message) => {
+      if (message === 'disk is missing') this.missingAtMs ??= performance.now();
+    },
+    child: () => this.#log,
+  };
+
+  constructor() {
+    const stateDirectory = path.join(this.folder, 'state');
+    mkdirSync(stateDirectory);
+    for (const disk of this.diskPaths) mkdirSync(disk);
+    const env = {
+      HOLDFAST_STATE_RESERVE: '1 MiB',
+      HOLDFAST_JOURNAL_RESERVE: '32 MiB',
+      HOLDFAST_LISTEN: '127.0.0.1:0',
+      HOLDFAST_ADMIN_LISTEN: '127.0.0.1:0',
+    };
+    this.#options = {
+      version: 'bench',
+      config: loadConfig({ env, flags: { disks: this.diskPaths, state: stateDirectory }, defaults: {} }),
+      diskPaths: this.diskPaths,
+      lastDiskPaths: new Map(),
+      makeDiskFs: (root, bound) => this.#makeFs(root, new RealDiskFs(root, bound)),
+      log: this.#log,
+      clock,
+      randomness,
+      secrets: { rootKey: credential, masterKey: randomness.bytes(32) },
+      stateDirectory,
+      expectedClusterId: undefined,
+      findings: [],
+      onProgress: () => {},
+    };
+    this.#server = composition.createServer(this.#options);
+  }
+
+  #makeFs(root: string, inner: RealDiskFs): FaultDiskFs {
+    const faulty = new FaultDiskFs(inner, clock);
+    const effect = this.#effects.get(root);
+    if (effect !== undefined) faulty.addFault({ operation: 'any', times: Infinity, effect });
+    this.#faults.set(root, [...(this.#faults.get(root) ?? []), faulty]);
+    return faulty;
+  }
+
+  async start(): Promise<void> {
+    await composition.formatStorage({ ...this.#options, code: { k: 4, m: 2 } });
+    const facts = await this.#server.start();
+    this.endpoint = facts.endpoints[0] ?? '';
+  }
+
+  strike(disk: string, effect: FaultEffect): void {
+    this.#effects.set(disk, effect);
+    for (const fault of this.#faults.get(disk) ?? []) fault.addFault({ operation: 'any', times: Infinity, effect });
+  }
+
+  async stateOf(index: number): Promise<string> {
+    return (await this.#server.status()).disks[index]?.state ?? '';
+  }
+
+  async stop(): Promise<number> {
+    for (const faults of this.#faults.values()) for (const fault of faults) fault.clearFaults();
+    const beganMs = performance.now();
+    await this.#server.stop({ deadlineMs: 20_000 });
+    const tookMs = performance.now() - beganMs;
+    for (const faults of this.#faults.values()) for (const fault of faults) fault.releaseHung();
+    rmSync(this.folder, { recursive: true, force: true });
+    return tookMs;
+  }
+}
+
+interface Sample {
+  kind: 'PUT' | 'GET';
+  atMs: number;
+  tookMs: number;
+  status: number;
+}
+
+/** Half the connections write new keys, half read what was written, until told to stop. */
+class Load {
+  readonly samples: Sample[] = [];
+  readonly #url: URL;
+  readonly #body = randomness.bytes(sizeBytes);
+  readonly #keys: string[] = [];
+  #isOver = false;
+  readonly #work: Promise<void>[];
+
+  constructor(endpoint: string) {
+    this.#url = new URL(endpoint);
+    this.#work = Array.from({ length: connectionCount }, (_, index) => this.#run(index));
+  }
+
+  async #run(index: number): Promise<void> {
+    const connection = new HttpConnection({ host: this.#url.hostname, port: Number(this.#url.port) }, 64 * 1024);
+    for (let n = 0; !this.#isOver; n++) {
+      const isPut = index % 2 === 0 || this.#keys.length === 0;
+      const key = isPut ? `/bucket/${index}-${n}` : (this.#keys[(n * 7919) % this.#keys.length] ?? '');
+      const beganMs = performance.now();
+      const status = await this.#send(connection, isPut, key);
+      const endMs = performance.now();
+      this.samples.push({ kind: isPut ? 'PUT' : 'GET', atMs: beganMs, tookMs: endMs - beganMs, status });
+      if (isPut && status === 200) this.#keys.push(key);
+    }
+    connection.close();
+  }
+
+  async #send(connection: HttpConnection, isPut: boolean, key: string): Promise<number> {
+    const signer = { host: this.#url.host, region: 'us-east-1', credential };
+    const head = isPut
+      ? { method: 'PUT', path: key, payloadHash: UNSIGNED_PAYLOAD, contentLengthBytes: sizeBytes }
+      : { method: 'GET', path: key, payloadHash: EMPTY_SHA256 };
+    const answer = await connection.send({ head: signedHead(signer, head), ...(isPut ? { body: [this.#body] } : {}) });
+    return answer.status;
+  }
+
+  async stop(): Promise<void> {
+    this.#isOver = true;
+    await Promise.all(this.#work);
+  }
+}
+
+async function makeBucket(endpoint: string): Promise<void> {
+  const url = new URL(endpoint);
+  const connection = new HttpConnection({ host: url.hostname, port: Number(url.port) }, 4096);
+  const signer = { host: url.host, region: 'us-east-1', credential };
+  await connection.send({ head: signedHead(signer, { method: 'PUT', path: '/bucket', contentLengthBytes: 0 }) });
+  connection.close();
+}
+
+function line(name: string, samples: readonly Sample[]): void {
+  const cells = (['PUT', 'GET'] as const).map((kind) => {
+    const taken = samples.filter((sample) => sample.kind === kind);
+    const sorted = taken.map(({ tookMs }) => tookMs).sort((a, b) => a - b);
+    const at = (share: number): string => (sorted[Math.floor(share * (sorted.length - 1))] ?? 0).toFixed(1).padStart(7);
+    const failed = taken.filter(({ status }) => status !== 200).length;
+    return `${kind} ${String(taken.length).padStart(6)}  p50 ${at(0.5)}  p99 ${at(0.99)}  max ${at(1)}  failed ${failed}`;
+  });
+  process.stdout.write(`${name.padEnd(34)} ${cells.join('   ')}\n`);
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => void clock.schedule(ms, resolve));
+
+async function withServer(work: (server: FaultyServer, load: Load) => Promise<void>): Promise<void> {
+  const server = new FaultyServer();
+  await server.start();
+  await makeBucket(server.endpoint);
+  const load = new Load(server.endpoint);
+  await pause(1500);
+  await work(server, load);
+  await load.stop();
+  process.stdout.write(`  stopped in ${Math.round(await server.stop())} ms\n`);
+}
+
+/** Healthy, then the fault: its first five seconds and what comes after them. */
+async function oneBadDisk(name: string, effect: FaultEffect): Promise<void> {
+  await withServer(async (server, load) => {
+    const from = performance.now();
+    await pause(seconds * 1000);
+    const struckMs = performance.now();
+    server.strike(server.diskPaths[2] ?? '', effect);
+    let suspectMs: number | undefined;
+    while (performance.now() < struckMs + 5000) {
+      await pause(50);
+      if (suspectMs === undefined && (await server.stateOf(2)) !== 'online') suspectMs = performance.now() - struckMs;
+    }
+    const afterMs = performance.now();
+    await pause(seconds * 1000);
+    const { samples } = load;
+    line(
+      `${name}: healthy`,
+      samples.filter(({ atMs }) => atMs >= from && atMs < struckMs),
+    );
+    line(
+      `${name}: first five seconds`,
+      samples.filter(({ atMs }) => atMs >= struckMs && atMs < afterMs),
+    );
+    line(
+      `${name}: after five seconds`,
+      samples.filter(({ atMs }) => atMs >= afterMs),
+    );
+    process.stdout.write(
+      `  no longer online after ${suspectMs === undefined ? 'more than 5 s' : `${Math.round(suspectMs)} ms`}\n`,
+    );
+  });
+}
+
+async function vanishing(isIdle: boolean): Promise<void> {
+  await withServer(async (server, load) => {
+    if (isIdle) await load.stop();
+    const disk = server.diskPaths[4] ?? '';
+    const beganMs = performance.now();
+    renameSync(disk, `${disk}.gone`);
+    while (server.missingAtMs === undefined) await pause(5);
+    const tookMs = Math.round(server.missingAtMs - beganMs);
+    process.stdout.write(`directory vanished, ${isIdle ? 'idle' : 'in use'}: missing after ${tookMs} ms\n`);
+  });
+}
+
+// Calls that hang keep no timer: without one the process would end in the middle.
+const alive = setInterval(() => {}, 1000);
+await oneBadDisk('100 ms a call', { kind: 'delay', delayMs: 100 });
+await oneBadDisk('hung', { kind: 'hang' });
+await vanishing(false);
+await vanishing(true);
+clearInterval(alive);
+process.exit(0);
