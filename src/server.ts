@@ -15,6 +15,7 @@ import { explainLive } from './composition/explain-live.ts';
 import { formatStorage } from './composition/format-storage.ts';
 import { readLiveStatus } from './composition/live-status.ts';
 import { MetadataVolumeLedger } from './composition/metadata-volume-ledger.ts';
+import { inspectFile } from './composition/inspect/inspect-file.ts';
 import { explainOffline, readOfflineStatus } from './composition/offline-status.ts';
 import { makeMetadata, type Metadata, openDisks } from './composition/open-metadata.ts';
 import { type DiskManager, placesOf } from './composition/disk-manager.ts';
@@ -405,6 +406,7 @@ export const composition: Composition = {
   formatStorage,
   readOfflineStatus,
   explainOffline,
+  inspectFile,
   openMetadata: async (options) => {
     const disks = await openDisks(options);
     const { store } = makeMetadata(options, disks);

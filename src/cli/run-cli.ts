@@ -11,6 +11,7 @@ import { explainCommand } from './explain-command.ts';
 import { explainError } from './explain-error.ts';
 import { formatCommand } from './format-command.ts';
 import { commandHelp, overviewHelp } from './help.ts';
+import { inspectCommand } from './inspect-command.ts';
 import { printConfigCommand } from './print-config-command.ts';
 import { scrubCommand } from './scrub-command.ts';
 import { serveCommand, startCommand } from './serve-command.ts';
@@ -26,8 +27,9 @@ export const COMMANDS: readonly Command[] = [
   statusCommand,
   diskCommand,
   censusCommand,
-  explainCommand,
   scrubCommand,
+  explainCommand,
+  inspectCommand,
   credentialsCommand,
   doctorCommand,
   durabilityCommand,

@@ -2,6 +2,7 @@ import type { ExplainReport } from '../admin/explain-report.ts';
 import type { RootKey } from '../access/credential-store.ts';
 import type { MasterKey } from '../access/master-key.ts';
 import type { Finding, ReadinessReport, StatusReport } from '../admin/status-report.ts';
+import type { FileKind, InspectReport } from '../composition/inspect/inspection.ts';
 import type { Config } from '../config/config-schema.ts';
 import type { MakeDiskFs } from '../disk/scan-directory.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
@@ -29,6 +30,14 @@ export interface Composition {
     options: StorageOptions,
     address: { bucketName: string; key: string },
   ): Promise<ExplainReport | undefined>;
+  /**
+   * Decodes one file of a disk; `undefined`: it is none that is known. Writes nothing.
+   * @throws Error with `code` ENOENT, EACCES …; StoreError DiskFailed when it cannot be read
+   */
+  inspectFile(
+    path: string,
+    options: { kind: FileKind | undefined; withRecords: boolean },
+  ): Promise<InspectReport | undefined>;
   /**
    * Opens the metadata store alone, with the lock, for offline changes of credentials.
    * @throws StoreError FormatRefused | QuorumLost; NotReady when another server holds the lock.

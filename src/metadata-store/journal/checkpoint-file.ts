@@ -11,10 +11,11 @@ import type { StoredCheckpoint } from './journal-state.ts';
  * block number, length of its data, and a hash that binds cluster, position, size and time of this checkpoint. A block of
  * another checkpoint, place or cluster is never taken for this one's. The holders' files are byte-identical.
  */
-const MAGIC = 0x31434648; // 'HFC1' in the file
+const MAGIC = 0x31434648;
+export const CHECKPOINT_MAGIC_TEXT = 'HFC1';
 const HEADER_BYTES = 32;
-const BLOCK_BYTES = 1024 * 1024;
-const DATA_BYTES = BLOCK_BYTES - HEADER_BYTES;
+export const CHECKPOINT_BLOCK_BYTES = 1024 * 1024;
+const DATA_BYTES = CHECKPOINT_BLOCK_BYTES - HEADER_BYTES;
 
 /** What binds the blocks of one checkpoint together. */
 export function checkpointIdentity(checkpoint: StoredCheckpoint, clusterTag: Buffer): Buffer {
@@ -73,12 +74,12 @@ export async function writeCheckpointFile(
   await fs.createDurable(path);
   const file = await fs.open(path, 'write');
   try {
-    const block = Buffer.allocUnsafe(BLOCK_BYTES);
+    const block = Buffer.allocUnsafe(CHECKPOINT_BLOCK_BYTES);
     for (let index = 0; index < blockCount(checkpoint.sizeBytes); index++) {
       const data = await readBlock(index);
       if (data === undefined) throw new StoreError('IndexFailed', `block ${index} of the snapshot cannot be read`);
       encodeBlock(block, index, data, identity);
-      await file.write(block.subarray(0, HEADER_BYTES + data.length), index * BLOCK_BYTES);
+      await file.write(block.subarray(0, HEADER_BYTES + data.length), index * CHECKPOINT_BLOCK_BYTES);
     }
     await file.datasync();
   } finally {
@@ -122,22 +123,36 @@ export async function withCheckpointFile<T>(
 ): Promise<T> {
   const file = await fs.open(path, 'read');
   try {
-    const block = Buffer.allocUnsafe(BLOCK_BYTES);
+    const block = Buffer.allocUnsafe(CHECKPOINT_BLOCK_BYTES);
     return await use(async (index) => {
       const dataBytes = Math.min(DATA_BYTES, checkpoint.sizeBytes - index * DATA_BYTES);
       const bytes = block.subarray(0, HEADER_BYTES + dataBytes);
-      if ((await file.read(bytes, index * BLOCK_BYTES)) < bytes.length) return undefined;
-      const isGood =
-        bytes.readUInt32LE(0) === MAGIC &&
-        bytes.readUInt32LE(8) === index &&
-        bytes.readUInt32LE(12) === dataBytes &&
-        bytes.compare(identity, 0, HASH_BYTES, 16, HEADER_BYTES) === 0 &&
-        bytes.readUInt32LE(4) === crc32c(bytes.subarray(8));
-      return isGood ? bytes.subarray(HEADER_BYTES) : undefined;
+      if ((await file.read(bytes, index * CHECKPOINT_BLOCK_BYTES)) < bytes.length) return undefined;
+      const found = parseCheckpointBlock(bytes);
+      return found?.index === index && found.identity.equals(identity) ? found.data : undefined;
     });
   } finally {
     await file.close();
   }
+}
+
+export interface CheckpointBlock {
+  readonly index: number;
+  /** See `checkpointIdentity`. */
+  readonly identity: Buffer;
+  readonly data: Buffer;
+}
+
+/** The block that fills `bytes` exactly, in views of it; `undefined` when it is not whole. */
+export function parseCheckpointBlock(bytes: Buffer): CheckpointBlock | undefined {
+  if (bytes.length < HEADER_BYTES || bytes.readUInt32LE(0) !== MAGIC) return undefined;
+  if (bytes.readUInt32LE(12) !== bytes.length - HEADER_BYTES) return undefined;
+  if (bytes.readUInt32LE(4) !== crc32c(bytes.subarray(8))) return undefined;
+  return {
+    index: bytes.readUInt32LE(8),
+    identity: bytes.subarray(16, HEADER_BYTES),
+    data: bytes.subarray(HEADER_BYTES),
+  };
 }
 
 async function writeFully(file: FileHandle, data: Buffer, offset: number): Promise<void> {

@@ -59,6 +59,10 @@ export class FakeComposition implements Composition {
     return statusExample({ mode: 'offline' });
   }
 
+  async inspectFile() {
+    return undefined;
+  }
+
   async explainOffline() {
     return undefined;
   }

@@ -99,6 +99,15 @@ test.each([
   expect(cli.composition.servers).toEqual([]);
 });
 
+test('inspect of no file, a directory, a file that is none of a disk and an unknown kind ends with 2', async () => {
+  writeFileSync(cli.path('note.txt'), 'hello');
+  for (const args of [[], ['missing'], ['.'], ['note.txt'], ['note.txt', '--kind', 'volume'], ['note.txt', 'extra']]) {
+    expect(await state('inspect', ...args)).toBe(2);
+    expect(cli.stdout).toBe('');
+  }
+  expect(cli.stderr).toContain('no file of a disk that is known here');
+});
+
 test('while a server recovers status tells phase, percent and time left', async () => {
   await rememberOne();
   const clock = new ManualClock();
