@@ -151,7 +151,7 @@ export const CONFIG_SCHEMA = {
       why: 'Bits rot unseen; a month keeps the chance small that two such shards meet, and costs little reading.',
     }),
     checkpointSize: key({
-      type: size({ min: '32 MiB', max: '1 TiB' }),
+      type: size({ min: '1 MiB', max: '1 TiB' }),
       default: '256 MiB',
       env: 'HOLDFAST_CHECKPOINT_SIZE',
       what: 'Journal bytes since the last checkpoint after which a new one is due (or the size of the index, if larger).',

@@ -14,7 +14,8 @@ export interface ServerOptions {
   code?: string;
   /** More `serve` flags. */
   flags?: readonly string[];
-  environment?: Readonly<Record<string, string>>;
+  /** `undefined` takes a variable away that tests set. */
+  environment?: Readonly<Record<string, string | undefined>>;
   /** Each disk is a tmpfs of this size, mounted in a namespace of the server's own; gone when it ends. */
   ownFileSystemMebibytes?: number;
 }
@@ -60,6 +61,13 @@ export class TestServer {
     );
     if (formatted.status !== 0) throw new Error(`format failed: ${formatted.output}`);
     await server.start();
+    return server;
+  }
+
+  /** A server over directories that `fill` puts in place: nothing is formatted, and it does not run yet. */
+  static async over(fill: (server: TestServer) => void | Promise<void>, options: ServerOptions): Promise<TestServer> {
+    const server = new TestServer(options);
+    await fill(server);
     return server;
   }
 
