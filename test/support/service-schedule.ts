@@ -16,6 +16,7 @@ import {
   type Operation,
   type Upload,
 } from './service-operations.ts';
+import { kindOfDice, noSteps, ScheduleViolation, STEP_SEED_FACTOR, type StepKind } from './schedule-steps.ts';
 import { settle } from './simulated-clock.ts';
 import type { SeededRandomness } from './simulated-randomness.ts';
 import { SimulatedService, type IndexFate } from './simulated-service.ts';
@@ -29,9 +30,17 @@ export interface ServiceScheduleOptions {
   seed: number;
   code: ErasureCode;
   steps: number;
+  /** Numbers of steps to leave out, from 0: the others throw the same dice as with them. */
+  without?: ReadonlySet<number>;
+  /** How the seed is used: afresh for each step (default), or as one stream, as seeds were before steps could be left out. */
+  dice?: 'by-step' | 'one-stream';
 }
 
 export interface ServiceScheduleOutcome {
+  /** How often each kind of step was taken. */
+  steps: Record<StepKind, number>;
+  /** How many calls of each operation were judged. */
+  calls: Record<string, number>;
   operations: number;
   unknown: number;
   starts: number;
@@ -42,18 +51,17 @@ export interface ServiceScheduleOutcome {
  * uploads, lists, with power cuts, kills, lost and old indexes, disks that go and come back, stale disks and damage, never
  * more than m disks at a time; and checks every answer against the model.
  *
- * @throws Error with the seed and the story when an invariant is broken
+ * @throws ScheduleViolation with the seed and the story when an invariant is broken
  */
 export async function runServiceSchedule(options: ServiceScheduleOptions): Promise<ServiceScheduleOutcome> {
   const service = await SimulatedService.format(options);
   const schedule = new ServiceSchedule(service, options.code);
   try {
-    return await schedule.run(options.steps);
-  } catch (error) {
+    return await schedule.run(options);
+  } catch (cause) {
     const { k, m } = options.code;
-    throw new Error(`seed ${options.seed} (${k}+${m}): ${String(error)}\n${schedule.story.join(' ')}`, {
-      cause: error,
-    });
+    const { story, currentStep: failedStep } = schedule;
+    throw new ScheduleViolation(`seed ${options.seed} (${k}+${m}): ${String(cause)}`, { story, failedStep, cause });
   } finally {
     await service.destroy();
   }
@@ -61,6 +69,7 @@ export async function runServiceSchedule(options: ServiceScheduleOptions): Promi
 
 class ServiceSchedule {
   readonly story: string[] = [];
+  currentStep: number | undefined;
   readonly #service: SimulatedService;
   readonly #random: SeededRandomness;
   readonly #code: ErasureCode;
@@ -70,7 +79,7 @@ class ServiceSchedule {
   readonly #damaged = new Set<number>();
   /** Seen by readers whose batch did not end. */
   readonly #violations: string[] = [];
-  readonly #outcome: ServiceScheduleOutcome = { operations: 0, unknown: 0, starts: 0 };
+  readonly #outcome: ServiceScheduleOutcome = { steps: noSteps(), calls: {}, operations: 0, unknown: 0, starts: 0 };
 
   constructor(service: SimulatedService, code: ErasureCode) {
     this.#service = service;
@@ -79,27 +88,33 @@ class ServiceSchedule {
     this.#code = code;
   }
 
-  async run(steps: number): Promise<ServiceScheduleOutcome> {
+  async run({ seed, steps, without, dice = 'by-step' }: ServiceScheduleOptions): Promise<ServiceScheduleOutcome> {
     await this.#start();
     const { buckets } = this.#service.process.services;
     await this.#service.withTime(buckets.createBucket({ name: BUCKET, owner: ALICE, locationConstraint: undefined }));
-    for (let step = 0; step < steps; step++) await this.#step();
+    for (let step = 0; step < steps; step++) {
+      this.currentStep = step;
+      if (dice === 'by-step') this.#random.restart(seed * STEP_SEED_FACTOR + step);
+      if (without?.has(step) !== true) await this.#step();
+    }
+    this.currentStep = undefined;
     await this.#end();
     return this.#outcome;
   }
 
   async #step(): Promise<void> {
-    const dice = this.#random.below(100);
-    if (dice < 62) await this.#batch();
-    else if (dice < 68) await this.#crashAndStart();
-    else if (dice < 76) this.#detach();
-    else if (dice < 85) await this.#attach();
-    else if (dice < 88) await this.#service.rememberIndex();
-    else if (dice < 90) this.#rememberDisk();
-    else if (dice < 92) await this.#restoreStaleDisk();
-    else if (dice < 93) this.#damage();
-    else if (dice < 94) await this.#heal();
-    else if (dice < 97) await this.#checkList();
+    const kind = kindOfDice(this.#random.below(100));
+    this.#outcome.steps[kind]++;
+    if (kind === 'batch') await this.#batch();
+    else if (kind === 'crash') await this.#crashAndStart();
+    else if (kind === 'detach') this.#detach();
+    else if (kind === 'attach') await this.#attach();
+    else if (kind === 'remember-index') await this.#service.rememberIndex();
+    else if (kind === 'remember-disk') this.#rememberDisk();
+    else if (kind === 'stale-disk') await this.#restoreStaleDisk();
+    else if (kind === 'damage') this.#damage();
+    else if (kind === 'heal') await this.#heal();
+    else if (kind === 'list') await this.#checkList();
     else this.#service.cluster.clock.jumpWallClock((this.#random.below(3) - 1) * 3_600_000);
   }
 
@@ -227,6 +242,7 @@ class ServiceSchedule {
     for (const [index, operation] of operations.entries()) {
       const answer = answers[index]!;
       this.#outcome.operations++;
+      this.#outcome.calls[operation.name] = (this.#outcome.calls[operation.name] ?? 0) + 1;
       if (answer === 'unknown') {
         this.#outcome.unknown++;
         this.#tell(`?${operation.key}`);

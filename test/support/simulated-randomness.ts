@@ -8,6 +8,11 @@ export class SeededRandomness implements Randomness {
     this.#state = seed >>> 0;
   }
 
+  /** Goes on as a new one of this seed would. */
+  restart(seed: number): void {
+    this.#state = seed >>> 0;
+  }
+
   fraction(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let mixed = this.#state;
