@@ -38,11 +38,17 @@ export interface InspectedFile {
 }
 
 /**
- * Opens for reading what lies on the medium: past the page cache where the file system lets us.
- * @throws StoreError
+ * Opens for reading from the beginning to the end. `direct`, for inspections: what lies on the medium, past the page
+ * cache where the file system lets us. `read`, for the sources of a repair: the system reads ahead while shards are
+ * computed (measured: 82 instead of 50 MiB/s), and what it gives is verified all the same. @throws StoreError
  */
-export async function openForInspection(disk: Disk, path: string, buffers: RenewableBuffers): Promise<FileWindow> {
-  const file = await disk.fs.open(path, 'direct');
+export async function openWindow(
+  disk: Disk,
+  path: string,
+  buffers: RenewableBuffers,
+  mode: 'direct' | 'read',
+): Promise<FileWindow> {
+  const file = await disk.fs.open(path, mode);
   return new FileWindow(file, { pool: buffers, slot: await buffers.acquire() });
 }
 
@@ -86,7 +92,7 @@ class FileInspection {
 
   async open(): Promise<void> {
     const { disk, path, buffers } = this.#request;
-    this.#window = await openForInspection(disk, path, buffers);
+    this.#window = await openWindow(disk, path, buffers, 'direct');
   }
 
   async close(): Promise<void> {

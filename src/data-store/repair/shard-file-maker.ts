@@ -8,7 +8,7 @@ import type { StoreContext } from '../store-context.ts';
 import { RenewableBuffers } from '../volume/renewable-buffers.ts';
 import { repairPath, volumePath, type VolumeShape } from '../volume/volume-file.ts';
 import type { FileWindow } from './file-window.ts';
-import { type InspectedFile, inspectFile, openForInspection } from './inspect-file.ts';
+import { type InspectedFile, inspectFile, openWindow } from './inspect-file.ts';
 import { collectLiveStripes, type ExpectedShard, expectedShards, type LiveStripes } from './live-stripes.ts';
 import { type RebuildJob, type RebuildTarget, rebuildShards } from './rebuild-shards.ts';
 import { ShardFileWriter } from './shard-file-writer.ts';
@@ -142,7 +142,7 @@ export class ShardFileMaker {
         const disk = this.#context.disks.byId(diskId);
         if (disk?.state !== 'online') return;
         try {
-          sources.set(slot, await openForInspection(disk, volumePath(volume.volumeId), this.#buffersFor(volume)));
+          sources.set(slot, await openWindow(disk, volumePath(volume.volumeId), this.#buffersFor(volume), 'read'));
         } catch (error) {
           if (!isStoreError(error)) throw error;
           // Missing: one of those that are made anew, or one more that will be.
