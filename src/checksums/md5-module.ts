@@ -1,3 +1,30 @@
+import {
+  type Code,
+  END,
+  getLocal,
+  I32,
+  I32_ADD,
+  I32_SUB,
+  i32Const,
+  i32Load,
+  i32Store,
+  instantiate,
+  LOOP,
+  MAGIC_AND_VERSION,
+  named,
+  REPEAT_IF,
+  section,
+  setLocal,
+  simd,
+  sized,
+  teeLocal,
+  unsigned,
+  V128,
+  V128_XOR,
+  v128Load,
+  v128Store,
+} from '../memory/wasm-code.ts';
+
 /**
  * MD5's compression function as WebAssembly, for one message and for four at once. MD5 cannot be made parallel within a
  * message: each step waits for the one before, and OpenSSL's assembler is no faster than that wait. Four messages side
@@ -20,12 +47,6 @@ export interface Md5Exports {
   /** The same for all streams, each from `start` in its own area. */
   compressFour(blockCount: number, start: number): void;
 }
-
-interface WebAssemblyApi {
-  Module: new (bytes: Uint8Array) => object;
-  Instance: new (module: object) => { exports: unknown };
-}
-declare const WebAssembly: WebAssemblyApi;
 
 const SHIFTS: readonly (readonly number[])[] = [
   [7, 12, 17, 22],
@@ -52,30 +73,11 @@ function wordOf(step: number): number {
 
 /** An instance of its own memory, with the constants in place. */
 export function instantiateMd5(): Md5Exports {
-  const exports = new WebAssembly.Instance(new WebAssembly.Module(md5Module())).exports as Md5Exports;
+  const exports = instantiate(md5Module()) as Md5Exports;
   const constants = new Uint32Array(exports.memory.buffer, CONSTANTS_OFFSET, 4 * 64);
   for (let step = 0; step < 64; step++) constants.fill(constantOf(step), 4 * step, 4 * step + 4);
   return exports;
 }
-
-// ——— the binary: https://webassembly.github.io/spec/core/binary/ ———
-
-type Code = number[];
-
-const I32 = 0x7f;
-const V128 = 0x7b;
-const I32_ADD = 0x6a;
-const I32_SUB = 0x6b;
-/** A loop without a result, and the branch back to its beginning when the number on the stack is not zero. */
-const LOOP: Code = [0x03, 0x40];
-const REPEAT_IF: Code = [0x0d, 0];
-const END = 0x0b;
-const MAGIC_AND_VERSION: Code = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
-const simd = (code: number): Code => [0xfd, ...unsigned(code)];
-const getLocal = (index: number): Code => [0x20, ...unsigned(index)];
-const setLocal = (index: number): Code => [0x21, ...unsigned(index)];
-const teeLocal = (index: number): Code => [0x22, ...unsigned(index)];
-const i32Const = (value: number): Code => [0x41, ...signed(value)];
 
 /** What differs between one message in integer registers and four in a SIMD register. */
 interface Arithmetic {
@@ -94,8 +96,8 @@ interface Arithmetic {
 
 const scalar: Arithmetic = {
   type: I32,
-  load: (offset) => [0x28, 2, ...unsigned(offset)],
-  store: (offset) => [0x36, 2, ...unsigned(offset)],
+  load: i32Load,
+  store: i32Store,
   add: [I32_ADD],
   or: [0x72],
   xor: [0x73],
@@ -106,11 +108,11 @@ const scalar: Arithmetic = {
 
 const vector: Arithmetic = {
   type: V128,
-  load: (offset) => [...simd(0), 4, ...unsigned(offset)],
-  store: (offset) => [...simd(11), 4, ...unsigned(offset)],
+  load: v128Load,
+  store: v128Store,
   add: simd(174),
   or: simd(80),
-  xor: simd(81),
+  xor: V128_XOR,
   not: simd(77),
   rotate: (count) => [
     ...teeLocal(SCRATCH),
@@ -229,38 +231,12 @@ function loadVectorWords(): Code {
 }
 
 function md5Module(): Uint8Array {
-  const name = (text: string): Code => sized([...Buffer.from(text)]);
-  const section = (id: number, content: Code): Code => [id, ...sized(content)];
   return Uint8Array.from([
     ...MAGIC_AND_VERSION,
     ...section(1, [1, 0x60, 2, I32, I32, 0]),
     ...section(3, [2, 0, 0]),
     ...section(5, [1, 0, ...unsigned(MEMORY_UNITS)]),
-    ...section(7, [3, ...name('memory'), 2, 0, ...name('compressOne'), 0, 0, ...name('compressFour'), 0, 1]),
+    ...section(7, [3, ...named('memory'), 2, 0, ...named('compressOne'), 0, 0, ...named('compressFour'), 0, 1]),
     ...section(10, [2, ...compressFunction(scalar, loadScalarWords()), ...compressFunction(vector, loadVectorWords())]),
   ]);
-}
-
-function sized(content: Code): Code {
-  return [...unsigned(content.length), ...content];
-}
-
-/** LEB128. */
-function unsigned(value: number): Code {
-  const code: Code = [];
-  do {
-    code.push((value % 128) | (value >= 128 ? 0x80 : 0));
-    value = Math.floor(value / 128);
-  } while (value > 0);
-  return code;
-}
-
-function signed(value: number): Code {
-  const code: Code = [];
-  for (;;) {
-    const low = value & 0x7f;
-    value >>= 7;
-    if ((value === 0 && (low & 0x40) === 0) || (value === -1 && (low & 0x40) !== 0)) return [...code, low];
-    code.push(low | 0x80);
-  }
 }
