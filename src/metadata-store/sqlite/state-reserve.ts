@@ -29,6 +29,7 @@ const SHORT_BYTES = 16 * 1024 * 1024;
 export class StateReserve {
   readonly #options: StateReserveOptions;
   #isShort = false;
+  #releaseCount = 0;
   #isStopped = false;
   #writing: Promise<void> | undefined;
   #cancelLook: () => void = () => {};
@@ -61,6 +62,7 @@ export class StateReserve {
     const { path, sizeBytes, log } = this.#options;
     if (this.#isShort || sizeBytes === 0) return;
     this.#isShort = true;
+    this.#releaseCount += 1;
     rmSync(path, { force: true });
     log.error({ path }, 'the state directory is nearly full: its reserve is released, only deletes go on');
   }
@@ -86,8 +88,11 @@ export class StateReserve {
   }
 
   #startWriting(): void {
+    const releaseCount = this.#releaseCount;
     this.#writing ??= this.#write()
       .then(() => {
+        // Given up while it was written: what was written is gone.
+        if (releaseCount !== this.#releaseCount) return;
         if (this.#isShort && !this.#isStopped) this.#options.log.info({}, 'the state directory has room again');
         this.#isShort = false;
       })

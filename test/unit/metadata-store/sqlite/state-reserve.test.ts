@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { StateReserve } from '../../../../src/metadata-store/sqlite/state-reserve.ts';
 import { silentLog } from '../../../../src/observability/log.ts';
-import { SystemClock } from '../../../../src/observability/system-clock.ts';
 import { createBucket, openVolume, putMutation } from '../../../support/metadata-fixtures.ts';
 import { sqliteHarness } from '../../../support/open-sqlite-store.ts';
+import { ManualClock } from '../../../support/simulated-clock.ts';
 
 const SIZE = 3 * 1024 * 1024;
 let folder: string;
@@ -16,24 +16,47 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-function reserveAt(path: string): StateReserve {
-  return new StateReserve({ path, sizeBytes: SIZE, clock: new SystemClock(), log: silentLog });
+/** Writing three mebibytes may take a busy machine long; nothing is said about how long. */
+const EVENTUALLY = { timeout: 60_000, interval: 10 };
+
+function reserveAt(path: string): { reserve: StateReserve; clock: ManualClock } {
+  const clock = new ManualClock();
+  return { clock, reserve: new StateReserve({ path, sizeBytes: SIZE, clock, log: silentLog }) };
+}
+
+/** Looks once a second until the file is whole. */
+async function untilWritten(path: string, clock: ManualClock): Promise<void> {
+  const isWhole = async (): Promise<boolean> => {
+    await clock.advance(1000);
+    const facts = statSync(path, { throwIfNoEntry: false });
+    return facts?.size === SIZE && facts.blocks * 512 >= SIZE;
+  };
+  await expect.poll(isWhole, EVENTUALLY).toBe(true);
 }
 
 test('the reserve is really written, and given up when it is needed', async () => {
   const path = join(folder, 'reserve');
-  const reserve = reserveAt(path);
+  const { reserve, clock } = reserveAt(path);
   reserve.start();
-  await expect.poll(() => statSync(path, { throwIfNoEntry: false })?.size).toBe(SIZE);
-  await expect.poll(() => statSync(path).blocks * 512).toBeGreaterThanOrEqual(SIZE);
+  await untilWritten(path, clock);
   expect(reserve.shortage).toBeUndefined();
   reserve.release();
   expect(statSync(path, { throwIfNoEntry: false })).toBeUndefined();
   expect(reserve.shortage).toMatchObject({ code: 'DiskFull' });
   // There is room here: it comes back by itself.
-  await expect.poll(() => reserve.shortage, { timeout: 10_000 }).toBeUndefined();
+  await untilWritten(path, clock);
+  await expect.poll(() => reserve.shortage, EVENTUALLY).toBeUndefined();
   expect(statSync(path).size).toBe(SIZE);
   await reserve.stop();
+}, 120_000);
+
+test('a reserve that is given up while it is written is not taken for whole', async () => {
+  const path = join(folder, 'reserve');
+  const { reserve } = reserveAt(path);
+  reserve.start();
+  reserve.release();
+  await reserve.stop();
+  expect(reserve.shortage).toMatchObject({ code: 'DiskFull' });
 });
 
 /** Mounting in a namespace of one's own is not allowed everywhere. */
