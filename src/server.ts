@@ -17,14 +17,16 @@ import { readLiveStatus } from './composition/live-status.ts';
 import { MetadataVolumeLedger } from './composition/metadata-volume-ledger.ts';
 import { inspectFile } from './composition/inspect/inspect-file.ts';
 import { explainOffline, readOfflineStatus } from './composition/offline-status.ts';
-import { makeMetadata, type Metadata, openDisks } from './composition/open-metadata.ts';
+import { indexPathOf, makeMetadata, type Metadata, openDisks } from './composition/open-metadata.ts';
 import { type DiskManager, placesOf } from './composition/disk-manager.ts';
 import { makeBodyBuffers, makeDataStore } from './composition/make-data-store.ts';
 import { makeDiskManager } from './composition/make-disk-manager.ts';
 import { type Healing, makeHealing } from './composition/make-healing.ts';
+import { VolumeFollower } from './composition/volume-follower.ts';
 import type { StripedDataStore } from './data-store/striped-data-store.ts';
 import type { LocalDiskSet } from './disk/local-disk-set.ts';
 import { isStoreError, StoreError } from './errors/store-error.ts';
+import { IndexInspection } from './metadata-store/sqlite/index-inspection.ts';
 import { createListener, type Listener } from './http/listener.ts';
 import { TlsCertificates } from './http/tls-certificates.ts';
 import { EventLoopDelayMonitor } from './observability/event-loop-delay.ts';
@@ -43,14 +45,17 @@ import { StallWatchdog } from './streams/stall-watchdog.ts';
 
 /** Header lines beyond this are refused; Node drops silently beyond its own limit. */
 const MAXIMUM_HEADER_COUNT = 512;
-/** Between two attempts to start on too few disks. */
+/** Between two attempts to start on too few disks, if something has changed among them … */
 const WAIT_FOR_DISKS_MS = 1000;
+/** … and if nothing was seen to: an attempt reads the ends of all journals. */
+const ATTEMPTS_SKIPPED = 9;
 
 /** The stores and what works on them; exists once the disks are open. */
 interface Storage {
   bodyBuffers: BufferPool;
   disks: LocalDiskSet;
   metadata: Metadata;
+  volumes: VolumeFollower;
   diskManager: DiskManager;
   dataStore: StripedDataStore;
   healing: Healing;
@@ -73,6 +78,7 @@ class HoldfastServer implements Server {
   #admin: AdminServer | undefined;
   #disks: LocalDiskSet | undefined;
   #metadata: Metadata | undefined;
+  #inspection: IndexInspection | undefined;
   #storage: Storage | undefined;
   #credentials: CredentialStore | undefined;
   #services: S3Services | undefined;
@@ -126,9 +132,12 @@ class HoldfastServer implements Server {
    */
   async #recoverMetadata(disks: LocalDiskSet): Promise<Metadata> {
     const { clock, log } = this.#options;
+    const inspection = (this.#inspection = new IndexInspection(indexPathOf(this.#options)));
     for (;;) {
-      const metadata = makeMetadata(this.#options, disks);
+      const metadata = makeMetadata(this.#options, disks, inspection);
       this.#metadata = metadata;
+      let isChanged = false;
+      const unwatch = disks.onChange(() => (isChanged = true));
       try {
         await metadata.store.start(({ phase, fraction, detail }) => {
           // Ready means that S3 is served: that is said later.
@@ -141,8 +150,13 @@ class HoldfastServer implements Server {
         log.error({ err: error, hint: error.hint }, 'too few disks are present to start; waiting for more');
         this.#readiness.enter('waiting-for-disks', 0, error.message);
         await metadata.store.stop();
-        await new Promise<void>((resolve) => clock.schedule(WAIT_FOR_DISKS_MS, resolve));
-        this.#throwIfStopping();
+        for (let skipped = 0; skipped <= ATTEMPTS_SKIPPED; skipped += 1) {
+          await new Promise<void>((resolve) => clock.schedule(WAIT_FOR_DISKS_MS, resolve));
+          this.#throwIfStopping();
+          if (isChanged) break;
+        }
+      } finally {
+        unwatch();
       }
     }
   }
@@ -159,7 +173,8 @@ class HoldfastServer implements Server {
     const requestsInFlight = (): number => this.#metrics.inFlight;
     const diskManager = makeDiskManager(this.#options, { disks, metadata, dataStore });
     const healing = makeHealing(this.#options, { disks, metadataStore, dataStore, diskManager, requestsInFlight });
-    return { bodyBuffers, disks, metadata, diskManager, dataStore, healing };
+    const volumes = new VolumeFollower(metadataStore);
+    return { bodyBuffers, disks, metadata, volumes, diskManager, dataStore, healing };
   }
 
   async #openListener(): Promise<void> {
@@ -322,6 +337,7 @@ class HoldfastServer implements Server {
     await this.#storage?.healing.stop();
     await this.#storage?.dataStore.stop();
     await this.#metadata?.store.stop();
+    await this.#inspection?.stop();
     await this.#disks?.close();
     await this.#digests.stop();
     this.#eventLoop.stop();

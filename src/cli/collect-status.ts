@@ -11,8 +11,8 @@ import type {
   UnusedDirectory,
 } from '../admin/status-report.ts';
 import type { MetadataStatus } from '../metadata-store/metadata-store.ts';
-import type { VolumeRecord } from '../model/blob.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
+import type { VolumeGroup } from '../model/volume-groups.ts';
 import { findSharedDevice, SHARED_DEVICE } from './doctor/shared-device.ts';
 
 /** Facts of the stores at one moment; gathered by `server.ts`, put together here. */
@@ -30,7 +30,7 @@ export interface StatusSources {
   unusedDirectories: readonly UnusedDirectory[];
   moves: MovesReport | undefined;
   metadata: MetadataStatus;
-  volumes: readonly VolumeRecord[];
+  volumeGroups: readonly VolumeGroup[];
   /** As `DataStore.diskUsage` tells. */
   diskUsage: ReadonlyMap<string, { volumeBytes: number; preallocatedBytes: number; quarantinedBytes: number }>;
   reserveBytes: (disk: DiskFacts) => number;
@@ -63,8 +63,7 @@ interface DiskFacts {
 
 /** Pure: one report from the facts. */
 export function collectStatus(sources: StatusSources): StatusReport {
-  const { metadata, volumes } = sources;
-  const kept = volumes.filter(({ state }) => state !== 'dropped');
+  const { metadata, volumeGroups } = sources;
   const marginDiskCount = margin(sources);
   const report: StatusReport = {
     formatVersion: 1,
@@ -82,12 +81,11 @@ export function collectStatus(sources: StatusSources): StatusReport {
     homelessShardCount: homelessShards(sources),
     moves: sources.moves,
     volumes: {
-      open: volumes.filter(({ state }) => state === 'open').length,
-      sealed: volumes.filter(({ state }) => state === 'sealed').length,
-      dropping: volumes.filter(({ state, undroppedDiskIds }) => state === 'dropped' && undroppedDiskIds.length > 0)
-        .length,
-      storedBytes: sum(kept.map(({ storedBytes }) => storedBytes)),
-      liveBytes: sum(kept.map(({ liveBytes }) => liveBytes)),
+      open: sum(volumeGroups.map(({ openCount }) => openCount)),
+      sealed: sum(volumeGroups.map(({ sealedCount }) => sealedCount)),
+      dropping: sum(volumeGroups.map(({ droppingCount }) => droppingCount)),
+      storedBytes: sum(volumeGroups.map(({ storedBytes }) => storedBytes)),
+      liveBytes: sum(volumeGroups.map(({ liveBytes }) => liveBytes)),
     },
     journal: { epoch: metadata.epoch, sequence: metadata.sequence, lastRecordAtMs: sources.lastRecordAtMs },
     checkpoints: metadata.checkpoints,
@@ -115,17 +113,16 @@ export function collectStatus(sources: StatusSources): StatusReport {
 }
 
 /** Volumes with something in them of which a disk is away or a file is thought to be missing or bad. */
-function degraded({ disks, volumes, healing }: StatusSources): StatusReport['degraded'] {
+function degraded({ disks, volumeGroups, healing }: StatusSources): StatusReport['degraded'] {
   const away = new Map(disks.filter(({ state }) => state !== 'online').map((disk) => [disk.id, disk.stateSinceMs]));
   const listed = new Set(disks.map(({ id }) => id));
-  const hit = volumes.filter(
-    ({ state, liveBytes, diskIds }) =>
-      state !== 'dropped' && liveBytes > 0 && diskIds.some((id) => away.has(id) || !listed.has(id)),
+  const hit = volumeGroups.filter(
+    ({ aliveCount, diskIds }) => aliveCount > 0 && diskIds.some((id) => away.has(id) || !listed.has(id)),
   );
   const since = hit.flatMap(({ diskIds }) => diskIds.flatMap((id) => away.get(id) ?? []));
   if (healing?.suspectSinceMs !== undefined) since.push(healing.suspectSinceMs);
   return {
-    volumeCount: hit.length,
+    volumeCount: sum(hit.map(({ aliveCount }) => aliveCount)),
     suspectFileCount: healing?.suspectFileCount ?? 0,
     sinceMs: since.length === 0 ? undefined : since.reduce((least, ms) => Math.min(least, ms)),
   };
@@ -141,26 +138,23 @@ function lastCensus(census: LastCensus | undefined): StatusReport['lastCensus'] 
  * Disks that may go now without a byte lost: for each volume with live bytes what its own code leaves after its lost
  * shards, and the same for the journal, of which m + 1 level copies are kept. Damaged single shards are not counted.
  */
-function margin({ code, disks, metadata, volumes }: StatusSources): number {
+function margin({ code, disks, metadata, volumeGroups }: StatusSources): number {
   const present = new Set(disks.filter(({ state }) => state === 'online' || state === 'suspect').map(({ id }) => id));
   const level = metadata.disks.filter(({ diskId, isLevel }) => isLevel && present.has(diskId)).length;
   const journalMargin = level === 0 ? -1 : Math.min(code.m, level - 1);
   let least = journalMargin;
-  for (const volume of volumes) {
-    if (volume.state === 'dropped' || volume.liveBytes === 0) continue;
-    const readable = volume.diskIds.filter((id) => present.has(id)).length;
-    least = Math.min(least, readable - volume.k);
+  for (const { k, diskIds, aliveCount } of volumeGroups) {
+    if (aliveCount === 0) continue;
+    least = Math.min(least, diskIds.filter((id) => present.has(id)).length - k);
   }
   return Math.max(-1, least);
 }
 
 /** Of volumes with live bytes: shard files whose disk was replaced or removed. */
-function homelessShards({ disks, volumes }: StatusSources): number {
+function homelessShards({ disks, volumeGroups }: StatusSources): number {
   const listed = new Set(disks.map(({ id }) => id));
   return sum(
-    volumes
-      .filter(({ state, liveBytes }) => state !== 'dropped' && liveBytes > 0)
-      .map(({ diskIds }) => diskIds.filter((id) => !listed.has(id)).length),
+    volumeGroups.map(({ aliveCount, diskIds }) => aliveCount * diskIds.filter((id) => !listed.has(id)).length),
   );
 }
 
@@ -173,7 +167,10 @@ function shownState({ state, isListed, isDraining }: DiskFacts): string {
 function diskReport(disk: DiskFacts, sources: StatusSources): DiskReport {
   const usage = sources.diskUsage.get(disk.id) ?? { volumeBytes: 0, preallocatedBytes: 0, quarantinedBytes: 0 };
   const journal = sources.metadata.disks.find(({ diskId }) => diskId === disk.id);
-  const { liveBytes, reclaimableBytes } = shardBytes(disk.id, sources.volumes);
+  const groups = sources.volumeGroups.filter(({ diskIds }) => diskIds.includes(disk.id));
+  // A volume's payload spreads evenly over its k data shards, and parity shards are as long.
+  const liveBytes = Math.round(sum(groups.map((group) => group.liveBytes / group.k)));
+  const reclaimableBytes = sum(groups.map(({ reclaimableShardBytes }) => reclaimableShardBytes));
   const journalBytes = journal?.journalBytes ?? 0;
   const checkpointBytes = journal?.checkpointBytes ?? 0;
   return {
@@ -197,21 +194,9 @@ function diskReport(disk: DiskFacts, sources: StatusSources): DiskReport {
     journalBytes,
     checkpointBytes,
     isLevel: journal?.isLevel ?? false,
-    shardCount: sources.volumes.filter(({ state, diskIds }) => state !== 'dropped' && diskIds.includes(disk.id)).length,
+    shardCount: sum(groups.map(({ volumeCount }) => volumeCount)),
     stateChanges: Object.fromEntries(disk.changeCounts),
   };
-}
-
-/** A volume's payload spreads evenly over its k data shards, and parity shards are as long. */
-function shardBytes(diskId: string, volumes: readonly VolumeRecord[]): { liveBytes: number; reclaimableBytes: number } {
-  let liveBytes = 0;
-  let reclaimableBytes = 0;
-  for (const volume of volumes) {
-    if (volume.state === 'dropped' || !volume.diskIds.includes(diskId)) continue;
-    liveBytes += volume.liveBytes / volume.k;
-    if (volume.state === 'sealed') reclaimableBytes += Math.max(0, volume.lengthBytes - volume.liveBytes / volume.k);
-  }
-  return { liveBytes: Math.round(liveBytes), reclaimableBytes: Math.round(reclaimableBytes) };
 }
 
 /** What the state itself says, worst first. */

@@ -5,11 +5,13 @@ import type { DataStore } from '../data-store/data-store.ts';
 import type { LocalDiskSet } from '../disk/local-disk-set.ts';
 import type { Healing } from './make-healing.ts';
 import type { Metadata } from './open-metadata.ts';
+import type { VolumeFollower } from './volume-follower.ts';
 
 /** What a running server tells about itself. */
 export interface LiveSources {
   disks: LocalDiskSet;
   metadata: Metadata;
+  volumes: VolumeFollower;
   dataStore: DataStore;
   healing: Healing;
   accountId: string | undefined;
@@ -21,10 +23,10 @@ export interface LiveSources {
 
 /** @throws StoreError IndexFailed | NotReady while the index is rebuilt */
 export async function readLiveStatus(options: ServerOptions, sources: LiveSources): Promise<StatusReport> {
-  const { disks, metadata, dataStore, healing, ...rest } = sources;
-  const [facts, volumes, diskUsage] = await Promise.all([
+  const { disks, metadata, volumes, dataStore, healing, ...rest } = sources;
+  const [facts, volumeGroups, diskUsage] = await Promise.all([
     metadata.store.status(),
-    metadata.store.listVolumes(),
+    volumes.groups(),
     dataStore.diskUsage(),
   ]);
   const { config, version } = options;
@@ -41,7 +43,7 @@ export async function readLiveStatus(options: ServerOptions, sources: LiveSource
     unusedDirectories: disks.unusedPaths(),
     moves: healing.mover.report(),
     metadata: facts,
-    volumes,
+    volumeGroups,
     diskUsage,
     reserveBytes: (disk) => Math.min(config.storage.reserve, Math.floor(disk.space.totalBytes / 10)),
     collector: healing.collector.report(),

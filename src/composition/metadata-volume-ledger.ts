@@ -37,7 +37,7 @@ export class MetadataVolumeLedger implements VolumeLedger {
     return this.#store.commit({ type: 'MoveShard', ...move });
   }
 
-  listVolumes(): Promise<VolumeRecord[]> {
+  listVolumes(): Promise<readonly VolumeRecord[]> {
     return this.#store.listVolumes();
   }
 

@@ -19,6 +19,7 @@ import type { MetadataStatus } from '../metadata-store/metadata-store.ts';
 import { IndexQueries } from '../metadata-store/sqlite/index-queries.ts';
 import { OwnerTable } from '../metadata-store/sqlite/owner-table.ts';
 import type { VolumeRecord } from '../model/blob.ts';
+import { VolumeGroups } from '../model/volume-groups.ts';
 import { DAMAGE_LIMIT, explainObject } from './explain-object.ts';
 import { INDEX_FILE, openDisks } from './open-metadata.ts';
 
@@ -76,7 +77,7 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
     unusedDirectories: disks.unusedPaths(),
     moves: undefined,
     metadata: { ...metadataStatus(contents), ...index.counts },
-    volumes: index.volumes,
+    volumeGroups: VolumeGroups.of(index.volumes).values(),
     diskUsage: new Map(
       contents.map(({ diskId, volumeBytes, quarantinedBytes }) => [
         diskId,

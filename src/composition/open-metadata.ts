@@ -5,6 +5,7 @@ import { RealDiskFs } from '../disk/real-disk-fs.ts';
 import { DEFAULT_SEGMENT_BYTES } from '../metadata-store/journal/format-journal.ts';
 import { DiskJournal } from '../metadata-store/journal/disk-journal.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
+import type { IndexInspection } from '../metadata-store/sqlite/index-inspection.ts';
 import { SqliteMetadataStore } from '../metadata-store/sqlite/sqlite-metadata-store.ts';
 
 /** The index in the state directory: can be lost, is rebuilt from the disks. */
@@ -36,9 +37,18 @@ export interface Metadata {
   store: MetadataStore;
 }
 
+export function indexPathOf({ stateDirectory }: StorageOptions): string {
+  return path.join(stateDirectory, INDEX_FILE);
+}
+
 /** The SQLite index over the journal on these disks; not yet started. */
-export function makeMetadata(options: StorageOptions, disks: LocalDiskSet): Metadata {
-  const { config, clock, log, stateDirectory } = options;
+export function makeMetadata(
+  options: StorageOptions,
+  disks: LocalDiskSet,
+  /** Kept by whoever makes several, one after the other failed to start. */
+  inspection?: IndexInspection,
+): Metadata {
+  const { config, clock, log } = options;
   const journal = new DiskJournal({
     disks,
     clock,
@@ -48,7 +58,8 @@ export function makeMetadata(options: StorageOptions, disks: LocalDiskSet): Meta
   });
   const store = new SqliteMetadataStore({
     journal,
-    indexPath: path.join(stateDirectory, INDEX_FILE),
+    indexPath: indexPathOf(options),
+    ...(inspection === undefined ? {} : { inspection }),
     clock,
     log: log.child({ part: 'metadata' }),
     checkpointMinimumBytes: config.storage.checkpointSize,

@@ -291,8 +291,7 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
   async removeVolumeFiles(volume: VolumeRecord): Promise<string[]> {
     this.#assertRunning();
     const { table, disks } = this.#context;
-    const known = table.get(volume.volumeId) ?? table.add(volume, 'dropped');
-    known.state = 'dropped';
+    table.drop(volume);
     for (const diskId of volume.diskIds) {
       const disk = disks.byId(diskId);
       if (disk !== undefined) this.#files.discard(disk, volume.volumeId);

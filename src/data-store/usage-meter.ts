@@ -1,9 +1,10 @@
 import type { Disk } from '../disk/disk-set.ts';
 import { isStoreError, StoreError } from '../errors/store-error.ts';
+import { ShardFileSizes } from './shard-file-sizes.ts';
 import type { StoreContext } from './store-context.ts';
 import { within } from './volume/disk-calls.ts';
 import type { SmallVolume } from './volume/small-volume.ts';
-import { QUARANTINE_DIRECTORY, VOLUME_DIRECTORY } from './volume/volume-file.ts';
+import { QUARANTINE_DIRECTORY } from './volume/volume-file.ts';
 import { listOrNothing } from './volume/volume-recovery.ts';
 
 /** Bytes of shard files of one disk. */
@@ -22,16 +23,19 @@ export class UsageMeter {
   readonly #context: StoreContext;
   readonly #openVolumes: () => readonly SmallVolume[];
   readonly #last = new Map<string, DiskUsage>();
+  readonly #sizes: ShardFileSizes;
   /** Looks that have not returned: no second one begins there. */
   readonly #underWay = new Map<string, Promise<void>>();
 
   constructor(context: StoreContext, openVolumes: () => readonly SmallVolume[]) {
     this.#context = context;
     this.#openVolumes = openVolumes;
+    this.#sizes = new ShardFileSizes(context.table);
   }
 
   async measure(): Promise<Map<string, DiskUsage>> {
     const { disks, clock } = this.#context;
+    this.#sizes.forgetAllBut(new Set(disks.disks.map(({ id }) => id)));
     const present = disks.disks.filter(({ state }) => state !== 'missing' && state !== 'foreign');
     const late = (): StoreError => new StoreError('DiskTimeout', 'the disk takes long to be looked at');
     await Promise.all(
@@ -58,9 +62,9 @@ export class UsageMeter {
       let preallocatedBytes = 0;
       for (const volume of this.#openVolumes()) preallocatedBytes += await volume.preallocatedBytes(disk.id);
       this.#last.set(disk.id, {
-        volumeBytes: Math.max(0, (await sizeOf(disk, VOLUME_DIRECTORY)) - preallocatedBytes),
+        volumeBytes: Math.max(0, (await this.#sizes.total(disk)) - preallocatedBytes),
         preallocatedBytes,
-        quarantinedBytes: await sizeOf(disk, QUARANTINE_DIRECTORY),
+        quarantinedBytes: await quarantinedBytesOf(disk),
       });
     } catch (error) {
       // A disk that fails now has no new usage to tell; its state says so.
@@ -70,10 +74,10 @@ export class UsageMeter {
   }
 }
 
-async function sizeOf(disk: Disk, directory: string): Promise<number> {
+async function quarantinedBytesOf(disk: Disk): Promise<number> {
   let total = 0;
-  for (const name of await listOrNothing(disk, directory)) {
-    total += (await disk.fs.stat(`${directory}/${name}`))?.sizeBytes ?? 0;
+  for (const name of await listOrNothing(disk, QUARANTINE_DIRECTORY)) {
+    total += (await disk.fs.stat(`${QUARANTINE_DIRECTORY}/${name}`))?.sizeBytes ?? 0;
   }
   return total;
 }

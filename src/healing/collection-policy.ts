@@ -28,6 +28,17 @@ function isNarrow({ k, m }: VolumeRecord, writeCode: ErasureCode | undefined): b
   return writeCode !== undefined && m === writeCode.m && k < writeCode.k;
 }
 
+function isTiny(volume: VolumeRecord): boolean {
+  return capacityBytes(volume) < TINY_VOLUME_BYTES;
+}
+
+/** May there be something to do about this volume, alone or with others like it? The rest need not be planned for. */
+export function isCollectible(volume: VolumeRecord, writeCode: ErasureCode | undefined): boolean {
+  if (volume.state === 'dropped') return volume.undroppedDiskIds.length > 0;
+  if (volume.state !== 'sealed') return false;
+  return volume.liveBytes === 0 || isTiny(volume) || isMostlyDead(volume) || isNarrow(volume, writeCode);
+}
+
 export interface CollectionPlan {
   /** Nothing in them lives. */
   readonly toDrop: readonly VolumeRecord[];
@@ -50,7 +61,7 @@ export function planCollection(
   const alive = sealed.filter((volume) => volume.liveBytes > 0);
   const toRewrite = new Set(alive.filter(isMostlyDead));
   for (const purpose of ['small', 'large'] as const) {
-    const tiny = alive.filter((volume) => volume.purpose === purpose && capacityBytes(volume) < TINY_VOLUME_BYTES);
+    const tiny = alive.filter((volume) => volume.purpose === purpose && isTiny(volume));
     if (tiny.length >= TINY_VOLUME_COUNT) for (const volume of tiny) toRewrite.add(volume);
   }
   return {

@@ -1,15 +1,16 @@
 import type { DataStore, PinnedBlob } from '../data-store/data-store.ts';
 import { isStoreError } from '../errors/store-error.ts';
-import type { MetadataStore } from '../metadata-store/metadata-store.ts';
+import type { MetadataStore, VolumeChanges } from '../metadata-store/metadata-store.ts';
 import type { BlobRecord, VolumeRecord } from '../model/blob.ts';
 import type { Clock } from '../model/clock.ts';
+import type { ErasureCode } from '../model/erasure-code.ts';
 import type { Log } from '../observability/log.ts';
 import { BackgroundLoop } from './background-loop.ts';
-import { planCollection } from './collection-policy.ts';
+import { isCollectible, planCollection } from './collection-policy.ts';
 
 export interface CollectorOptions {
   dataStore: DataStore;
-  metadataStore: Pick<MetadataStore, 'commit' | 'listVolumes' | 'listBlobsInVolume'>;
+  metadataStore: Pick<MetadataStore, 'commit' | 'volumeChanges' | 'listBlobsInVolume'>;
   clock: Clock;
   log: Log;
   /** Bytes that are rewritten in a second, at most. Drops cost nothing and are not limited. */
@@ -36,6 +37,10 @@ export class Collector {
   readonly #options: CollectorOptions;
   readonly #loop: BackgroundLoop;
   readonly #retryAtMs = new Map<number, number>();
+  /** Of all volumes, as of `#version`, those that a plan could name. */
+  readonly #collectible = new Map<number, VolumeRecord>();
+  #version: number | undefined;
+  #writeCode: ErasureCode | undefined;
   #movedBytes = 0;
   #movedBlobCount = 0;
   #droppedVolumeCount = 0;
@@ -88,11 +93,15 @@ export class Collector {
     }
   }
 
-  /** One round over all volumes. @returns whether anything was dropped or moved. */
+  /** One round over what has changed and what was left before. @returns whether anything was dropped or moved. */
   async collectOnce(): Promise<boolean> {
     const { dataStore, metadataStore, clock } = this.#options;
-    const volumes = await metadataStore.listVolumes();
-    const plan = planCollection(volumes, dataStore.pinnedVolumeIds(), dataStore.writeCode());
+    const writeCode = dataStore.writeCode();
+    // Which volumes are narrow depends on it.
+    if (writeCode?.k !== this.#writeCode?.k || writeCode?.m !== this.#writeCode?.m) this.#version = undefined;
+    this.#writeCode = writeCode;
+    this.#follow(await metadataStore.volumeChanges(this.#version));
+    const plan = planCollection([...this.#collectible.values()], dataStore.pinnedVolumeIds(), writeCode);
     let isChanged = false;
     for (const volume of plan.toConfirm) {
       if (this.#loop.isStopped) return isChanged;
@@ -110,6 +119,19 @@ export class Collector {
       if (await this.#rewrite(volume)) isChanged = true;
     }
     return isChanged;
+  }
+
+  #follow({ version, isWhole, volumes, forgottenVolumeIds }: VolumeChanges): void {
+    if (isWhole) this.#collectible.clear();
+    for (const volume of volumes) {
+      if (isCollectible(volume, this.#writeCode)) this.#collectible.set(volume.volumeId, volume);
+      else this.#collectible.delete(volume.volumeId);
+    }
+    for (const volumeId of forgottenVolumeIds) {
+      this.#collectible.delete(volumeId);
+      this.#retryAtMs.delete(volumeId);
+    }
+    this.#version = version;
   }
 
   async #drop(volume: VolumeRecord): Promise<boolean> {

@@ -48,7 +48,13 @@ export interface MetadataStore {
   // volumes and blobs, for the data store's ledger and the collector
   epoch(): number;
   nextIdentifier(): number;
-  listVolumes(): Promise<VolumeRecord[]>;
+  /** Ascending by id. Not to be changed: the next call may answer the same array. */
+  listVolumes(): Promise<readonly VolumeRecord[]>;
+  /**
+   * What has become of the volumes since an answer with this version; all of them without one. Costs as much as has
+   * changed, however many there are.
+   */
+  volumeChanges(sinceVersion: number | undefined): Promise<VolumeChanges>;
   /** Live blobs that have bytes in the volume, ascending by id, after `afterBlobId`. */
   listBlobsInVolume(query: { volumeId: number; afterBlobId: number; limit: number }): Promise<BlobRecord[]>;
   listDamage(limit: number): Promise<DamageRecord[]>;
@@ -60,6 +66,17 @@ export interface MetadataStore {
   scrubJournal(): Promise<void>;
 
   status(): Promise<MetadataStatus>;
+}
+
+export interface VolumeChanges {
+  /** To ask with the next time. */
+  readonly version: number;
+  /** `volumes` are all there are, and whatever else was known is forgotten. */
+  readonly isWhole: boolean;
+  /** As they are now, in no order. */
+  readonly volumes: readonly VolumeRecord[];
+  /** Dropped, and their removal confirmed by all. */
+  readonly forgottenVolumeIds: readonly number[];
 }
 
 export interface RecoveryProgress {

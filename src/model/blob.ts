@@ -65,7 +65,7 @@ export interface VolumeLedger {
   confirmDrop(volumeId: number, diskIds: readonly string[]): Promise<void>;
   /** False when the volume was dropped or its file does not lie on `fromDiskId` any more. */
   moveShard(move: ShardMove): Promise<boolean>;
-  listVolumes(): Promise<VolumeRecord[]>;
+  listVolumes(): Promise<readonly VolumeRecord[]>;
   /**
    * Resolves when no frame is undecided: every volume whose files may exist is in `listVolumes` from then on.
    * @throws StoreError QuorumLost | Undecided while the journal takes no writes, at once when that is known

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { BlobUse, DamageRecord, MetadataStore } from '../../src/metadata-store/metadata-store.ts';
+import type { VolumeRecord } from '../../src/model/blob.ts';
 import { ALICE, attributesOf, createBucket, newBlob, openVolume, putMutation } from '../support/metadata-fixtures.ts';
 import { expectCode } from './metadata-store.ts';
 
@@ -56,6 +57,39 @@ export function describeVolumes(current: () => MetadataStore): void {
     await store.commit({ type: 'SealVolume', volumeId, lengthBytes: 8192 });
     expect(await store.commit({ type: 'DropVolume', volumeId })).toBe(true);
     expect(await volume(), 'what is forgotten stays so').toBeUndefined();
+  });
+
+  test('what volumeChanges tells adds up to listVolumes', async () => {
+    const { store, bucketId, volumeId } = await prepare();
+    const known = new Map<number, VolumeRecord>();
+    let version: number | undefined;
+    const follow = async (): Promise<number> => {
+      const changes = await store.volumeChanges(version);
+      if (changes.isWhole) known.clear();
+      for (const volume of changes.volumes) known.set(volume.volumeId, volume);
+      for (const forgotten of changes.forgottenVolumeIds) known.delete(forgotten);
+      version = changes.version;
+      expect([...known.values()].sort((a, b) => a.volumeId - b.volumeId)).toEqual(await store.listVolumes());
+      return changes.volumes.length + changes.forgottenVolumeIds.length;
+    };
+    await follow();
+    expect(await follow(), 'nothing has changed').toBe(0);
+    const other = await openVolume(store);
+    expect(await follow()).toBe(1);
+    await store.commit(putMutation(store, { bucketId, key: 'k', volumeId }));
+    expect(await follow()).toBe(1);
+    await expectCode(store.commit({ type: 'DeleteBucket', bucketId }), 'BucketNotEmpty');
+    expect(await follow()).toBe(0);
+    await store.commit(putMutation(store, { bucketId, key: 'k', volumeId: other }));
+    expect(await follow(), 'bytes die in one and live in the other').toBe(2);
+    await store.commit({ type: 'SealVolume', volumeId, lengthBytes: 8192 });
+    await store.commit({ type: 'MoveShard', volumeId, shardIndex: 0, fromDiskId: 'd0', toDiskId: 'd7' });
+    expect(await follow()).toBe(1);
+    await store.commit({ type: 'DropVolume', volumeId });
+    expect(await follow()).toBe(1);
+    await store.commit({ type: 'ConfirmDrop', volumeId, diskIds: ['d0', 'd1', 'd2', 'd7'] });
+    expect(await follow()).toBe(1);
+    expect([...known.keys()]).toEqual([other]);
   });
 
   test('a shard of a sealed volume moves once, and its old disk is awaited until it has confirmed', async () => {

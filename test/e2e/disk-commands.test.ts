@@ -135,9 +135,10 @@ test(
     const grown = await list(it);
     expect(statesOf(grown)).toEqual(Array.from({ length: 7 }, () => 'online'));
     expect(grown.disks.every(({ isLevel }) => isLevel)).toBe(true);
-    await eventually('new volumes use the new disks', async () => {
+    const areUsed = async (): Promise<boolean> => {
       return (await list(it)).disks.slice(4).every(({ shardCount }) => shardCount > 0);
-    });
+    };
+    await eventually('new volumes use the new disks', areUsed, 60_000);
 
     const first = it.diskPaths[0]!;
     expect((await disk(it, 'remove', first)).output).toContain('is not drained');

@@ -1,4 +1,4 @@
-import type { Mutation, MutationResult } from '../../src/metadata-store/metadata-store.ts';
+import type { Mutation, MutationResult, VolumeChanges } from '../../src/metadata-store/metadata-store.ts';
 import type { BlobRecord, ShardMove, VolumeLedger, VolumeRecord } from '../../src/model/blob.ts';
 import { makeIdentifier } from '../../src/model/identifier.ts';
 
@@ -10,10 +10,12 @@ export class MemoryJournal {
   readonly blobs = new Map<number, BlobRecord>();
   readonly damage: Extract<Mutation, { type: 'RecordDamage' }>['damage'][number][] = [];
   epoch = 0;
+  readonly #changes: number[] = [];
 
   open(volume: Opening): void {
     const known = { state: 'open', lengthBytes: 0, liveBytes: 0, storedBytes: 0, undroppedDiskIds: [] } as const;
     this.volumes.set(volume.volumeId, { ...volume, ...known });
+    this.#changes.push(volume.volumeId);
   }
 
   drop(volumeId: number): boolean {
@@ -29,8 +31,8 @@ export class MemoryJournal {
     const volume = this.volumes.get(volumeId);
     if (volume === undefined) return;
     const undroppedDiskIds = volume.undroppedDiskIds.filter((diskId) => !diskIds.includes(diskId));
+    this.change(volumeId, { undroppedDiskIds });
     if (undroppedDiskIds.length === 0 && volume.state === 'dropped') this.volumes.delete(volumeId);
-    else this.change(volumeId, { undroppedDiskIds });
   }
 
   moveShard({ volumeId, shardIndex, fromDiskId, toDiskId }: ShardMove): boolean {
@@ -75,7 +77,19 @@ export class MemoryJournal {
 
   change(volumeId: number, change: Partial<VolumeRecord>): void {
     const volume = this.volumes.get(volumeId);
-    if (volume !== undefined) this.volumes.set(volumeId, { ...volume, ...change });
+    if (volume === undefined) return;
+    this.volumes.set(volumeId, { ...volume, ...change });
+    this.#changes.push(volumeId);
+  }
+
+  changesSince(version: number | undefined): VolumeChanges {
+    const changed = version === undefined ? [...this.volumes.keys()] : [...new Set(this.#changes.slice(version))];
+    return {
+      version: this.#changes.length,
+      isWhole: version === undefined,
+      volumes: changed.flatMap((volumeId) => this.volumes.get(volumeId) ?? []),
+      forgottenVolumeIds: changed.filter((volumeId) => !this.volumes.has(volumeId)),
+    };
   }
 
   #account(blob: BlobRecord, sign: 1 | -1, isNew: boolean): void {
@@ -141,6 +155,10 @@ export class MemoryVolumeLedger implements VolumeLedger {
 
   listVolumes(): Promise<VolumeRecord[]> {
     return this.#change(() => [...this.journal.volumes.values()]);
+  }
+
+  volumeChanges(sinceVersion: number | undefined): Promise<VolumeChanges> {
+    return this.#change(() => this.journal.changesSince(sinceVersion));
   }
 
   whenDecided(): Promise<void> {

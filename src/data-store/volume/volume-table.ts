@@ -10,6 +10,9 @@ export interface KnownVolume extends Omit<VolumeShape, 'diskIds'> {
   isRetired?: boolean;
 }
 
+/** Dropped volumes that are still known; an older one is looked up again by whoever asks, and is gone. */
+const REMEMBERED_DROPS = 1000;
+
 /**
  * The volumes this process knows, and how many pins each has. A pin is held by a reader, a writer, or bytes that were
  * acknowledged to a caller but are not committed yet; a pinned or open volume is not collected.
@@ -17,9 +20,13 @@ export interface KnownVolume extends Omit<VolumeShape, 'diskIds'> {
 export class VolumeTable {
   readonly #ledger: VolumeLedger;
   readonly #volumes = new Map<number, KnownVolume>();
+  /** Added as open, and perhaps sealed since. */
+  readonly #openIds = new Set<number>();
   readonly #pins = new Map<number, number>();
   /** The pins of writers and of bytes that are not committed yet, counted in `#pins` too. */
   readonly #uncommitted = new Map<number, number>();
+  /** In the order of the drops. */
+  readonly #dropped: number[] = [];
   #refreshing: Promise<void> | undefined;
 
   constructor(ledger: VolumeLedger) {
@@ -29,6 +36,7 @@ export class VolumeTable {
   add(shape: VolumeShape, state: KnownVolume['state']): KnownVolume {
     const volume = { ...shape, state };
     this.#volumes.set(shape.volumeId, volume);
+    if (state === 'open') this.#openIds.add(shape.volumeId);
     return volume;
   }
 
@@ -36,8 +44,17 @@ export class VolumeTable {
     return this.#volumes.get(volumeId);
   }
 
-  forget(volumeId: number): void {
-    this.#volumes.delete(volumeId);
+  /** Its files are to be removed. Remembered for a while, for those who looked its name up before. */
+  drop(shape: VolumeShape): void {
+    const known = this.#volumes.get(shape.volumeId);
+    if (known?.state === 'dropped') return;
+    if (known === undefined) this.add(shape, 'dropped');
+    else known.state = 'dropped';
+    this.#dropped.push(shape.volumeId);
+    const oldest = this.#dropped.length > REMEMBERED_DROPS ? this.#dropped.shift() : undefined;
+    if (oldest === undefined) return;
+    if (this.#pins.has(oldest)) this.#dropped.push(oldest);
+    else this.#volumes.delete(oldest);
   }
 
   /** Takes over what the ledger knows and this table does not; drops are final. One call at a time reaches the ledger. */
@@ -54,9 +71,10 @@ export class VolumeTable {
       const known = this.#volumes.get(record.volumeId);
       if (known !== undefined) known.diskIds = record.diskIds;
       // One that this process did not open is never appended to, whatever the journal still says.
-      if (known === undefined) this.add(record, record.state === 'open' ? 'sealed' : record.state);
+      if (known === undefined && record.state !== 'dropped') this.add(record, 'sealed');
       // Dropped while it is being read: its files stay until `removeVolumeFiles`, which the pins hold off.
-      else if (record.state === 'dropped' && !this.#pins.has(record.volumeId)) known.state = 'dropped';
+      else if (record.state === 'dropped' && (known === undefined || !this.#pins.has(record.volumeId)))
+        this.drop(record);
     }
   }
 
@@ -87,7 +105,10 @@ export class VolumeTable {
   /** Open volumes and pinned ones. */
   pinnedVolumeIds(): ReadonlySet<number> {
     const pinned = new Set(this.#pins.keys());
-    for (const volume of this.#volumes.values()) if (volume.state === 'open') pinned.add(volume.volumeId);
+    for (const volumeId of this.#openIds) {
+      if (this.#volumes.get(volumeId)?.state === 'open') pinned.add(volumeId);
+      else this.#openIds.delete(volumeId);
+    }
     return pinned;
   }
 }

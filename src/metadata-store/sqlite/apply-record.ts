@@ -18,6 +18,8 @@ const EMPTY = Buffer.alloc(0);
  */
 export class RecordApplier {
   readonly blobs: BlobReferences;
+  /** Rows of `volumes` that the transaction changes; emptied by whoever commits. */
+  readonly touchedVolumeIds = new Set<number>();
   readonly #volumes: VolumeApplier;
   readonly #owners: OwnerTable;
   readonly #known: KnownRows;
@@ -25,8 +27,8 @@ export class RecordApplier {
   readonly #sql;
 
   constructor(db: Database, owners: OwnerTable, known: KnownRows) {
-    this.blobs = new BlobReferences(db, known);
-    this.#volumes = new VolumeApplier(db, this.blobs);
+    this.blobs = new BlobReferences(db, known, this.touchedVolumeIds);
+    this.#volumes = new VolumeApplier(db, this.blobs, this.touchedVolumeIds);
     this.#owners = owners;
     this.#known = known;
     this.#sql = prepareStatements(db);
@@ -79,6 +81,7 @@ export class RecordApplier {
 
   discard(): void {
     this.blobs.discard();
+    this.touchedVolumeIds.clear();
     this.#usage.clear();
     this.#owners.reload();
     this.#known.forget();

@@ -22,10 +22,12 @@ type VolumeRecordType = Extract<
 /** The part of `RecordApplier` that knows of volumes, moved blobs and damage. */
 export class VolumeApplier {
   readonly #blobs: BlobReferences;
+  readonly #touchedVolumeIds: Set<number>;
   readonly #sql;
 
-  constructor(db: Database, blobs: BlobReferences) {
+  constructor(db: Database, blobs: BlobReferences, touchedVolumeIds: Set<number>) {
     this.#blobs = blobs;
+    this.#touchedVolumeIds = touchedVolumeIds;
     this.#sql = prepareStatements(db);
   }
 
@@ -33,10 +35,12 @@ export class VolumeApplier {
     switch (record.type) {
       case 'OpenVolume': {
         const { volumeId, k, m, diskIds, purpose, shardSizeBytes } = record.volume;
+        this.#touchedVolumeIds.add(volumeId);
         this.#sql.open.run(volumeId, k, m, JSON.stringify(diskIds), purpose, shardSizeBytes);
         return;
       }
       case 'SealVolume':
+        this.#touchedVolumeIds.add(record.volumeId);
         assert(this.#sql.seal.run(record.lengthBytes, record.volumeId).changes === 1, 'a sealed volume is not there');
         return;
       case 'DropVolume':
@@ -62,6 +66,7 @@ export class VolumeApplier {
 
   /** Files of disks that a shard was moved away from wait on. */
   #drop(volumeId: number): void {
+    this.#touchedVolumeIds.add(volumeId);
     const { diskIds, undroppedDiskIds } = this.#disksOf(volumeId);
     const awaited = [...new Set([...diskIds, ...undroppedDiskIds])];
     assert(this.#sql.drop.run(JSON.stringify(awaited), volumeId).changes === 1, 'a dropped volume is not there');
@@ -69,6 +74,7 @@ export class VolumeApplier {
   }
 
   #confirmDrop(volumeId: number, confirmedIds: readonly string[]): void {
+    this.#touchedVolumeIds.add(volumeId);
     const { state, undroppedDiskIds } = this.#disksOf(volumeId);
     const left = undroppedDiskIds.filter((diskId) => !confirmedIds.includes(diskId));
     if (left.length === 0 && state === 'dropped') this.#sql.forget.run(volumeId);
@@ -76,6 +82,7 @@ export class VolumeApplier {
   }
 
   #moveShard({ volumeId, shardIndex, fromDiskId, toDiskId }: ShardMove): void {
+    this.#touchedVolumeIds.add(volumeId);
     const { diskIds, undroppedDiskIds } = this.#disksOf(volumeId);
     assert(diskIds[shardIndex] === fromDiskId, 'a shard is moved that lies elsewhere');
     diskIds[shardIndex] = toDiskId;

@@ -14,6 +14,7 @@ import type { KnownRows } from './known-rows.ts';
  */
 export class BlobReferences {
   readonly #known: KnownRows;
+  readonly #touchedVolumeIds: Set<number>;
   readonly #sums = new Map<number, { live: number; stored: number }>();
   readonly #insertBlob;
   readonly #insertPlace;
@@ -24,8 +25,9 @@ export class BlobReferences {
   readonly #moveBlob;
   readonly #addSums;
 
-  constructor(db: Database, known: KnownRows) {
+  constructor(db: Database, known: KnownRows, touchedVolumeIds: Set<number>) {
     this.#known = known;
+    this.#touchedVolumeIds = touchedVolumeIds;
     this.#insertBlob = db.prepare<[number, number, Buffer, Buffer]>(
       'INSERT INTO blobs (blob_id, reference_count, size_bytes, layout, footprint) VALUES (?, 1, ?, ?, ?)',
     );
@@ -97,7 +99,10 @@ export class BlobReferences {
 
   /** Writes the sums of the transaction; before its COMMIT. */
   flush(): void {
-    for (const [volumeId, { live, stored }] of this.#sums) this.#addSums.run(live, stored, volumeId);
+    for (const [volumeId, { live, stored }] of this.#sums) {
+      this.#addSums.run(live, stored, volumeId);
+      this.#touchedVolumeIds.add(volumeId);
+    }
     this.#sums.clear();
   }
 

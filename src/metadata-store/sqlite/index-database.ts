@@ -15,6 +15,7 @@ import { KnownRows } from './known-rows.ts';
 import { ObjectLister } from './list-objects.ts';
 import { OwnerTable } from './owner-table.ts';
 import { UploadQueries } from './upload-queries.ts';
+import { VolumeCatalog } from './volume-catalog.ts';
 
 /** Where the index stands: the last batch applied and the frame that carried it. */
 export interface AppliedPosition {
@@ -60,6 +61,7 @@ export class IndexDatabase {
   readonly queries: IndexQueries;
   readonly objects: ObjectLister;
   readonly uploads: UploadQueries;
+  readonly volumes: VolumeCatalog;
   /** The records of the open transaction. */
   readonly batch = new BatchEncoder();
   readonly #writer: Database.Database;
@@ -103,6 +105,7 @@ export class IndexDatabase {
     this.queries = new IndexQueries(this.#reader, owners);
     this.objects = new ObjectLister(this.#reader, owners);
     this.uploads = new UploadQueries(this.#reader, owners, (blobIds) => this.queries.blobs(blobIds));
+    this.volumes = new VolumeCatalog(this.queries, () => this.#applied.batchNumber);
     this.#sql = {
       begin: this.#writer.prepare('BEGIN IMMEDIATE'),
       commit: this.#writer.prepare('COMMIT'),
@@ -166,6 +169,8 @@ export class IndexDatabase {
     this.refreshReader();
     if (this.#changesBuckets) this.queries.forgetBuckets();
     this.#changesBuckets = false;
+    this.volumes.noteCommitted(this.#applier.touchedVolumeIds);
+    this.#applier.touchedVolumeIds.clear();
   }
 
   /**

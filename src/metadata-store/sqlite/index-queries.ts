@@ -119,20 +119,14 @@ export class IndexQueries {
     return this.#sql.documents.all(collection).map(([id, body]) => ({ id, body }));
   }
 
+  /** Ascending by id. */
   volumes(): VolumeRecord[] {
-    return this.#sql.volumes.all().map((row) => ({
-      volumeId: row.volume_id,
-      k: row.k,
-      m: row.m,
-      diskIds: JSON.parse(row.disk_ids) as string[],
-      purpose: row.purpose,
-      shardSizeBytes: row.shard_size_bytes,
-      state: row.state,
-      lengthBytes: row.length_bytes,
-      liveBytes: row.live_bytes,
-      storedBytes: row.stored_bytes,
-      undroppedDiskIds: JSON.parse(row.undropped_disk_ids) as string[],
-    }));
+    return this.#sql.volumes.all().map(volumeRecord);
+  }
+
+  volume(volumeId: number): VolumeRecord | undefined {
+    const row = this.#sql.volume.get(volumeId);
+    return row === undefined ? undefined : volumeRecord(row);
   }
 
   damage(limit: number): DamageRecord[] {
@@ -165,6 +159,22 @@ export class IndexQueries {
 
 function blobRecord(blobId: number, [sizeBytes, layout, footprint]: [number, Buffer, Buffer]): BlobRecord {
   return { blobId, sizeBytes, layout, footprint: decodeFootprint(footprint) };
+}
+
+function volumeRecord(row: VolumeRow): VolumeRecord {
+  return {
+    volumeId: row.volume_id,
+    k: row.k,
+    m: row.m,
+    diskIds: JSON.parse(row.disk_ids) as string[],
+    purpose: row.purpose,
+    shardSizeBytes: row.shard_size_bytes,
+    state: row.state,
+    lengthBytes: row.length_bytes,
+    liveBytes: row.live_bytes,
+    storedBytes: row.stored_bytes,
+    undroppedDiskIds: JSON.parse(row.undropped_disk_ids) as string[],
+  };
 }
 
 interface VolumeRow {
@@ -237,6 +247,7 @@ function prepareStatements(db: Database) {
       .prepare<[string], [string, Buffer]>('SELECT id, body FROM documents WHERE collection = ? ORDER BY id')
       .raw(),
     volumes: db.prepare<[], VolumeRow>('SELECT * FROM volumes ORDER BY volume_id'),
+    volume: db.prepare<[number], VolumeRow>('SELECT * FROM volumes WHERE volume_id = ?'),
     damage: db
       .prepare<[number], [number, string, number, number, DamageRecord['kind'], number]>(
         'SELECT volume_id, disk_id, shard_offset, shard_index, kind, seen_at_ms FROM damage LIMIT ?',

@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import type { BlobRecord, VolumeRecord } from '../../model/blob.ts';
 import type { Clock } from '../../model/clock.ts';
@@ -17,13 +17,15 @@ import type {
   Mutation,
   MutationResult,
   RecoveryProgress,
+  VolumeChanges,
 } from '../metadata-store.ts';
 import { GroupCommit } from './group-commit.ts';
 import { IdentifierSource } from './identifier-source.ts';
 import { isSqliteError, RecordNotApplied, type IndexDatabase } from './index-database.ts';
+import { IndexInspection } from './index-inspection.ts';
 import { IndexMaintenance, snapshotPath } from './index-maintenance.ts';
 import { MaintenanceThread } from './maintenance-thread.ts';
-import { type IndexFileFacts, inspectIndexFile, recoverIndex, type RecoverIndexOptions } from './recover-index.ts';
+import { recoverIndex, type RecoverIndexOptions } from './recover-index.ts';
 import { StateReserve } from './state-reserve.ts';
 import type { ReadSubject } from './undecided-scope.ts';
 
@@ -32,6 +34,8 @@ export interface SqliteMetadataStoreOptions {
   journal: Journal;
   /** The index file, in the state directory, which exists. SQLite keeps its WAL beside it, snapshots are made there. */
   indexPath: string;
+  /** Of `indexPath`, when it is to outlive this store: stopped by whoever made it. */
+  inspection?: IndexInspection;
   clock: Clock;
   log: Log;
   /** Default 256 MiB. */
@@ -67,6 +71,7 @@ export class SqliteMetadataStore implements MetadataStore {
   readonly #identifiers: IdentifierSource;
   readonly #commits: GroupCommit;
   readonly #reserve: StateReserve;
+  readonly #inspection: IndexInspection;
   #state: State = 'new';
   #index: IndexDatabase | undefined;
   #thread: MaintenanceThread | undefined;
@@ -78,6 +83,7 @@ export class SqliteMetadataStore implements MetadataStore {
     this.#options = options;
     const { journal, clock, log } = options;
     this.#identifiers = new IdentifierSource(journal);
+    this.#inspection = options.inspection ?? new IndexInspection(options.indexPath);
     this.#reserve = new StateReserve({
       path: `${options.indexPath}.reserve`,
       sizeBytes: options.reserveBytes ?? 0,
@@ -105,7 +111,7 @@ export class SqliteMetadataStore implements MetadataStore {
     this.#state = 'starting';
     const { journal } = this.#options;
     progress({ phase: 'reading-journals', fraction: 0 });
-    const existing = this.#inspectIndex();
+    const existing = this.#inspection.begin();
     await journal.start((fraction) => progress({ phase: 'reading-journals', fraction }));
     await this.#openIndex({ existing, isClosedHere: false }, progress);
     this.#state = 'ready';
@@ -120,6 +126,7 @@ export class SqliteMetadataStore implements MetadataStore {
     await this.#commits.close(new StoreError('NotReady', 'the metadata store is stopping'));
     await this.#rebuild;
     await this.#reserve.stop();
+    if (this.#options.inspection === undefined) await this.#inspection.stop();
     await this.#closeIndex({ isWhole: true });
     await this.#options.journal.stop();
     this.#state = 'stopped';
@@ -186,8 +193,12 @@ export class SqliteMetadataStore implements MetadataStore {
     return this.#identifiers.next();
   }
 
-  listVolumes(): Promise<VolumeRecord[]> {
-    return this.#read(undefined, (index) => index.queries.volumes());
+  listVolumes(): Promise<readonly VolumeRecord[]> {
+    return this.#read(undefined, (index) => index.volumes.all());
+  }
+
+  volumeChanges(sinceVersion: number | undefined): Promise<VolumeChanges> {
+    return this.#read(undefined, (index) => index.volumes.changesSince(sinceVersion));
   }
 
   listBlobsInVolume(query: { volumeId: number; afterBlobId: number; limit: number }): Promise<BlobRecord[]> {
@@ -239,24 +250,15 @@ export class SqliteMetadataStore implements MetadataStore {
     return new StoreError('NotReady', `the metadata store is ${this.#state}`);
   }
 
-  /** Begins to check the file that lies there, in a thread of its own. */
-  #inspectIndex(): Promise<IndexFileFacts> | undefined {
-    const { indexPath } = this.#options;
-    const thread = (this.#thread = new MaintenanceThread());
-    if (!existsSync(indexPath)) return undefined;
-    const facts = inspectIndexFile(indexPath, (path) => thread.check(path));
-    // Awaited later; a start that fails before does not wait for it.
-    facts.catch(() => {});
-    return facts;
-  }
-
   async #openIndex(
     base: Pick<RecoverIndexOptions, 'existing' | 'isClosedHere'>,
     progress: (progress: RecoveryProgress) => void,
   ): Promise<void> {
     const { journal, indexPath, clock, log } = this.#options;
     rmSync(snapshotPath(indexPath), { force: true });
-    const thread = (this.#thread ??= new MaintenanceThread());
+    const thread = (this.#thread = new MaintenanceThread());
+    await base.existing?.catch(() => {});
+    this.#inspection.end();
     const index = await recoverIndex({
       ...base,
       journal,
@@ -330,7 +332,7 @@ export class SqliteMetadataStore implements MetadataStore {
       try {
         await this.#closeIndex({ isWhole: false });
         await this.#reopenJournal();
-        const existing = mayTrustExisting ? this.#inspectIndex() : undefined;
+        const existing = mayTrustExisting ? this.#inspection.begin() : undefined;
         await this.#openIndex({ existing, isClosedHere: true }, (step) => log.debug(step, 'rebuilding the index'));
         if (this.#state === 'rebuilding') this.#state = 'ready';
         return;

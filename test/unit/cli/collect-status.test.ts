@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { collectStatus, type StatusSources } from '../../../src/cli/collect-status.ts';
 import { renderStatus } from '../../../src/cli/render-status.ts';
 import type { VolumeRecord } from '../../../src/model/blob.ts';
+import { VolumeGroups } from '../../../src/model/volume-groups.ts';
 
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
 
@@ -71,7 +72,7 @@ function sources(
       uploadCount: 0,
       damageCount: 0,
     },
-    volumes,
+    volumeGroups: VolumeGroups.of(volumes).values(),
     diskUsage: new Map(IDS.map((id) => [id, { volumeBytes: 1000, preallocatedBytes: 0, quarantinedBytes: 0 }])),
     reserveBytes: () => 100,
     collector: undefined,
