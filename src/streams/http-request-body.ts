@@ -24,8 +24,13 @@ export interface RequestBodyOptions {
   readonly sendContinue?: () => void;
 }
 
-/** Decoded bytes kept for a consumer that is slower than the client, before the socket is paused. */
-const HIGH_WATER_BYTES = 256 * 1024;
+/**
+ * Decoded bytes kept for a consumer that is slower than the client, before the socket is paused: for each body its part of
+ * the budget of all that are under way, within bounds. What a socket delivers at once (64 KiB) may come on top.
+ */
+const QUEUE_BUDGET_BYTES = 16 * 1024 * 1024;
+const LONGEST_QUEUE_BYTES = 256 * 1024;
+const SHORTEST_QUEUE_BYTES = 32 * 1024;
 
 /**
  * The body of an authenticated request.
@@ -105,6 +110,11 @@ export class HttpRequestBody implements RequestBody, WatchedTransfer {
   /** True once the body was read to its end and found right. */
   get isComplete(): boolean {
     return this.#state === 'ended';
+  }
+
+  get #highWaterBytes(): number {
+    const share = QUEUE_BUDGET_BYTES / Math.max(1, this.#watchdog.watchedCount);
+    return Math.min(LONGEST_QUEUE_BYTES, Math.max(SHORTEST_QUEUE_BYTES, share));
   }
 
   /** The whole decoded body; see `readPieces`. */
@@ -196,7 +206,7 @@ export class HttpRequestBody implements RequestBody, WatchedTransfer {
       this.#fail(this.#tooLarge(this.#decodedBytes));
       return;
     }
-    if (!this.#isCollecting && this.#queuedBytes >= HIGH_WATER_BYTES) {
+    if (!this.#isCollecting && this.#queuedBytes >= this.#highWaterBytes) {
       this.#isPaused = true;
       this.#readable.pause();
     }
@@ -238,7 +248,7 @@ export class HttpRequestBody implements RequestBody, WatchedTransfer {
 
   #taken(lengthBytes: number): void {
     this.#queuedBytes -= lengthBytes;
-    if (this.#isPaused && this.#queuedBytes < HIGH_WATER_BYTES / 2 && this.#state === 'open') {
+    if (this.#isPaused && this.#queuedBytes < this.#highWaterBytes / 2 && this.#state === 'open') {
       this.#isPaused = false;
       this.#readable.resume();
     }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { decodeBlobLayout } from '../../../src/data-store/blob-layout.ts';
 import { bodyOf, DataStoreHarness, readAll } from '../../support/data-store-harness.ts';
 
 const CODE = { k: 4, m: 2 };
@@ -37,6 +38,25 @@ test('an upload that nobody feeds holds one buffer, and others go on beside it',
   expect((await harness.get(blob)).equals(body)).toBe(true);
   expect(harness.bodyBuffers.statistics().lentCount).toBe(1);
   await idle.abort();
+});
+
+test('uploads that are given up all at once leave nothing behind: the next one writes stripes of full length', async () => {
+  // A full stripe takes four body buffers.
+  const harness = await DataStoreHarness.start({ code: CODE, tunables: { largeShardSizeBytes: 64 * 1024 } });
+  const body = bodyOf('next', 3_000_000);
+  const shapeOf = ({ layout }: { layout: Buffer }): number[] => {
+    const decoded = decodeBlobLayout(layout);
+    return decoded.kind === 'large' ? decoded.runs.map(({ shardLengthBytes, count }) => shardLengthBytes * count) : [];
+  };
+  const alone = shapeOf(await harness.withTime(harness.put(body)));
+  const count = harness.bodyBuffers.slotLimit - 2;
+  const writers = await Promise.all(Array.from({ length: count }, () => harness.store.openWriter({})));
+  const piece = Buffer.alloc(100_000);
+  await harness.withTime(Promise.all(writers.map((writer) => writer.write(piece))));
+  expect(shapeOf(await harness.withTime(harness.put(body)))).not.toEqual(alone);
+  await harness.withTime(Promise.all(writers.map((writer) => writer.abort())));
+  expect(harness.bodyBuffers.statistics()).toMatchObject({ lentCount: 0, waitingCount: 0 });
+  expect(shapeOf(await harness.withTime(harness.put(body)))).toEqual(alone);
 });
 
 test('readers that stop in the middle give every buffer back', async () => {

@@ -171,6 +171,26 @@ describe('createRequestBody', () => {
     expect((await iterator.next()).done).toBe(false);
   });
 
+  it('queues less of each body the more of them are under way', async () => {
+    const { watchdog } = setUp({});
+    const queuedBytes = async (): Promise<number> => {
+      const { source, make } = setUp({ 'transfer-encoding': 'chunked' }, { watchdog });
+      const body = make();
+      void body[Symbol.asyncIterator]();
+      for (let index = 0; index < 40; index++) source.write(Buffer.alloc(16 * 1024));
+      await vi.waitFor(() => expect(source.isPaused()).toBe(true));
+      return body.receivedBytes;
+    };
+    expect(await queuedBytes()).toBe(256 * 1024);
+    for (let index = 0; index < 254; index++)
+      setUp({ 'content-length': '9' }, { watchdog })
+        .make()
+        .readAll()
+        .catch(() => {});
+    expect(watchdog.watchedCount).toBe(255);
+    expect(await queuedBytes()).toBe(64 * 1024);
+  });
+
   it('sec_slowloris_body__CVE_2022_31028: a stalled client is RequestTimeout, a slow one above the minimum rate goes on', async () => {
     const stalled = setUp({ 'content-length': '1000000' });
     const work = codeOf(stalled.make().readAll());
