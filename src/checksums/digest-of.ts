@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { crc32c } from '@node-rs/crc32';
 import type { ChecksumAlgorithm } from '../model/object-record.ts';
+import { CRC64_INITIAL, crc64DigestOf, crc64Engine } from './crc64-nvme.ts';
 import { wasmHasher } from './wasm-hashers.ts';
 
 /**
@@ -23,6 +24,7 @@ export function digestOf(algorithm: ChecksumAlgorithm, bytes: Buffer): Buffer {
     case 'CRC32C':
       return bigEndian32(crc32c(bytes));
     case 'CRC64NVME':
+      return crc64DigestOf(crc64Engine().update(CRC64_INITIAL, bytes));
     case 'XXHASH64':
     case 'XXHASH3':
     case 'XXHASH128':

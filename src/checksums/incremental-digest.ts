@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { crc32c } from '@node-rs/crc32';
 import type { ChecksumAlgorithm } from '../model/object-record.ts';
+import { CRC64_INITIAL, crc64DigestOf, crc64Engine } from './crc64-nvme.ts';
 import { bigEndian32 } from './digest-of.ts';
 import { wasmHasher, type WasmAlgorithm } from './wasm-hashers.ts';
 
@@ -24,6 +25,7 @@ export function createIncrementalDigest(algorithm: ChecksumAlgorithm): Increment
     case 'CRC32C':
       return new RunningCrc(crc32c);
     case 'CRC64NVME':
+      return new RunningCrc64();
     case 'XXHASH64':
     case 'XXHASH3':
     case 'XXHASH128':
@@ -45,6 +47,18 @@ class RunningCrc implements IncrementalDigest {
 
   digest(): Buffer {
     return bigEndian32(this.#state);
+  }
+}
+
+class RunningCrc64 implements IncrementalDigest {
+  #state = CRC64_INITIAL;
+
+  update(bytes: Buffer): void {
+    this.#state = crc64Engine().update(this.#state, bytes);
+  }
+
+  digest(): Buffer {
+    return crc64DigestOf(this.#state);
   }
 }
 

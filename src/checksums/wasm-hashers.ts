@@ -1,11 +1,9 @@
-import { createCRC64, createXXHash128, createXXHash3, createXXHash64, type IHasher } from 'hash-wasm';
+import { createXXHash128, createXXHash3, createXXHash64, type IHasher } from 'hash-wasm';
 import { assert } from '../errors/assert.ts';
 import type { ChecksumAlgorithm } from '../model/object-record.ts';
+import { crc64Engine } from './crc64-nvme.ts';
 
-export type WasmAlgorithm = Extract<ChecksumAlgorithm, 'CRC64NVME' | 'XXHASH64' | 'XXHASH3' | 'XXHASH128'>;
-
-/** CRC-64/NVME's polynomial, bits reversed. */
-const CRC64NVME_POLYNOMIAL = '9a6c9329ac4bc9b5';
+export type WasmAlgorithm = Extract<ChecksumAlgorithm, 'XXHASH64' | 'XXHASH3' | 'XXHASH128'>;
 
 let hashers: ReadonlyMap<ChecksumAlgorithm, IHasher> | undefined;
 let preparation: Promise<void> | undefined;
@@ -15,19 +13,16 @@ let preparation: Promise<void> | undefined;
  * nothing.
  */
 export function prepareChecksums(): Promise<void> {
-  preparation ??= Promise.all([
-    createCRC64(CRC64NVME_POLYNOMIAL),
-    createXXHash64(0, 0),
-    createXXHash3(0, 0),
-    createXXHash128(0, 0),
-  ]).then(([crc64, xxHash64, xxHash3, xxHash128]) => {
-    hashers = new Map([
-      ['CRC64NVME', crc64],
-      ['XXHASH64', xxHash64],
-      ['XXHASH3', xxHash3],
-      ['XXHASH128', xxHash128],
-    ]);
-  });
+  crc64Engine();
+  preparation ??= Promise.all([createXXHash64(0, 0), createXXHash3(0, 0), createXXHash128(0, 0)]).then(
+    ([xxHash64, xxHash3, xxHash128]) => {
+      hashers = new Map([
+        ['XXHASH64', xxHash64],
+        ['XXHASH3', xxHash3],
+        ['XXHASH128', xxHash128],
+      ]);
+    },
+  );
   return preparation;
 }
 
