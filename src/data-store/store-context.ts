@@ -34,4 +34,6 @@ export interface StoreContext {
   readonly scratchBuffers: RenewableBuffers;
   /** Single shards being read. */
   readonly readBuffers: RenewableBuffers;
+  /** Bodies of the longer small blobs being read; apart from `readBuffers`, which are several times as long. */
+  readonly sliceBuffers: RenewableBuffers;
 }

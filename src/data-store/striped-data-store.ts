@@ -111,6 +111,10 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
         slotSizeBytes: tunables.largeShardSizeBytes,
         budgetBytes: tunables.readBufferBudgetBytes,
       }),
+      sliceBuffers: new RenewableBuffers({
+        slotSizeBytes: tunables.smallBlobLimitBytes,
+        budgetBytes: tunables.sliceBufferBudgetBytes,
+      }),
       scratchBuffers: new RenewableBuffers({
         slotSizeBytes: width * longestShard,
         budgetBytes: SCRATCH_SLOTS * width * longestShard,

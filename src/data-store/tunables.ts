@@ -22,6 +22,8 @@ export interface DataStoreTunables {
   stripeBufferBudgetBytes: number;
   /** Budget of buffers for reading large blobs; as much again for rebuilding stripes. */
   readBufferBudgetBytes: number;
+  /** Budget of buffers for reading the longer small blobs; when they are used up, others are made for one read each. */
+  sliceBufferBudgetBytes: number;
   /** The longest a read waits for a shard before it goes on without it; less when reads are usually fast. */
   hedgeAfterMs: number;
   /** How long a write or sync may take before its disk is given up and the volume sealed, when the others have returned … */
@@ -51,6 +53,7 @@ export const DEFAULT_TUNABLES: DataStoreTunables = {
   unsyncedLimitBytes: 4 * 1024 * 1024,
   stripeBufferBudgetBytes: 48 * 1024 * 1024,
   readBufferBudgetBytes: 96 * 1024 * 1024,
+  sliceBufferBudgetBytes: 8 * 1024 * 1024,
   hedgeAfterMs: 250,
   // A request waits for it once: none shall wait 3 s for one hung disk.
   syncDeadlineMs: 2_000,

@@ -9,7 +9,6 @@ import { ENTRY_HEADER_BYTES, parseBlobEntry } from '../stripe/blob-entry.ts';
 import { type StripeLocation, stripeHeaderLength } from '../stripe/stripe-header.ts';
 import { releaseWhenSettled } from '../volume/buffer-return.ts';
 import type { KnownVolume } from '../volume/volume-table.ts';
-import { CoarseDeadlines } from './coarse-deadlines.ts';
 import { acquireWithin, readLarge } from './large-read.ts';
 import { rebuildStripe, type RebuiltStripe } from './rebuild-stripe.ts';
 import { READ_PREFERENCE, type ShardReader } from './shard-reader.ts';
@@ -21,12 +20,10 @@ const POOLED_SLICE_BYTES = 32 * 1024;
 export class BlobReader {
   readonly #context: StoreContext;
   readonly #reader: ShardReader;
-  readonly #deadlines: CoarseDeadlines;
 
   constructor(context: StoreContext, reader: ShardReader) {
     this.#context = context;
     this.#reader = reader;
-    this.#deadlines = new CoarseDeadlines(context.clock);
   }
 
   /** See `DataStore.readSmall`: what `read` would give, without the machinery of a stream. */
@@ -124,17 +121,16 @@ export class BlobReader {
     return { bytes, release: () => {} };
   }
 
-  /** A buffer to read a slice into. Slow clients of small objects never take what readers of large ones wait for. */
+  /** A buffer to read a slice into, if there is one that fits. */
   #sliceSlot(lengthBytes: number): Slot | undefined {
-    const { readBuffers } = this.#context;
-    if (lengthBytes < POOLED_SLICE_BYTES || lengthBytes > readBuffers.slotSizeBytes) return undefined;
-    const { lentCount, slotLimit } = readBuffers.statistics();
-    return 2 * lentCount < slotLimit ? readBuffers.tryAcquire() : undefined;
+    const { sliceBuffers } = this.#context;
+    if (lengthBytes < POOLED_SLICE_BYTES || lengthBytes > sliceBuffers.slotSizeBytes) return undefined;
+    return sliceBuffers.tryAcquire();
   }
 
   /** `undefined` when the slice is missing, wrong or slow. */
   #readSliceInTime(layout: SmallBlobLayout, volume: KnownVolume): Promise<DataPiece | undefined> {
-    const { readBuffers } = this.#context;
+    const { sliceBuffers } = this.#context;
     const { bodyLengthBytes } = layout;
     const slot = this.#sliceSlot(bodyLengthBytes);
     const bytes = slot?.bytes.subarray(0, bodyLengthBytes) ?? Buffer.allocUnsafe(bodyLengthBytes);
@@ -144,22 +140,22 @@ export class BlobReader {
       const goOn = (isGood: boolean): void => {
         if (!isWaiting) return;
         isWaiting = false;
-        if (isGood) return resolve({ bytes, release: () => slot !== undefined && readBuffers.release(slot) });
-        if (slot !== undefined) releaseWhenSettled(readBuffers, slot, [call]);
+        if (isGood) return resolve({ bytes, release: () => slot !== undefined && sliceBuffers.release(slot) });
+        if (slot !== undefined) releaseWhenSettled(sliceBuffers, slot, [call]);
         resolve(undefined);
       };
-      const deadline = this.#deadlines.set(this.#reader.hedgeAfterMs, () => {
+      const deadline = this.#reader.deadlines.set(this.#reader.hedgeAfterMs, () => {
         const place = layout.stripe.places[layout.shardIndex];
         if (place !== undefined) this.#reader.noteSlow(volume, place.slot);
         goOn(false);
       });
       call.then(
         (isGood) => {
-          this.#deadlines.cancel(deadline);
+          this.#reader.deadlines.cancel(deadline);
           goOn(isGood);
         },
         (error: unknown) => {
-          this.#deadlines.cancel(deadline);
+          this.#reader.deadlines.cancel(deadline);
           if (!(error instanceof StoreError)) reject(error);
           goOn(false);
         },
@@ -253,7 +249,7 @@ export class BlobReader {
     const buffer = slot?.bytes.subarray(0, neededBytes) ?? Buffer.allocUnsafeSlow(neededBytes);
     try {
       const request = { volume, location, wanted, shards: buffer, stripeCrc, calls };
-      return use(await rebuildStripe(this.#context, this.#reader, request));
+      return use(await rebuildStripe(this.#reader, request));
     } finally {
       if (slot !== undefined) releaseWhenSettled(scratchBuffers, slot, calls);
     }

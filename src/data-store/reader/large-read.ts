@@ -178,7 +178,7 @@ class StripeRead {
 
   /** `undefined`: missing, wrong or too slow. */
   async #loadDirect(shardIndex: number): Promise<LoadedShard | undefined> {
-    const { readBuffers, clock } = this.#context;
+    const { readBuffers } = this.#context;
     const { shardLengthBytes } = this.#location;
     if (shardLengthBytes > readBuffers.slotSizeBytes) return undefined;
     const slot = readBuffers.tryAcquire() ?? (await this.#waitForSlot());
@@ -190,7 +190,7 @@ class StripeRead {
       return new StoreError('DiskTimeout', 'a shard is slow');
     };
     try {
-      const header = await within(call, clock, this.#reader.hedgeAfterMs, late);
+      const header = await this.#reader.deadlines.within(call, this.#reader.hedgeAfterMs, late);
       if (header !== undefined) {
         if (stripeCrcOf(header) === this.#stripeCrc) {
           return { payload: shard.subarray(this.#headerLength), release: () => readBuffers.release(slot) };
@@ -226,7 +226,7 @@ class StripeRead {
       this.#rebuildBuffer = { slot, calls };
       if (this.#openSegments === 0) this.#releaseBuffer();
     }
-    return rebuildStripe(this.#context, this.#reader, {
+    return rebuildStripe(this.#reader, {
       volume: this.#volume,
       location: this.#location,
       wanted: this.#wanted,

@@ -1,6 +1,5 @@
 import { crc32c } from '@node-rs/crc32';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
-import type { StoreContext } from '../store-context.ts';
 import { reconstructShards } from '../erasure/erasure-codec.ts';
 import { type StripeHeader, type StripeLocation, stripeCrcOf, stripeHeaderLength } from '../stripe/stripe-header.ts';
 import type { KnownVolume } from '../volume/volume-table.ts';
@@ -36,14 +35,10 @@ interface Gathered {
  * by the CRC in the headers, and for large blobs that list of CRCs by the layout.
  * @throws StoreError TooFewShards | ShardCorrupt
  */
-export async function rebuildStripe(
-  context: StoreContext,
-  reader: ShardReader,
-  request: RebuildRequest,
-): Promise<RebuiltStripe> {
+export async function rebuildStripe(reader: ShardReader, request: RebuildRequest): Promise<RebuiltStripe> {
   const { location, wanted } = request;
   const { k, m, shardLengthBytes } = location;
-  const { headers, hasStragglers } = await gatherShards(context, reader, request);
+  const { headers, hasStragglers } = await gatherShards(reader, request);
   const header = headers.values().next().value;
   if (header === undefined) throw tooFewError(request, 0);
   const missing = wanted.filter((index) => !headers.has(index));
@@ -73,7 +68,7 @@ export async function rebuildStripe(
 }
 
 /** Collects k verified shards into their places in `shards`. */
-function gatherShards(context: StoreContext, reader: ShardReader, request: RebuildRequest): Promise<Gathered> {
+function gatherShards(reader: ShardReader, request: RebuildRequest): Promise<Gathered> {
   const { volume, location, wanted, shards, stripeCrc, calls } = request;
   const { k, m, shardLengthBytes } = location;
   const candidates = candidateOrder(reader, volume, location, wanted);
@@ -127,11 +122,15 @@ function gatherShards(context: StoreContext, reader: ShardReader, request: Rebui
         if (slot !== undefined) reader.noteSlow(volume, slot);
       }
       for (let extra = pending.size; extra > 0; extra--) start();
-      cancelHedge = context.clock.schedule(reader.hedgeAfterMs, hedge);
+      hedgeLater();
+    };
+    const hedgeLater = (): void => {
+      const deadline = reader.deadlines.set(reader.hedgeAfterMs, hedge);
+      cancelHedge = () => reader.deadlines.cancel(deadline);
     };
     for (let i = 0; i < Math.min(k, k + m); i++) start();
     if (pending.size === 0) return finish();
-    cancelHedge = context.clock.schedule(reader.hedgeAfterMs, hedge);
+    hedgeLater();
   });
 }
 

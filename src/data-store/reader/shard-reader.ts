@@ -5,6 +5,7 @@ import type { DamageKind } from '../data-store.ts';
 import type { StoreContext } from '../store-context.ts';
 import { type StripeHeader, type StripeLocation, verifyShard } from '../stripe/stripe-header.ts';
 import type { KnownVolume } from '../volume/volume-table.ts';
+import { CoarseDeadlines } from './coarse-deadlines.ts';
 import type { DamageLog } from './damage-log.ts';
 import type { ShardFiles } from './shard-files.ts';
 
@@ -25,6 +26,8 @@ export class ShardReader {
   readonly #context: StoreContext;
   readonly #files: ShardFiles;
   readonly #damage: DamageLog;
+  /** Of single reads; `hedgeAfterMs` is what they get. */
+  readonly deadlines: CoarseDeadlines;
   /** By disk id: slow ones, so that not every reader waits for them again and leaves a buffer behind. */
   readonly #slow = new Map<string, { untilMs: number; avoidMs: number }>();
   #typicalMs = 0;
@@ -33,6 +36,7 @@ export class ShardReader {
     this.#context = context;
     this.#files = files;
     this.#damage = damage;
+    this.deadlines = new CoarseDeadlines(context.clock);
   }
 
   diskOf(volume: KnownVolume, slot: number): Disk | undefined {

@@ -41,3 +41,29 @@ test('a deadline set by the one that was missed holds as well', async () => {
   await clock.advance(50);
   expect(missed).toEqual([1, 2]);
 });
+
+test('a stall of the process misses no deadline: what has returned meanwhile is seen first', () => {
+  let nowMs = 0;
+  let tick = (): void => {};
+  const clock = {
+    nowMs: () => nowMs,
+    monotonicMs: () => nowMs,
+    schedule: (_delayMs: number, callback: () => void) => {
+      tick = callback;
+      return () => {};
+    },
+  };
+  const deadlines = new CoarseDeadlines(clock);
+  const missed: string[] = [];
+  const returned = deadlines.set(30, () => missed.push('returned'));
+  deadlines.set(30, () => missed.push('hung'));
+  nowMs = 500;
+  tick();
+  deadlines.cancel(returned);
+  expect(missed).toEqual([]);
+  for (let count = 0; count < 5; count++) {
+    nowMs += 5;
+    tick();
+  }
+  expect(missed).toEqual(['hung']);
+});
