@@ -31,6 +31,7 @@ import { createListener, type Listener } from './http/listener.ts';
 import { TlsCertificates } from './http/tls-certificates.ts';
 import { EventLoopDelayMonitor } from './observability/event-loop-delay.ts';
 import type { BufferPool } from './memory/buffer-pool.ts';
+import { IdleMemory } from './observability/idle-memory.ts';
 import { RequestMetrics } from './observability/request-metrics.ts';
 import { S3RequestHandler } from './s3/handle-request.ts';
 import { parseRawRequest, virtualHostedBucket } from './s3/sigv4/raw-request.ts';
@@ -71,6 +72,7 @@ class HoldfastServer implements Server {
   readonly #readiness: Readiness;
   readonly #metrics = new RequestMetrics();
   readonly #eventLoop: EventLoopDelayMonitor;
+  readonly #idleMemory: IdleMemory;
   readonly #digests = new DigestPool();
   readonly #watchdog: StallWatchdog;
   #tls: TlsCertificates | undefined;
@@ -93,6 +95,7 @@ class HoldfastServer implements Server {
     const { clock, config, onProgress } = options;
     this.#readiness = new Readiness(clock, onProgress);
     this.#eventLoop = new EventLoopDelayMonitor(clock);
+    this.#idleMemory = new IdleMemory({ clock, requests: this.#metrics });
     this.#watchdog = new StallWatchdog({
       clock,
       minimumBytesPerSecond: config.limits.minimumRate,
@@ -123,6 +126,7 @@ class HoldfastServer implements Server {
     this.#services = this.#makeServices(storage);
     this.#startedAtMs = this.#options.clock.nowMs();
     this.#readiness.ready();
+    this.#idleMemory.start();
     return this.#facts({ storage, credentials, isCreated, adminEndpoints });
   }
 
@@ -341,6 +345,7 @@ class HoldfastServer implements Server {
     await this.#disks?.close();
     await this.#digests.stop();
     this.#eventLoop.stop();
+    this.#idleMemory.stop();
   }
 
   async status(): Promise<StatusReport> {

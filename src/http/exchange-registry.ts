@@ -142,7 +142,7 @@ export class ExchangeRegistry {
     const startedMs = this.#clock.monotonicMs();
     const exchange = new Exchange(parts);
     const connection = this.#begin(request.socket, response);
-    if (this.#metrics !== undefined) this.#metrics.inFlight += 1;
+    this.#metrics?.began();
     response.on('close', () => {
       if (connection !== undefined) this.#end(connection, response);
       exchange.closed();

@@ -28,8 +28,15 @@ export class RequestMetrics {
   readonly #byOperation = new Map<string, OperationCounters>();
   /** Requests being answered now. */
   inFlight = 0;
+  /** All there ever were. */
+  startedCount = 0;
   /** Open client connections, as the listener sees them. */
   openConnections = 0;
+
+  began(): void {
+    this.inFlight += 1;
+    this.startedCount += 1;
+  }
 
   observe(request: ObservedRequest): void {
     let counters = this.#byOperation.get(request.operation);
