@@ -46,6 +46,7 @@ export function makeHealing(
   };
   const collector = new Collector({
     dataStore,
+    retireVolume: (volumeId) => dataStore.retireVolume(volumeId),
     metadataStore,
     clock,
     log: log.child({ part: 'collector' }),

@@ -6,6 +6,8 @@ export const TINY_VOLUME_BYTES = 8 * 1024 * 1024;
 /** So many tiny volumes of one purpose are merged: restarts leave one each. */
 export const TINY_VOLUME_COUNT = 8;
 const DEAD_FRACTION = 0.5;
+/** An open volume with more dead bytes than this, and more dead than alive, is sealed before it is full: only then can it be collected. */
+const RETIRED_DEAD_BYTES = 256 * 1024 * 1024;
 /** Small volumes with lone objects are sparse by nature: a stripe of 1 + m shards for each. */
 const SMALL_SPARSE_FRACTION = 0.25;
 
@@ -32,14 +34,22 @@ function isTiny(volume: VolumeRecord): boolean {
   return capacityBytes(volume) < TINY_VOLUME_BYTES;
 }
 
+/** Overwritten and deleted faster than it fills: at its full size it would hold many times what lives. */
+function isDyingOpen(volume: VolumeRecord): boolean {
+  const deadBytes = volume.storedBytes - volume.liveBytes;
+  return volume.state === 'open' && deadBytes >= RETIRED_DEAD_BYTES && deadBytes >= volume.liveBytes;
+}
+
 /** May there be something to do about this volume, alone or with others like it? The rest need not be planned for. */
 export function isCollectible(volume: VolumeRecord, writeCode: ErasureCode | undefined): boolean {
   if (volume.state === 'dropped') return volume.undroppedDiskIds.length > 0;
-  if (volume.state !== 'sealed') return false;
+  if (volume.state !== 'sealed') return isDyingOpen(volume);
   return volume.liveBytes === 0 || isTiny(volume) || isMostlyDead(volume) || isNarrow(volume, writeCode);
 }
 
 export interface CollectionPlan {
+  /** Open, and mostly dead already: to be sealed. */
+  readonly toRetire: readonly VolumeRecord[];
   /** Nothing in them lives. */
   readonly toDrop: readonly VolumeRecord[];
   /** Their live blobs are to be written elsewhere, in this order: the most space for the least work first, narrow ones last. */
@@ -65,6 +75,7 @@ export function planCollection(
     if (tiny.length >= TINY_VOLUME_COUNT) for (const volume of tiny) toRewrite.add(volume);
   }
   return {
+    toRetire: volumes.filter(isDyingOpen),
     toDrop: sealed.filter((volume) => volume.liveBytes === 0),
     toRewrite: [
       ...[...toRewrite].sort((a, b) => gainOf(b) - gainOf(a)),

@@ -10,6 +10,8 @@ import { isCollectible, planCollection } from './collection-policy.ts';
 
 export interface CollectorOptions {
   dataStore: DataStore;
+  /** Seals an open volume as soon as no write is under way in it; new writes go to another at once. */
+  retireVolume: (volumeId: number) => void;
   metadataStore: Pick<MetadataStore, 'commit' | 'volumeChanges' | 'listBlobsInVolume'>;
   clock: Clock;
   log: Log;
@@ -103,6 +105,7 @@ export class Collector {
     this.#follow(await metadataStore.volumeChanges(this.#version));
     const plan = planCollection([...this.#collectible.values()], dataStore.pinnedVolumeIds(), writeCode);
     let isChanged = false;
+    for (const { volumeId } of plan.toRetire) this.#options.retireVolume(volumeId);
     for (const volume of plan.toConfirm) {
       if (this.#loop.isStopped) return isChanged;
       await this.#removeFiles(volume, volume.undroppedDiskIds);

@@ -42,6 +42,7 @@ function work(harness: DataStoreHarness, expected: Map<number, Expected>, round:
   }
   const collector = new Collector({
     dataStore: harness.store,
+    retireVolume: (volumeId) => harness.store.retireVolume(volumeId),
     metadataStore: ledger,
     clock: cluster.clock,
     log: silentLog,

@@ -65,6 +65,7 @@ for (const code of [
         }
         const collector = new Collector({
           dataStore: harness.store,
+          retireVolume: (volumeId) => harness.store.retireVolume(volumeId),
           metadataStore: harness.ledger,
           clock: harness.cluster.clock,
           log: silentLog,

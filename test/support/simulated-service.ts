@@ -141,6 +141,7 @@ export class SimulatedService {
       };
       const collector = new Collector({
         dataStore: data,
+        retireVolume: (volumeId) => data.retireVolume(volumeId),
         metadataStore: metadata,
         clock,
         log,

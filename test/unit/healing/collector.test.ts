@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Collector } from '../../../src/healing/collector.ts';
-import { planCollection, TINY_VOLUME_COUNT } from '../../../src/healing/collection-policy.ts';
+import { isCollectible, planCollection, TINY_VOLUME_COUNT } from '../../../src/healing/collection-policy.ts';
 import { DamageRecorder } from '../../../src/healing/damage-recorder.ts';
 import type { BlobRecord, VolumeRecord } from '../../../src/model/blob.ts';
 import { silentLog } from '../../../src/observability/log.ts';
@@ -11,6 +11,7 @@ const CODE = { k: 4, m: 2 };
 function collectorOf(harness: DataStoreHarness): Collector {
   return new Collector({
     dataStore: harness.store,
+    retireVolume: (volumeId) => harness.store.retireVolume(volumeId),
     metadataStore: harness.ledger,
     clock: harness.cluster.clock,
     log: silentLog,
@@ -39,7 +40,44 @@ function usedBytes(harness: DataStoreHarness): number {
   return harness.cluster.disks.reduce((sum, disk) => sum + disk.capacityBytes - disk.freeBytes, 0);
 }
 
+function volume(volumeId: number, change: Partial<VolumeRecord>): VolumeRecord {
+  return {
+    volumeId,
+    k: 4,
+    m: 2,
+    diskIds: ['a', 'b', 'c', 'd', 'e', 'f'],
+    purpose: 'large',
+    shardSizeBytes: 266_240,
+    state: 'sealed',
+    lengthBytes: 2 ** 28,
+    liveBytes: 2 ** 30,
+    storedBytes: 2 ** 30,
+    undroppedDiskIds: [],
+    ...change,
+  };
+}
+
 describe('Collector', () => {
+  test('has an open volume sealed that is mostly dead', async () => {
+    const harness = await DataStoreHarness.start({ code: CODE });
+    const retired: number[] = [];
+    const dying = volume(7, { state: 'open', storedBytes: 2 ** 29, liveBytes: 1000 });
+    const collector = new Collector({
+      dataStore: harness.store,
+      retireVolume: (volumeId) => retired.push(volumeId),
+      metadataStore: {
+        commit: () => expect.unreachable('nothing is dropped or moved'),
+        listBlobsInVolume: () => Promise.resolve([]),
+        volumeChanges: () => Promise.resolve({ version: 1, isWhole: true, volumes: [dying], forgottenVolumeIds: [] }),
+      },
+      clock: harness.cluster.clock,
+      log: silentLog,
+      rateBytesPerSecond: 2 ** 40,
+    });
+    await harness.withTime(collector.collectOnce());
+    expect(retired).toEqual([7]);
+  });
+
   test('drops volumes in which nothing lives and confirms the drop on every disk', async () => {
     const harness = await DataStoreHarness.start({ code: CODE });
     const blobs: BlobRecord[] = [];
@@ -198,27 +236,12 @@ describe('Collector', () => {
 });
 
 describe('planCollection', () => {
-  const volume = (volumeId: number, change: Partial<VolumeRecord>): VolumeRecord => ({
-    volumeId,
-    k: 4,
-    m: 2,
-    diskIds: ['a', 'b', 'c', 'd', 'e', 'f'],
-    purpose: 'large',
-    shardSizeBytes: 266_240,
-    state: 'sealed',
-    lengthBytes: 2 ** 28,
-    liveBytes: 2 ** 30,
-    storedBytes: 2 ** 30,
-    undroppedDiskIds: [],
-    ...change,
-  });
-
   test('leaves open, pinned and full volumes alone', () => {
     const plan = planCollection(
-      [volume(1, {}), volume(2, { state: 'open', liveBytes: 0 }), volume(3, { liveBytes: 0 })],
+      [volume(1, {}), volume(2, { state: 'open', liveBytes: 0, storedBytes: 2 ** 20 }), volume(3, { liveBytes: 0 })],
       new Set([3]),
     );
-    expect(plan).toEqual({ toDrop: [], toRewrite: [], toConfirm: [] });
+    expect(plan).toEqual({ toRetire: [], toDrop: [], toRewrite: [], toConfirm: [] });
   });
 
   test('counts what was never committed as dead', () => {
@@ -230,6 +253,18 @@ describe('planCollection', () => {
     const half = volume(1, { liveBytes: 2 ** 29 - 1 });
     const almostEmpty = volume(2, { liveBytes: 1000 });
     expect(planCollection([half, almostEmpty], new Set()).toRewrite).toEqual([almostEmpty, half]);
+  });
+
+  test('an open volume is sealed when it holds much that is dead, and more than lives', () => {
+    const MIB = 2 ** 20;
+    const open = (storedBytes: number, liveBytes: number): VolumeRecord =>
+      volume(1, { state: 'open', storedBytes, liveBytes });
+    const isRetired = (record: VolumeRecord): boolean =>
+      isCollectible(record, CODE) && planCollection([record], new Set()).toRetire.length === 1;
+    expect(isRetired(open(300 * MIB, 20 * MIB))).toBe(true);
+    expect(isRetired(open(200 * MIB, 0))).toBe(false);
+    expect(isRetired(open(1000 * MIB, 600 * MIB))).toBe(false);
+    expect(planCollection([volume(1, { storedBytes: 300 * MIB, liveBytes: 0 })], new Set()).toRetire).toEqual([]);
   });
 });
 

@@ -58,6 +58,7 @@ test('a round of the collector over 10,000 unchanged volumes reads none of them'
   const commits: unknown[] = [];
   const collector = new Collector({
     dataStore: new MemoryDataStore({ ledger: new MemoryVolumeLedger() }),
+    retireVolume: (volumeId) => expect.unreachable(`volume ${volumeId} is sealed`),
     metadataStore: {
       volumeChanges: (version) => {
         const changes = rows.catalog.changesSince(version);
