@@ -12,7 +12,10 @@ import { WorkPace } from './work-pace.ts';
 
 export interface HealerOptions {
   volumeKeeper: VolumeKeeper;
-  metadataStore: Pick<MetadataStore, 'commit' | 'listVolumes' | 'listBlobsInVolume' | 'listDamage' | 'status'>;
+  metadataStore: Pick<
+    MetadataStore,
+    'commit' | 'getDocument' | 'listVolumes' | 'listBlobsInVolume' | 'listDamage' | 'status'
+  >;
   disks: () => readonly DiskFacts[];
   /** Told of every change of a disk's state; returns what ends that. */
   onDiskChange: (listener: (disk: DiskFacts, before: string) => void) => () => void;
@@ -33,6 +36,9 @@ const RETRY_LONGEST_MS = 3_600_000;
 /** Damage records looked at in one round. */
 const DAMAGE_LIMIT = 10_000;
 
+/** Which disks are still to be read after their return, as JSON `{ diskIds }`. */
+const TO_READ = { collection: 'healing', id: 'to-read' };
+
 /** A shard file that may not be whole. */
 interface Suspect {
   readonly sinceMs: number;
@@ -46,7 +52,8 @@ interface Suspect {
  * anew, every new file is read back before it counts, and only then recorded damage is cleared; so nothing is called
  * healed that a census would not find.
  *
- * What is to be done is found anew at each start, from the journal and the disks: there is no debt list to lose.
+ * What is to be done is found anew at each start, from the journal and the disks. Only which disks are still to be read
+ * after their return is remembered (document `healing/to-read`): once level, the journal no longer tells.
  */
 export class Healer {
   readonly #options: HealerOptions;
@@ -64,6 +71,8 @@ export class Healer {
   readonly #toRead = new Map<string, { lastVolumeId: number }>();
   #unsubscribe: (() => void) | undefined;
   #hasAskedJournal = false;
+  /** What the document says. */
+  #remembered: readonly string[] = [];
 
   constructor(options: HealerOptions) {
     this.#options = options;
@@ -85,6 +94,8 @@ export class Healer {
 
   start(): void {
     this.#unsubscribe = this.#options.onDiskChange((disk, before) => {
+      // From the beginning of the return, so that it is remembered before the journal calls the disk level.
+      if (disk.state === 'returning') this.#toRead.set(disk.id, { lastVolumeId: -1 });
       if (disk.state !== 'online' || before === 'online') return;
       this.#toList.add(disk.id);
       this.#retries.clear();
@@ -164,9 +175,11 @@ export class Healer {
   async healOnce(): Promise<boolean> {
     this.#pace.begin();
     await this.#askJournal();
+    await this.#rememberToRead();
     await this.#listDisks();
     const isHealed = await this.#healSuspects();
     const isRead = await this.#readReturnedDisks();
+    await this.#rememberToRead();
     if (this.#suspects.size === 0) this.#progress.ended();
     return isHealed || isRead;
   }
@@ -177,14 +190,29 @@ export class Healer {
 
   // ——— what is due ———
 
-  /** Once: which disks missed the end of the run before. */
+  /** Once: which disks missed the end of the run before, and which an earlier run had not finished reading. */
   async #askJournal(): Promise<void> {
     if (this.#hasAskedJournal) return;
-    const { disks } = await this.#options.metadataStore.status();
-    for (const { diskId, wasBehindAtStart } of disks) {
-      if (wasBehindAtStart) this.#toRead.set(diskId, { lastVolumeId: -1 });
+    const { metadataStore } = this.#options;
+    const body = await metadataStore.getDocument(TO_READ);
+    if (body !== undefined) this.#remembered = (JSON.parse(body.toString('utf8')) as { diskIds: string[] }).diskIds;
+    const { disks } = await metadataStore.status();
+    const behind = disks.filter(({ wasBehindAtStart }) => wasBehindAtStart).map(({ diskId }) => diskId);
+    for (const diskId of [...this.#remembered, ...behind]) {
+      if (!this.#toRead.has(diskId)) this.#toRead.set(diskId, { lastVolumeId: -1 });
     }
     this.#hasAskedJournal = true;
+  }
+
+  /** Durable when it resolves. A disk that has left the list needs no reading. */
+  async #rememberToRead(): Promise<void> {
+    const listed = new Set(this.#options.disks().map(({ id }) => id));
+    for (const diskId of this.#toRead.keys()) if (!listed.has(diskId)) this.#toRead.delete(diskId);
+    const diskIds = [...this.#toRead.keys()].sort();
+    if (diskIds.join() === this.#remembered.join()) return;
+    const body = Buffer.from(JSON.stringify({ diskIds }));
+    await this.#options.metadataStore.commit({ type: 'PutDocument', address: TO_READ, body });
+    this.#remembered = diskIds;
   }
 
   /** Files that should be there and are not, by name alone: fast, at each start and each return of a disk. */
@@ -194,11 +222,23 @@ export class Healer {
     if (due.length === 0) return;
     const volumes = (await this.#options.metadataStore.listVolumes()).filter(isAlive);
     for (const diskId of due) {
-      const { volumes: present } = await this.#options.volumeKeeper.listShardFiles(diskId);
+      const present = await this.#shardFilesOf(diskId);
+      if (present === undefined) continue;
       for (const volume of volumes) {
         if (volume.diskIds.includes(diskId) && !present.has(volume.volumeId)) this.suspect(volume.volumeId, diskId);
       }
       this.#toList.delete(diskId);
+    }
+  }
+
+  /** Undefined when this disk cannot tell now: it is asked again, and the others are healed meanwhile. */
+  async #shardFilesOf(diskId: string): Promise<ReadonlyMap<number, number> | undefined> {
+    try {
+      return (await this.#options.volumeKeeper.listShardFiles(diskId)).volumes;
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+      this.#options.log.warn({ diskId, err: error }, 'the shard files of a disk cannot be listed now');
+      return undefined;
     }
   }
 

@@ -178,6 +178,8 @@ class Planner {
     for (const isInside of [true, false]) {
       const leastGain = isInside ? balanceThreshold : balanceThreshold * OUTSIDE_GROUPS_FACTOR;
       for (const from of byUse) {
+        // What cannot be read is not evened out, and nobody knows how full its disk is.
+        if (!from.isOnline) continue;
         for (const to of byUse.toReversed()) {
           const gain = fractionOf(from.id) - fractionOf(to.id);
           if (gain <= leastGain) break;

@@ -26,6 +26,8 @@ export interface RebuildJob {
   readonly stripes: readonly LiveStripe[];
   /** Files that can be read, by slot: those to be replaced included, if they are there. */
   readonly sources: ReadonlyMap<number, FileWindow>;
+  /** Slots whose file is known not to exist: only these may become holes. One that cannot be read now may come back whole. */
+  readonly absent: ReadonlySet<number>;
   readonly targets: readonly RebuildTarget[];
   readonly pace: Pace;
   /** A source that is not to be replaced has a bad shard there. */
@@ -176,7 +178,14 @@ class Rebuild {
     if (place === undefined || target === undefined || target.failure !== undefined) return;
     target.lostOffsets.push(place.offset);
     const source = this.#job.sources.get(place.slot);
-    if (source === undefined) return;
+    if (source === undefined) {
+      if (this.#job.absent.has(place.slot)) return;
+      target.failure = new StoreError(
+        'TooFewShards',
+        'a shard cannot be rebuilt, and the file it lies in cannot be read now',
+      );
+      return;
+    }
     try {
       const bytes = await source.view(place.offset, shardLengthBytes);
       await this.#write(stripe, index, Buffer.from(bytes));

@@ -1,3 +1,4 @@
+import { errnoOf } from '../../disk/disk-error.ts';
 import type { Disk } from '../../disk/disk-set.ts';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import type { VolumeRecord } from '../../model/blob.ts';
@@ -6,7 +7,7 @@ import type { DamageLog } from '../reader/damage-log.ts';
 import type { ShardFiles } from '../reader/shard-files.ts';
 import type { StoreContext } from '../store-context.ts';
 import { RenewableBuffers } from '../volume/renewable-buffers.ts';
-import { repairPath, volumePath, type VolumeShape } from '../volume/volume-file.ts';
+import { movedPath, repairPath, volumePath, type VolumeShape } from '../volume/volume-file.ts';
 import type { FileWindow } from './file-window.ts';
 import { type InspectedFile, inspectFile, openWindow } from './inspect-file.ts';
 import { collectLiveStripes, type ExpectedShard, expectedShards, type LiveStripes } from './live-stripes.ts';
@@ -113,9 +114,9 @@ export class ShardFileMaker {
         }
       }
       if (targets.length > 0) {
-        await this.#openSources(volume, sources);
+        const absent = await this.#openSources(volume, sources);
         const onBadSource: RebuildJob['onBadSource'] = (slot, damage) => this.#noteBadSource(volume, slot, damage);
-        await rebuildShards({ stripes: plan.live.stripes, sources, targets, pace, onBadSource });
+        await rebuildShards({ stripes: plan.live.stripes, sources, absent, targets, pace, onBadSource });
       }
       for (const target of targets) files.push(await this.#finish(work, plan, target, publish));
     } finally {
@@ -136,19 +137,25 @@ export class ShardFileMaker {
     if (disk?.state === 'online') this.#damage.add({ volumeId: volume.volumeId, diskId: disk.id, ...damage });
   }
 
-  async #openSources(volume: VolumeRecord, sources: Map<number, FileWindow>): Promise<void> {
+  /** @returns the slots whose files are known not to exist: their disk is there without them, or has left the list */
+  async #openSources(volume: VolumeRecord, sources: Map<number, FileWindow>): Promise<Set<number>> {
+    const absent = new Set<number>();
     await Promise.all(
       volume.diskIds.map(async (diskId, slot) => {
         const disk = this.#context.disks.byId(diskId);
+        if (disk === undefined) absent.add(slot);
         if (disk?.state !== 'online') return;
         try {
           sources.set(slot, await openWindow(disk, volumePath(volume.volumeId), this.#buffersFor(volume), 'read'));
         } catch (error) {
           if (!isStoreError(error)) throw error;
-          // Missing: one of those that are made anew, or one more that will be.
+          if (errnoOf(error) !== 'ENOENT' || isStoreError(error, 'DiskMissing')) return;
+          // A move that the journal has may not have given its file the last name yet.
+          if ((await disk.fs.stat(movedPath(volume.volumeId))) === undefined) absent.add(slot);
         }
       }),
     );
+    return absent;
   }
 
   /** Syncs the new file, reads all of it back and publishes it. */

@@ -93,7 +93,7 @@ export class VolumeRepairer {
   async #repair(work: VolumeWork & { diskIds: readonly string[] }): Promise<VolumeRepair> {
     const { volume, diskIds } = work;
     const { table } = this.#context;
-    table.merge([volume]);
+    table.merge([await this.#recordOf(volume)]);
     table.pin(volume.volumeId);
     try {
       if (!table.isSettled(volume.volumeId)) {
@@ -135,6 +135,21 @@ export class VolumeRepairer {
     await this.#maker.replaced(writer, volumeId);
   }
 
+  /**
+   * The volume as the journal has it now. What the caller listed may be hours old, and by it a shard would be made where
+   * it no longer belongs. Repairs and moves are one at a time, so it stays true. @throws StoreError BlobGone | NotReady
+   */
+  async #recordOf({ volumeId, diskIds }: VolumeRecord): Promise<VolumeRecord> {
+    const record = (await this.#context.ledger.listVolumes()).find((listed) => listed.volumeId === volumeId);
+    if (record === undefined || record.state === 'dropped') {
+      throw new StoreError('BlobGone', `volume ${volumeId} was dropped`);
+    }
+    if (record.diskIds.some((diskId, slot) => diskId !== diskIds[slot])) {
+      throw new StoreError('NotReady', `a shard of volume ${volumeId} was moved meanwhile`);
+    }
+    return record;
+  }
+
   // ——— moving ———
 
   async #move(work: VolumeWork & { shardIndex: number; toDiskId: string }): Promise<{ movedBytes: number }> {
@@ -148,10 +163,12 @@ export class VolumeRepairer {
       await this.#completeMove(volume, to);
       return { movedBytes: 0 };
     }
-    if (to?.state !== 'online' || to.isDraining || volume.diskIds.includes(toDiskId)) {
+    // Where an old file waits to be removed, a start or return of the disk would remove the new one.
+    const isTaken = volume.diskIds.includes(toDiskId) || volume.undroppedDiskIds.includes(toDiskId);
+    if (to?.state !== 'online' || to.isDraining || isTaken) {
       throw new StoreError('NotReady', `disk ${toDiskId} takes no shard of volume ${volumeId} now`);
     }
-    table.merge([volume]);
+    table.merge([await this.#recordOf(volume)]);
     table.pin(volumeId);
     try {
       if (!table.isSettled(volumeId)) throw new StoreError('NotReady', `volume ${volumeId} is still written to`);
