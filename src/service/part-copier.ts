@@ -64,7 +64,10 @@ export class PartCopier {
   /** Copies each piece, because the pool takes its buffer back before the writer has stored it. */
   async *#bytes(source: ObjectRecord, range: ByteRange): AsyncGenerator<Buffer> {
     const body = await this.#tools.reader.open(source, range);
-    if (Buffer.isBuffer(body)) return;
+    if (Buffer.isBuffer(body)) {
+      if (body.length > 0) yield body;
+      return;
+    }
     for await (const piece of body) {
       const copy = Buffer.from(piece.bytes);
       piece.release();

@@ -442,6 +442,25 @@ describe('UploadPartCopy', () => {
     );
   });
 
+  it.each([
+    ['a range', 10, 99],
+    ['the beginning', 0, 99],
+    ['the whole', 0, 9999],
+  ])('of a small object takes %s', async (_, start, end) => {
+    const small = payloadOf('small', 10_000);
+    await s3.put(bucket, 'source', small);
+    const uploadId = await create('key');
+    const copied = await copyPart('key', uploadId, 1, {
+      'x-amz-copy-source': `${bucket}/source`,
+      'x-amz-copy-source-range': `bytes=${start}-${end}`,
+    });
+    const etag = elementOf(copied.body, 'ETag')!.replaceAll('&quot;', '"');
+    const bytes = small.subarray(start, end + 1);
+    expect(etag).toBe(`"${createHash('md5').update(bytes).digest('hex')}"`);
+    await complete('key', uploadId, [{ partNumber: 1, etag }]);
+    expect((await s3.get(bucket, 'key')).body.equals(bytes)).toBe(true);
+  });
+
   it('of a range copies these bytes, and of whole parts names them again', async () => {
     const sourceId = await create('source');
     const sources = [
