@@ -1,4 +1,4 @@
-import { isStoreError } from '../errors/store-error.ts';
+import { isStoreError, type StoreError } from '../errors/store-error.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { VolumeRecord } from '../model/blob.ts';
 import type { Clock } from '../model/clock.ts';
@@ -21,7 +21,7 @@ export interface DiskMoverOptions {
   /** The list of disks now. */
   disks: () => readonly MovableDisk[];
   groupsOf: PlanOptions['groupsOf'];
-  /** Nothing is left on this draining disk. */
+  /** Nothing is left on this draining disk. A StoreError: asked again in the next round, and no shard waits for it. */
   onDrained: (diskId: string) => Promise<void>;
   clock: Clock;
   log: Log;
@@ -64,6 +64,8 @@ export class DiskMover {
   readonly #loop: BackgroundLoop;
   readonly #retries = new Map<number, { atMs: number; delayMs: number }>();
   readonly #drained = new Set<string>();
+  /** Why a drained disk is still there. */
+  readonly #refusals = new Map<string, string>();
   #movedShardCount = 0;
   #movedBytes = 0;
   #left: { count: number; bytes: number; isBalancing: boolean } = { count: 0, bytes: 0, isBalancing: false };
@@ -186,11 +188,27 @@ export class DiskMover {
     const leftovers = new Set(volumes.flatMap(({ undroppedDiskIds }) => undroppedDiskIds));
     for (const { id, isDraining, isOnline } of this.#options.disks()) {
       const isDrained = isDraining && !held.has(id) && !(isOnline && leftovers.has(id));
-      if (!isDrained) this.#drained.delete(id);
-      else if (!this.#drained.has(id)) {
-        await this.#options.onDrained(id);
-        this.#drained.add(id);
+      if (!isDrained) {
+        this.#drained.delete(id);
+        this.#refusals.delete(id);
+      } else if (!this.#drained.has(id)) {
+        try {
+          await this.#options.onDrained(id);
+          this.#drained.add(id);
+          if (this.#refusals.delete(id)) this.#lastError = undefined;
+        } catch (error) {
+          if (!isStoreError(error)) throw error;
+          this.#noteRefusal(id, error);
+        }
       }
     }
+  }
+
+  /** Logged once, not in each round. */
+  #noteRefusal(diskId: string, error: StoreError): void {
+    this.#lastError = error.message;
+    if (this.#refusals.get(diskId) === error.message) return;
+    this.#refusals.set(diskId, error.message);
+    this.#options.log.warn({ diskId, err: error }, 'a drained disk stays for now, it is tried again');
   }
 }

@@ -75,6 +75,27 @@ test('a draining disk is emptied, with rate and time left, and said to be draine
   await mover.stop();
 });
 
+test('a drained disk whose removal is refused holds up no shard of another, and is asked again', async () => {
+  let refusal: StoreError | undefined = new StoreError('FormatRefused', 'too few others');
+  const told: string[] = [];
+  const { clock, draining, mover, on, relist } = world({
+    onDrained: async (diskId) => {
+      if (refusal !== undefined) throw refusal;
+      told.push(diskId);
+    },
+  });
+  draining.add('f');
+  relist(['f', 'a', 'b', 'c', 'e']);
+  mover.start();
+  await clock.advance(10_000);
+  expect([on('d'), on('e'), told]).toEqual([0, 2, []]);
+  expect(mover.report().lastError).toBe('too few others');
+  refusal = undefined;
+  await clock.advance(5000);
+  expect([told, mover.report().lastError]).toEqual([['f'], undefined]);
+  await mover.stop();
+});
+
 test('shards of a disk that left the list are rebuilt on another', async () => {
   const { clock, mover, on, relist } = world();
   relist(['a', 'b', 'c', 'e']);
