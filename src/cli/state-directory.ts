@@ -100,7 +100,7 @@ export async function rememberCluster(stateDirectory: string, cluster: Remembere
   await writePrivateFile(path.join(stateDirectory, 'cluster.json'), content);
 }
 
-/** Where the disks of the list are, and a directory that a command has just added. */
+/** Where the disks of the list are, and a directory that a command adds: its disk may not be in the list yet. */
 export async function rememberDisks(
   stateDirectory: string,
   { disks, addedPath }: { disks: readonly DiskPlace[]; addedPath: string | undefined },
@@ -108,8 +108,8 @@ export async function rememberDisks(
   const cluster = await readRememberedCluster(stateDirectory);
   if (cluster === undefined) return;
   const inUse = new Set(disks.map((place) => place.path));
-  const added = [...(cluster.addedPaths ?? []), ...(addedPath === undefined ? [] : [addedPath])];
-  const addedPaths = [...new Set(added)].filter((place) => inUse.has(place));
+  const stillUsed = (cluster.addedPaths ?? []).filter((place) => inUse.has(place));
+  const addedPaths = [...new Set([...stillUsed, ...(addedPath === undefined ? [] : [addedPath])])];
   await rememberCluster(stateDirectory, { ...cluster, disks, addedPaths });
 }
 

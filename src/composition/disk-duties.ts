@@ -22,10 +22,7 @@ export class DiskDuties {
   }
 
   async load(): Promise<void> {
-    const body = await this.#metadata.getDocument(ADDRESS);
-    const { draining } =
-      body === undefined ? { draining: [] } : (JSON.parse(body.toString('utf8')) as { draining: DiskDuty[] });
-    this.#duties = draining.filter(({ diskId }) => this.#disks.byId(diskId) !== undefined);
+    this.#duties = (await this.#stored()).filter(({ diskId }) => this.#disks.byId(diskId) !== undefined);
     for (const { diskId } of this.#duties) this.#disks.byId(diskId)?.setDraining(true);
   }
 
@@ -41,6 +38,16 @@ export class DiskDuties {
   async cancel(diskId: string): Promise<void> {
     await this.#store(this.#duties.filter((duty) => duty.diskId !== diskId));
     this.#disks.byId(diskId)?.setDraining(false);
+  }
+
+  /** Before a disk joins: a crash during the removal of one with this id may have left its duty. */
+  async forget(diskId: string): Promise<void> {
+    if ((await this.#stored()).some((duty) => duty.diskId === diskId)) await this.cancel(diskId);
+  }
+
+  async #stored(): Promise<readonly DiskDuty[]> {
+    const body = await this.#metadata.getDocument(ADDRESS);
+    return body === undefined ? [] : (JSON.parse(body.toString('utf8')) as { draining: DiskDuty[] }).draining;
   }
 
   async #store(duties: readonly DiskDuty[]): Promise<void> {

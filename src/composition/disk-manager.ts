@@ -61,6 +61,11 @@ export class DiskManager implements DiskCommands {
         throw refused(`it is not known where disk ${old.id} was`, 'Give the new directory: --with NEW');
       if (isUsable(old)) return this.#replaceUsable(old, newPath);
       const disk = await this.#adopt(path, (diskId) => this.#listedIds().map((id) => (id === old.id ? diskId : id)));
+      if (disk.id === old.id)
+        return { diskId: old.id, path, message: `${path} is disk ${old.index}; it is used again` };
+      if (this.#listedIds().includes(old.id)) {
+        throw refused(`${path} is disk ${disk.index} of the list; disk ${old.index} is still lost`, 'Give another one');
+      }
       this.#options.log.warn({ oldDiskId: old.id, diskId: disk.id, path }, 'a disk was replaced');
       return { diskId: disk.id, path, message: `disk ${old.id} was replaced; its shards are rebuilt on ${path}` };
     });
@@ -168,14 +173,24 @@ export class DiskManager implements DiskCommands {
     return this.#configuration().diskIds;
   }
 
-  /** Prepares a directory and takes it into the list. */
+  /**
+   * Prepares a directory and takes it into the list. Its path is remembered first: a crash leaves a path too many, never a
+   * disk of the list that nobody looks for. One that is in the list and was missing is taken up as what it is.
+   */
   async #adopt(path: string, listWith: ListWith): Promise<LocalDisk> {
     const { disks, journal, checkDirectory } = this.#options;
     await checkDirectory(path);
+    const listed = await disks.takeUp(path);
+    if (listed !== undefined) {
+      await this.#remember(path);
+      return listed;
+    }
     const { k, m } = this.#configuration();
     const { sequence } = journal.acknowledged;
     const disk = await disks.adopt(path, { addedAtSequence: sequence, code: { k, m }, listWith });
     try {
+      await this.#duties.forget(disk.id);
+      await this.#remember(path);
       await this.#changeList(listWith(disk.id));
     } catch (error) {
       // If it is Undecided and adopted later, the disk is found again at its path.

@@ -223,9 +223,25 @@ export class LocalDiskSet implements DiskSet {
     this.#letGo(disk, 'it was not added');
   }
 
-  /** Also looks there for disks of the list. */
-  addPath(path: string): void {
+  /**
+   * Also looks at this path from now on. A disk of the list that is there and was found nowhere so far, as after a crash
+   * that came before the path was remembered, is `returning`. `undefined`: the path carries no such disk.
+   * @throws StoreError FormatRefused: it does, but cannot be used
+   */
+  async takeUp(path: string): Promise<LocalDisk | undefined> {
+    if (this.#isInUse(path)) return undefined;
+    const scan = await scanDirectory(path, this.#makeFs);
+    if (scan.found !== 'disk' || scan.identity.clusterId !== this.clusterId || this.#isClosed) return undefined;
+    const disk = this.byId(scan.identity.diskId);
+    if (disk === undefined || !disk.isListed) return undefined;
+    // The watcher may have been faster.
+    if (disk.path !== undefined) return disk.path === path ? disk : undefined;
     this.#paths.add(path);
+    this.#scans.set(path, scan);
+    this.#consider(scan);
+    if (this.#isInUse(path)) return disk;
+    const reason = this.#told.get(path) ?? disk.stateReason ?? disk.state;
+    throw adoptionRefused(`${path} is disk ${disk.index} (${disk.id}) and cannot be used: ${reason}`);
   }
 
   #letGo(disk: LocalDisk, reason: string): void {

@@ -31,6 +31,8 @@ export class DiskWorld {
   readonly at = new Map<string, SimulatedDiskFs>();
   /** Between a process and the disks; the sweep puts its fault here. */
   onFileSystem: (faults: FaultDiskFs) => void = () => {};
+  /** When a manager keeps where the disks are. */
+  onRemember: (addedPath: string | undefined) => void = () => {};
   readonly documents = new Map<string, Buffer>();
   volumes: VolumeRecord[] = [];
 
@@ -109,7 +111,7 @@ export class DiskWorld {
       disks,
       journal,
       metadata: this.#metadata(),
-      remember: async () => {},
+      remember: async ({ addedPath }) => this.onRemember(addedPath),
       sealVolume: () => {},
       checkDirectory: async () => {},
       log: silentLog,
