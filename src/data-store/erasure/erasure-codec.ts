@@ -1,7 +1,6 @@
 import { createRequire } from 'node:module';
 import { assert } from '../../errors/assert.ts';
 import type { ErasureCode } from '../../model/erasure-code.ts';
-import { encodeAtOnce } from './encode-at-once.ts';
 
 /** The native codec; CommonJS without types. */
 interface NativeReedSolomon {
@@ -78,7 +77,7 @@ function checkShape({ code, shardSizeBytes, shards }: ShardSet): void {
   assert(shards.length >= (code.k + code.m) * shardSizeBytes, 'shard buffer too short');
 }
 
-/** Computes the m parity shards from the k data shards, in place: small ones at once, others on the thread pool. */
+/** Computes the m parity shards from the k data shards, in place, on the thread pool. */
 export async function encodeParity(set: ShardSet): Promise<void> {
   checkShape(set);
   const { code, shardSizeBytes, shards } = set;
@@ -87,7 +86,6 @@ export async function encodeParity(set: ShardSet): Promise<void> {
     for (let i = 1; i <= code.m; i++) shards.copy(shards, i * shardSizeBytes, 0, shardSizeBytes);
     return;
   }
-  if (encodeAtOnce(contextOf(code), shardSizeBytes, shards)) return;
   const sources = 2 ** code.k - 1;
   const targets = 2 ** (code.k + code.m) - 1 - sources;
   await callNative(set, sources, targets);
