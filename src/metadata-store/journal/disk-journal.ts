@@ -26,7 +26,7 @@ import {
   LOST_HINT,
   requireReadQuorum,
 } from './recovery.ts';
-import { RunningEpoch } from './running-epoch.ts';
+import { otherChange, RunningEpoch } from './running-epoch.ts';
 import { noteVoids } from './void-notes.ts';
 
 export interface DiskJournalOptions {
@@ -350,14 +350,13 @@ export class DiskJournal implements Journal {
   /**
    * Changes the disk list, k, m or the journal disks. The new journal disks are levelled first, as far as they are
    * present; the change is acknowledged under the old and the new rule, and the new one holds alone from then on.
-   * @throws StoreError QuorumLost: too few of the new list's disks hold the chain, nothing was written | Undecided.
+   * @throws StoreError QuorumLost: too few of the new list's disks hold the chain, nothing was written | NotReady: another
+   * change came first, nothing was written | Undecided.
    */
   async changeConfiguration(next: JournalConfiguration): Promise<void> {
     const running = this.#requireRunning();
     const [before, ...others] = running.rules;
-    if (before === undefined || others.length > 0) {
-      throw new StoreError('NotReady', 'another change of the journal disks is under way', { hint: 'Try again.' });
-    }
+    if (before === undefined || others.length > 0) throw otherChange();
     const isListed = (diskId: string): boolean => next.diskIds.includes(diskId);
     assert(next.journalDiskIds.every(isListed), 'journal disks are in the disk list');
     const endTeaching = this.#crew.teach(next.journalDiskIds);
@@ -369,7 +368,7 @@ export class DiskJournal implements Journal {
         const message = `${count} of the new journal disks hold the chain, ${writeQuorum(next)} are needed`;
         throw new StoreError('QuorumLost', message, { hint: LOST_HINT });
       }
-      await running.appendConfiguration(next);
+      await running.appendConfiguration(next, before);
       // Tells the disks that it is acknowledged, so that a later start needs only the new list.
       await running.appendNote();
     } finally {

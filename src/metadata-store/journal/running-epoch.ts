@@ -124,9 +124,17 @@ export class RunningEpoch {
     return this.#append('note', Buffer.alloc(0));
   }
 
-  /** From this frame on both quorums are needed, once it is acknowledged only the new one. */
-  async appendConfiguration(next: JournalConfiguration): Promise<JournalPosition> {
+  /**
+   * From this frame on both quorums are needed, once it is acknowledged only the new one.
+   * @throws StoreError NotReady: `before`, from which `next` was made, is no longer the only rule; nothing was written
+   */
+  async appendConfiguration(next: JournalConfiguration, before: JournalConfiguration): Promise<JournalPosition> {
     while (this.#round !== undefined) await this.#whenFree();
+    if (this.#isUndecided) throw this.undecided();
+    if (this.#rules.length !== 1 || this.#rules[0] !== before) {
+      this.#waiting.shift()?.(); // No round follows that would wake the next one.
+      throw otherChange();
+    }
     return this.#append('configuration', Buffer.from(JSON.stringify(configurationToJson(next))), next);
   }
 
@@ -345,4 +353,11 @@ export class RunningEpoch {
     await Promise.all(lanes.map((lane) => lane.settled()));
     await Promise.all(lanes.map((lane) => lane.disk.close()));
   }
+}
+
+/** Two changes made from the same configuration: the second would undo the first. */
+export function otherChange(): StoreError {
+  return new StoreError('NotReady', 'another change of the journal disks is under way or came first', {
+    hint: 'Try again.',
+  });
 }

@@ -425,6 +425,29 @@ describe('more disks than n', () => {
     }
   });
 
+  it('refuses one of two changes made from the same list, and the other stands', async () => {
+    const cluster = new SimulatedCluster({ diskCount: 5 });
+    const { clusterId } = cluster.diskSet;
+    const code = { k: 2, m: 1 };
+    const idsOf = (...indexes: number[]): string[] => indexes.map((i) => cluster.diskIds[i]!);
+    for (const disk of cluster.diskSet.disks.slice(0, 3)) {
+      await formatDisk(disk.fs, { clusterId, diskId: disk.id, diskIds: idsOf(0, 1, 2), code });
+    }
+    let journal = await startedJournal(cluster);
+    const lists = [idsOf(0, 1, 2, 3), idsOf(0, 1, 4)];
+    const results = await Promise.allSettled(
+      lists.map((diskIds) => journal.changeConfiguration({ ...code, diskIds, journalDiskIds: diskIds })),
+    );
+    const done = lists.filter((_, i) => results[i]!.status === 'fulfilled');
+    expect(done).toEqual([journal.configuration!.diskIds]);
+    expect(results).toContainEqual({ status: 'rejected', reason: expect.objectContaining({ code: 'NotReady' }) });
+    const swapped = idsOf(0, 1, 3, 4);
+    await journal.changeConfiguration({ ...code, diskIds: swapped, journalDiskIds: swapped });
+    cluster.restart();
+    journal = await startedJournal(cluster);
+    expect(journal.configuration!.diskIds, 'another try, from the new list').toEqual(swapped);
+  });
+
   it('journals on J of them, and the others need no levelling', async () => {
     const cluster = new SimulatedCluster({ diskCount: 12 });
     const { clusterId } = cluster.diskSet;
