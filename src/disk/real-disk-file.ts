@@ -189,11 +189,16 @@ export class RealDiskFile implements DiskFile {
 
   async #closeWhenIdle(): Promise<void> {
     if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
-    const isUnsynced = this.#unsynced?.take(this) === true;
-    const syncError = isUnsynced ? await settledError((finish) => fs.fdatasync(this.#descriptor, finish)) : undefined;
+    const sync = this.#unsynced?.take(this) === true ? this.#unsynced.track(this.#syncBeforeClose()) : undefined;
+    await Promise.allSettled([sync]);
     const closeError = await settledError((finish) => fs.close(this.#descriptor, finish));
-    if (syncError !== undefined) throw toDiskError(syncError, 'flush', this.path);
+    await sync;
     if (closeError !== undefined) throw toDiskError(closeError, 'close', this.path);
+  }
+
+  async #syncBeforeClose(): Promise<void> {
+    const error = await settledError((finish) => fs.fdatasync(this.#descriptor, finish));
+    if (error !== undefined) throw toDiskError(error, 'flush', this.path);
   }
 
   #settled(): void {

@@ -7,13 +7,14 @@ import { lockDisk } from '../../../src/disk/disk-lock.ts';
 import { RealDiskFs } from '../../../src/disk/real-disk-fs.ts';
 import { RELAXED_RUN_FILE } from '../../../src/disk/relaxed-run.ts';
 import { UnsyncedFiles } from '../../../src/disk/unsynced-files.ts';
+import { StoreError } from '../../../src/errors/store-error.ts';
 
 const MIB = 1024 * 1024;
 
 /** A file whose syncs the test lets through. */
 class Fake {
   syncCount = 0;
-  #finish: (() => void)[] = [];
+  #syncs: { resolve: () => void; reject: (error: Error) => void }[] = [];
   readonly #unsynced: UnsyncedFiles;
 
   constructor(unsynced: UnsyncedFiles) {
@@ -23,11 +24,15 @@ class Fake {
   async flush(): Promise<void> {
     if (!this.#unsynced.take(this)) return;
     this.syncCount++;
-    await new Promise<void>((resolve) => this.#finish.push(resolve));
+    await new Promise<void>((resolve, reject) => this.#syncs.push({ resolve, reject }));
   }
 
   finish(): void {
-    for (const finish of this.#finish.splice(0)) finish();
+    for (const sync of this.#syncs.splice(0)) sync.resolve();
+  }
+
+  fail(): void {
+    for (const sync of this.#syncs.splice(0)) sync.reject(new StoreError('DiskFailed', 'the sync failed'));
   }
 }
 
@@ -68,6 +73,29 @@ describe('UnsyncedFiles', () => {
     expect(second.syncCount).toBe(1);
     second.finish();
     await flushed;
+  });
+
+  test('a second flush waits for what the first one is still syncing', async () => {
+    const unsynced = new UnsyncedFiles();
+    const file = new Fake(unsynced);
+    unsynced.noteWrite(file, 4096);
+    const first = unsynced.flush();
+    const second = unsynced.flush();
+    expect(await isSettled(second)).toBe(false);
+    expect(file.syncCount).toBe(1);
+    file.finish();
+    await Promise.all([first, second]);
+  });
+
+  test('a failed sync fails every later flush, also when nobody waited for it', async () => {
+    const unsynced = new UnsyncedFiles();
+    const file = new Fake(unsynced);
+    unsynced.noteWrite(file, 64 * MIB);
+    const bounded = unsynced.whenBounded();
+    file.fail();
+    await bounded;
+    await expect(unsynced.flush()).rejects.toMatchObject({ code: 'DiskFailed' });
+    await expect(unsynced.flush(), 'again').rejects.toMatchObject({ code: 'DiskFailed' });
   });
 });
 
