@@ -32,6 +32,7 @@ export class BlobReader {
     assertRange(blob, range);
     const layout = decodeBlobLayout(blob.layout);
     assert(layout.kind === 'small', 'a small layout');
+    assertWhole(blob, layout);
     const { table } = this.#context;
     const { volumeId } = layout.stripe;
     table.pin(volumeId);
@@ -50,6 +51,7 @@ export class BlobReader {
     assertRange(blob, range);
     if (range.length === 0) return;
     const layout = decodeBlobLayout(blob.layout);
+    if (layout.kind === 'small') assertWhole(blob, layout);
     const volumeIds = volumesOfLayout(layout);
     const unpin = this.#pinAll(volumeIds);
     try {
@@ -259,4 +261,9 @@ export class BlobReader {
 function assertRange({ sizeBytes }: Pick<BlobRecord, 'sizeBytes'>, { start, length }: ByteRange): void {
   const isWithin = start >= 0 && length >= 0 && start + length <= sizeBytes;
   assert(isWithin, `range ${start}+${length} of a blob of ${sizeBytes} bytes`);
+}
+
+/** A record whose size and layout disagree may not shorten an answer. */
+function assertWhole({ sizeBytes }: Pick<BlobRecord, 'sizeBytes'>, { bodyLengthBytes }: SmallBlobLayout): void {
+  assert(bodyLengthBytes === sizeBytes, `a blob of ${sizeBytes} bytes has a body of ${bodyLengthBytes}`);
 }
