@@ -91,6 +91,8 @@ async function formatOrRemembered(context: CliContext, settings: Settings, log: 
   if ((await readRememberedCluster(settings.stateDirectory)) === undefined) await formatStorage(context, settings, log);
 }
 
+type FlushableLog = ReturnType<typeof createLog>;
+
 async function serve(context: CliContext, settings: Settings): Promise<ExitCode> {
   if (settings.diskPaths.length === 0) {
     throw new UsageError(`no disks: give --disks '/mnt/disk{1..6}' (or HOLDFAST_DISKS)`);
@@ -102,7 +104,7 @@ async function serve(context: CliContext, settings: Settings): Promise<ExitCode>
     await refuseOrFormatEmptyDisks(context, settings, log);
     const remembered = await readRememberedCluster(settings.stateDirectory);
     const diskPaths = searchPaths(settings.diskPaths, remembered);
-    return await runServer(context, { ...settings, diskPaths }, log);
+    return await runServer(context, { ...settings, diskPaths }, { log, flush });
   } finally {
     flush();
   }
@@ -139,7 +141,7 @@ async function refuseOrFormatEmptyDisks(context: CliContext, settings: Settings,
   });
 }
 
-async function runServer(context: CliContext, settings: Settings, log: Log): Promise<ExitCode> {
+async function runServer(context: CliContext, settings: Settings, { log, flush }: FlushableLog): Promise<ExitCode> {
   const { config, stateDirectory, diskPaths } = settings;
   const [secrets, remembered] = await Promise.all([
     loadSecrets(settings, context.workingDirectory),
@@ -170,7 +172,7 @@ async function runServer(context: CliContext, settings: Settings, log: Log): Pro
     findings,
     onProgress: progress.report,
   });
-  return await new RunningServer({ context, settings, log, server }).run(progress.end);
+  return await new RunningServer({ context, settings, log, flush, server }).run(progress.end);
 }
 
 /** Signals within this time are one request. */
@@ -181,12 +183,14 @@ class RunningServer {
   readonly #context: CliContext;
   readonly #settings: Settings;
   readonly #log: Log;
+  readonly #flush: () => void;
   readonly #server: Server;
 
-  constructor(options: { context: CliContext; settings: Settings; log: Log; server: Server }) {
+  constructor(options: FlushableLog & { context: CliContext; settings: Settings; server: Server }) {
     this.#context = options.context;
     this.#settings = options.settings;
     this.#log = options.log;
+    this.#flush = options.flush;
     this.#server = options.server;
   }
 
@@ -267,7 +271,11 @@ class RunningServer {
       { deadlineMs },
       'file calls are stuck: the process ends without them; nothing acknowledged is lost',
     );
-    this.#context.killSelf();
+    try {
+      this.#flush();
+    } finally {
+      this.#context.killSelf();
+    }
     return 1;
   }
 }

@@ -104,6 +104,7 @@ export class FakeCli {
   stdout = '';
   stderr = '';
   killCount = 0;
+  onKill: () => void = () => {};
   readonly #signals = new Map<string, Set<() => void>>();
 
   async run(...argv: string[]): Promise<number> {
@@ -146,6 +147,7 @@ export class FakeCli {
       },
       killSelf: () => {
         this.killCount += 1;
+        this.onKill();
       },
     };
   }
