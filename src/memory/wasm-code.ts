@@ -8,7 +8,6 @@ export const I32 = 0x7f;
 export const V128 = 0x7b;
 export const I32_ADD = 0x6a;
 export const I32_SUB = 0x6b;
-/** Unsigned. */
 export const i32Load = (offset: number): Code => [0x28, 2, ...unsigned(offset)];
 export const i32Store = (offset: number): Code => [0x36, 2, ...unsigned(offset)];
 /** A loop without a result, and the branch back to its beginning when the number on the stack is not zero. */
