@@ -1,6 +1,12 @@
 import type { BlobFootprint, BlobRecord, ShardMove, VolumeRecord } from '../model/blob.ts';
 import type {
+  BucketConfiguration,
+  BucketConfigurationEntry,
+  BucketConfigurationName,
+} from '../model/bucket-configuration.ts';
+import type {
   BucketRecord,
+  ListedBucket,
   ListedObject,
   ObjectAttributes,
   ObjectRecord,
@@ -26,9 +32,10 @@ export interface MetadataStore {
   commit<M extends Mutation>(mutation: M): Promise<MutationResult<M>>;
 
   // buckets
+  /** With its configuration. Cheap: asked for by every request. */
   getBucket(name: string): Promise<BucketRecord | undefined>;
   /** Ascending by name (bytes), after `startAfter`, at most `limit`. */
-  listBuckets(query: { accountId: string; prefix: string; startAfter: string; limit: number }): Promise<BucketRecord[]>;
+  listBuckets(query: { accountId: string; prefix: string; startAfter: string; limit: number }): Promise<ListedBucket[]>;
   bucketUsage(bucketId: number): Promise<{ objectCount: number; sizeBytes: number }>;
 
   // objects
@@ -41,7 +48,7 @@ export interface MetadataStore {
   listUploads(query: ListUploadsQuery): Promise<ListUploadsPage>;
   listParts(query: { uploadId: string; afterPartNumber: number; limit: number }): Promise<PartRecord[]>;
 
-  // documents: bucket configurations, sealed credentials, settings
+  // documents: sealed credentials, settings, and bucket configurations: `bucket-lifecycle` and so on, by bucket id
   getDocument(address: DocumentAddress): Promise<Buffer | undefined>;
   listDocuments(collection: string): Promise<{ id: string; body: Buffer }[]>;
 
@@ -102,8 +109,18 @@ export interface WritePreconditions {
 }
 
 export type Mutation =
-  | { type: 'CreateBucket'; name: string; owner: Owner; region: string; createdAtMs: number } // BucketAlreadyExists | BucketAlreadyOwnedByYou
+  | {
+      type: 'CreateBucket';
+      name: string;
+      owner: Owner;
+      region: string;
+      createdAtMs: number;
+      /** Set from its first moment on. */
+      configuration?: BucketConfiguration;
+    } // BucketAlreadyExists | BucketAlreadyOwnedByYou
   | { type: 'DeleteBucket'; bucketId: number } // NoSuchBucket | BucketNotEmpty (objects, versions or uploads in progress do count as S3 counts them)
+  | ({ type: 'PutBucketConfiguration'; bucketId: number } & BucketConfigurationEntry) // NoSuchBucket | InvalidBucketState
+  | { type: 'DeleteBucketConfiguration'; bucketId: number; name: BucketConfigurationName } // NoSuchBucket; nothing set: succeeds
   | {
       type: 'PutObject';
       bucketId: number;
@@ -137,6 +154,7 @@ export type Mutation =
       preconditions?: WritePreconditions;
     } // NoSuchUpload | InvalidPart | PreconditionFailed. A retry after success answers as the first did (remembered for a day).
   | { type: 'AbortMultipartUpload'; bucketId: number; key: string; uploadId: string } // NoSuchUpload
+  /** Not for bucket configurations, which depend on their bucket. */
   | { type: 'PutDocument'; address: DocumentAddress; body: Buffer }
   | { type: 'DeleteDocument'; address: DocumentAddress }
   | {
@@ -181,9 +199,9 @@ export interface WrittenVersion {
 }
 
 export interface DocumentAddress {
-  /** E.g. `credentials`, `cluster`, `bucket-policy`. */
+  /** E.g. `credentials`, `cluster`; `bucket-…` for bucket configurations. */
   collection: string;
-  /** A bucket id or a name within the collection. */
+  /** A bucket id in decimal, or a name within the collection. */
   id: string;
 }
 

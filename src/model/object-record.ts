@@ -1,4 +1,5 @@
 import type { BlobRecord } from './blob.ts';
+import type { BucketConfiguration } from './bucket-configuration.ts';
 
 /** S3's Owner, with the account it belongs to. */
 export interface Owner {
@@ -20,13 +21,24 @@ export interface ObjectChecksum {
   value: string;
 }
 
-export interface BucketRecord {
+/** What LIST shows of a bucket. */
+export interface ListedBucket {
   /** Never reused: a bucket deleted and made again has another id and inherits nothing. */
   bucketId: number;
   name: string;
   owner: Owner;
   region: string;
   createdAtMs: number;
+}
+
+export interface BucketRecord extends ListedBucket {
+  configuration: BucketConfiguration;
+}
+
+/** Of an object or a bucket. */
+export interface Tag {
+  readonly key: string;
+  readonly value: string;
 }
 
 /** Sent back as they came: Content-Type, Content-Encoding (without aws-chunked), Cache-Control, Expires … lower-case names. */
@@ -43,7 +55,7 @@ export interface ObjectAttributes {
   storageClass: string;
   checksum?: ObjectChecksum;
   /** Object tags, in order. */
-  tags?: readonly { key: string; value: string }[];
+  tags?: readonly Tag[];
   /** Present on objects made by Complete: ascending part numbers, for `partNumber=` and GetObjectAttributes. */
   parts?: readonly ObjectPart[];
 }
@@ -93,7 +105,7 @@ export interface UploadRecord {
   headers: ObjectHeaders;
   userMetadata: Readonly<Record<string, string>>;
   storageClass: string;
-  tags?: readonly { key: string; value: string }[];
+  tags?: readonly Tag[];
   checksumAlgorithm?: ChecksumAlgorithm;
   checksumType?: ChecksumType;
 }

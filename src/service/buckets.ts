@@ -1,7 +1,7 @@
 import { S3Error } from '../errors/s3-error.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { Clock } from '../model/clock.ts';
-import type { BucketRecord, Owner } from '../model/object-record.ts';
+import type { BucketRecord, ListedBucket, Owner } from '../model/object-record.ts';
 import { checkBucketName } from './bucket-name.ts';
 import { makeContinuationToken, readContinuationToken } from './continuation-token.ts';
 
@@ -23,7 +23,7 @@ export interface ListBucketsRequest {
 }
 
 export interface ListBucketsResult {
-  buckets: BucketRecord[];
+  buckets: ListedBucket[];
   /** Present when there are more. */
   continuationToken: string | undefined;
 }
@@ -114,7 +114,7 @@ export class BucketService {
   /** The buckets of one account, ascending by name. */
   async listBuckets(request: ListBucketsRequest): Promise<ListBucketsResult> {
     let startAfter = request.continuationToken === undefined ? '' : readContinuationToken(request.continuationToken);
-    const found: BucketRecord[] = [];
+    const found: ListedBucket[] = [];
     for (;;) {
       const limit = request.maxBuckets + 1 - found.length;
       const page = await this.#metadataStore.listBuckets({

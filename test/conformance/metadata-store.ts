@@ -13,6 +13,7 @@ import {
   putMutation,
   uploadOf,
 } from '../support/metadata-fixtures.ts';
+import { describeBucketConfigurations } from './metadata-store-configurations.ts';
 import { describeUploads } from './metadata-store-uploads.ts';
 import { describeVolumes } from './metadata-store-volumes.ts';
 
@@ -38,6 +39,7 @@ export function metadataStoreConformance(engine: string, open: OpenStore): void 
     describeUploads(() => store);
     describeVolumes(() => store);
     describeDocuments(() => store);
+    describeBucketConfigurations(() => store);
   });
 }
 

@@ -22,7 +22,7 @@ export class MemoryMetadata implements Calls {
         existing.owner.accountId === owner.accountId ? 'BucketAlreadyOwnedByYou' : 'BucketAlreadyExists',
       );
     }
-    const bucket = { bucketId: this.#nextBucketId++, name, owner, region, createdAtMs };
+    const bucket = { bucketId: this.#nextBucketId++, name, owner, region, createdAtMs, configuration: {} };
     this.#buckets.set(name, bucket);
     return bucket;
   }) as unknown as MetadataStore['commit'];

@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
 import type { Owner } from '../../model/object-record.ts';
+import { bucketOfDocument } from '../records/bucket-configuration-codec.ts';
 import { COMPLETION_MEMORY_MS, type EncodedAttributes, type JournalRecord } from '../records/journal-record.ts';
 import { decodeBlobIds, encodeBlobIds, INLINE_BLOB_LIMIT } from './blob-ids.ts';
 import { BlobReferences } from './blob-references.ts';
@@ -59,9 +60,11 @@ export class RecordApplier {
       case 'AbortMultipartUpload':
         return this.#abortUpload(record.uploadOrder);
       case 'PutDocument':
+        if (bucketOfDocument(record.address) !== undefined) this.#known.forget();
         this.#sql.putDocument.run(record.address.collection, record.address.id, record.body);
         return;
       case 'DeleteDocument':
+        if (bucketOfDocument(record.address) !== undefined) this.#known.forget();
         this.#sql.deleteDocument.run(record.address.collection, record.address.id);
         return;
       default:

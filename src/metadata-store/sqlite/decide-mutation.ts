@@ -2,7 +2,7 @@ import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
 import { S3Error } from '../../errors/s3-error.ts';
 import type { Clock } from '../../model/clock.ts';
-import type { BucketRecord, Owner } from '../../model/object-record.ts';
+import type { Owner } from '../../model/object-record.ts';
 import type { Mutation, WrittenVersion } from '../metadata-store.ts';
 import {
   encodeAttributes,
@@ -13,6 +13,7 @@ import {
 import type { JournalRecord } from '../records/journal-record.ts';
 import { checkWritePreconditions, type CurrentVersion } from './check-preconditions.ts';
 import { DecideBlobs } from './decide-blobs.ts';
+import { DecideBuckets } from './decide-buckets.ts';
 import { DecideVolumes } from './decide-volumes.ts';
 import type { KnownRows } from './known-rows.ts';
 import type { OwnerTable } from './owner-table.ts';
@@ -38,8 +39,8 @@ export class MutationDecider {
   readonly #emit: (record: JournalRecord) => void;
   readonly #nextIdentifier: () => number;
   readonly #owners: OwnerTable;
-  readonly #known: KnownRows;
   readonly #clock: Clock;
+  readonly #buckets: DecideBuckets;
   readonly #blobs: DecideBlobs;
   readonly #volumes: DecideVolumes;
   readonly #sql;
@@ -48,8 +49,8 @@ export class MutationDecider {
     this.#emit = options.emit;
     this.#nextIdentifier = options.nextIdentifier;
     this.#owners = options.owners;
-    this.#known = options.known;
     this.#clock = options.clock;
+    this.#buckets = new DecideBuckets({ ...options, internOwner: (owner) => this.#internOwner(owner) });
     this.#blobs = new DecideBlobs(options.db, options.known);
     this.#volumes = new DecideVolumes(options.db, this.#blobs, options.emit);
     this.#sql = prepareStatements(options.db);
@@ -64,9 +65,13 @@ export class MutationDecider {
       case 'PutPart':
         return this.#putPart(mutation);
       case 'CreateBucket':
-        return this.#createBucket(mutation);
+        return this.#buckets.create(mutation);
       case 'DeleteBucket':
-        return this.#deleteBucket(mutation);
+        return this.#buckets.delete(mutation);
+      case 'PutBucketConfiguration':
+        return this.#buckets.putConfiguration(mutation);
+      case 'DeleteBucketConfiguration':
+        return this.#buckets.deleteConfiguration(mutation);
       case 'CreateMultipartUpload':
         return this.#createUpload(mutation);
       case 'CompleteMultipartUpload':
@@ -83,32 +88,9 @@ export class MutationDecider {
     }
   }
 
-  #createBucket(mutation: Of<'CreateBucket'>): BucketRecord {
-    const accountId = this.#sql.accountOfBucketName.get(mutation.name);
-    if (accountId !== undefined) {
-      throw new S3Error(accountId === mutation.owner.accountId ? 'BucketAlreadyOwnedByYou' : 'BucketAlreadyExists', {
-        details: { BucketName: mutation.name },
-      });
-    }
-    const { name, owner, region, createdAtMs } = mutation;
-    const bucketId = this.#nextIdentifier();
-    const ownerId = this.#internOwner(owner);
-    this.#emit({ type: 'CreateBucket', bucketId, name, ownerId, region, createdAtMs });
-    return { bucketId, name, owner, region, createdAtMs };
-  }
-
-  /** Uploads in progress do not keep a bucket, as on AWS: they are aborted with it. */
-  #deleteBucket({ bucketId }: Of<'DeleteBucket'>): void {
-    this.#requireBucket(bucketId);
-    const isUsed =
-      this.#sql.hasObjects.get(bucketId) !== undefined || this.#sql.hasVersions.get(bucketId) !== undefined;
-    if (isUsed) throw new S3Error('BucketNotEmpty');
-    this.#emit({ type: 'DeleteBucket', bucketId });
-  }
-
   #putObject(mutation: Of<'PutObject'>): WrittenVersion {
     const { bucketId, lastModifiedMs, preconditions, attributes } = mutation;
-    this.#requireBucket(bucketId);
+    this.#buckets.require(bucketId);
     const key = Buffer.from(mutation.key);
     if (preconditions !== undefined) checkWritePreconditions(preconditions, mutation.key, this.#current(bucketId, key));
     const blobs = this.#blobs.check(mutation.blobs);
@@ -129,7 +111,7 @@ export class MutationDecider {
 
   #deleteObject(mutation: Of<'DeleteObject'>): { isDeleteMarker: boolean } {
     const { bucketId, preconditions } = mutation;
-    this.#requireBucket(bucketId);
+    this.#buckets.require(bucketId);
     const key = Buffer.from(mutation.key);
     const current = this.#current(bucketId, key);
     if (preconditions !== undefined) checkWritePreconditions(preconditions, mutation.key, current);
@@ -138,7 +120,7 @@ export class MutationDecider {
   }
 
   #createUpload({ upload }: Of<'CreateMultipartUpload'>): void {
-    this.#requireBucket(upload.bucketId);
+    this.#buckets.require(upload.bucketId);
     const isTaken =
       this.#sql.uploadById.get(upload.uploadId) !== undefined ||
       this.#sql.completionById.get(upload.uploadId) !== undefined;
@@ -218,12 +200,8 @@ export class MutationDecider {
     if (row === undefined) return undefined;
     const [bucketId, key, versionId, order, etag, lastModifiedMs] = row;
     if (bucketId !== mutation.bucketId || key !== mutation.key) return undefined;
-    this.#requireBucket(bucketId);
+    this.#buckets.require(bucketId);
     return { versionId: versionId === '' ? 'null' : versionId, order, etag, lastModifiedMs };
-  }
-
-  #requireBucket(bucketId: number): void {
-    if (!this.#known.hasBucket(bucketId)) throw new S3Error('NoSuchBucket');
   }
 
   #requireUpload(named: { bucketId: number; key: string; uploadId: string }): { order: number } {
@@ -251,9 +229,6 @@ export class MutationDecider {
 
 function prepareStatements(db: Database) {
   return {
-    accountOfBucketName: db.prepare<[string], string>('SELECT account_id FROM buckets WHERE name = ?').pluck(),
-    hasObjects: db.prepare<[number], number>('SELECT 1 FROM objects WHERE bucket_id = ? LIMIT 1').pluck(),
-    hasVersions: db.prepare<[number], number>('SELECT 1 FROM versions WHERE bucket_id = ? LIMIT 1').pluck(),
     currentVersion: db
       .prepare<[number, Buffer], [string, number, number]>(
         'SELECT etag, modified_ms, size_bytes FROM objects WHERE bucket_id = ? AND key = ?',

@@ -5,6 +5,7 @@ import { StoreError } from '../../errors/store-error.ts';
 import type { Clock } from '../../model/clock.ts';
 import type { JournalPosition } from '../journal/journal.ts';
 import type { Mutation } from '../metadata-store.ts';
+import { bucketOfDocument } from '../records/bucket-configuration-codec.ts';
 import type { JournalRecord } from '../records/journal-record.ts';
 import { BatchEncoder } from '../records/record-codec.ts';
 import { RecordApplier } from './apply-record.ts';
@@ -147,8 +148,8 @@ export class IndexDatabase {
   }
 
   /** The reader's view keeps the buckets of before until the transaction is committed. */
-  #noteBuckets({ type }: JournalRecord): void {
-    if (type !== 'CreateBucket' && type !== 'DeleteBucket') return;
+  #noteBuckets(record: JournalRecord): void {
+    if (!changesBucket(record)) return;
     this.#changesBuckets = true;
     if (this.#reader === this.#writer) this.queries.forgetBuckets();
   }
@@ -240,6 +241,19 @@ export class IndexDatabase {
     } catch (cause) {
       throw new RecordNotApplied(`a ${record.type} record could not be applied`, { cause });
     }
+  }
+}
+
+function changesBucket(record: JournalRecord): boolean {
+  switch (record.type) {
+    case 'CreateBucket':
+    case 'DeleteBucket':
+      return true;
+    case 'PutDocument':
+    case 'DeleteDocument':
+      return bucketOfDocument(record.address) !== undefined;
+    default:
+      return false;
   }
 }
 

@@ -1,11 +1,13 @@
 import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
 import type { BlobRecord, VolumeRecord } from '../../model/blob.ts';
-import type { BucketRecord, ObjectRecord } from '../../model/object-record.ts';
+import type { BucketConfiguration } from '../../model/bucket-configuration.ts';
+import type { BucketRecord, ListedBucket, ObjectRecord } from '../../model/object-record.ts';
 import type { DamageRecord, DocumentAddress } from '../metadata-store.ts';
 import { decodeAttributes } from '../records/attributes-codec.ts';
 import { decodeFootprint } from '../records/record-codec.ts';
 import { decodeBlobIds } from './blob-ids.ts';
+import { prepareBucketConfiguration } from './bucket-configuration-query.ts';
 import type { OwnerTable } from './owner-table.ts';
 
 const EMPTY = Buffer.alloc(0);
@@ -17,10 +19,12 @@ type BucketRow = [bucketId: number, name: string, ownerId: number, region: strin
 export class IndexQueries {
   readonly #owners: OwnerTable;
   readonly #buckets = new Map<string, Readonly<BucketRecord>>();
+  readonly #configuration: (bucketId: number) => BucketConfiguration;
   readonly #sql;
 
   constructor(db: Database, owners: OwnerTable) {
     this.#owners = owners;
+    this.#configuration = prepareBucketConfiguration(db);
     this.#sql = prepareStatements(db);
   }
 
@@ -30,18 +34,18 @@ export class IndexQueries {
     if (known !== undefined) return known;
     const row = this.#sql.bucketByName.get(name);
     if (row === undefined) return undefined;
-    const bucket = Object.freeze(this.#bucket(row));
+    const bucket = Object.freeze({ ...this.#bucket(row), configuration: this.#configuration(row[0]) });
     if (this.#buckets.size >= KNOWN_BUCKET_LIMIT) this.#buckets.clear();
     this.#buckets.set(name, bucket);
     return bucket;
   }
 
-  /** After each commit that made or deleted one. */
+  /** After each commit that made, configured or deleted one. */
   forgetBuckets(): void {
     this.#buckets.clear();
   }
 
-  buckets(query: { accountId: string; prefix: string; startAfter: string; limit: number }): BucketRecord[] {
+  buckets(query: { accountId: string; prefix: string; startAfter: string; limit: number }): ListedBucket[] {
     const { accountId, prefix, startAfter, limit } = query;
     // No name contains U+10FFFF.
     const rows = this.#sql.bucketsOfAccount.all(accountId, startAfter, prefix, `${prefix}\u{10ffff}`, limit);
@@ -152,7 +156,7 @@ export class IndexQueries {
     return this.#sql.bucketName.get(bucketId);
   }
 
-  #bucket([bucketId, name, ownerId, region, createdAtMs]: BucketRow): BucketRecord {
+  #bucket([bucketId, name, ownerId, region, createdAtMs]: BucketRow): ListedBucket {
     return { bucketId, name, owner: this.#owners.byId(ownerId), region, createdAtMs };
   }
 }

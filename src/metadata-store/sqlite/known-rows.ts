@@ -1,21 +1,29 @@
 import type { Database } from 'better-sqlite3';
+import type { BucketConfiguration } from '../../model/bucket-configuration.ts';
+import { prepareBucketConfiguration } from './bucket-configuration-query.ts';
 
 /** Beyond so many the sets begin anew. */
 const REMEMBERED_LIMIT = 10_000;
 
+export interface KnownBucket {
+  readonly configuration: BucketConfiguration;
+}
+
 /**
  * What nearly every mutation asks of the open transaction, remembered so that it costs no statement: is the bucket
- * there, may the volume be named, is the blob new. Only what holds until a record changes it is kept, and every such
+ * there and what is configured of it, may the volume be named, is the blob new. Only what holds until a record changes it is kept, and every such
  * record calls `forget`; so does a ROLLBACK.
  */
 export class KnownRows {
-  readonly #bucketIds = new Set<number>();
+  readonly #buckets = new Map<number, KnownBucket>();
   readonly #usableVolumeIds = new Set<number>();
+  readonly #readConfiguration: (bucketId: number) => BucketConfiguration;
   readonly #sql;
   /** No blob of the transaction has a greater id. */
   #greatestBlobId: number | undefined;
 
   constructor(db: Database) {
+    this.#readConfiguration = prepareBucketConfiguration(db);
     this.#sql = {
       hasBucket: db.prepare<[number], number>('SELECT 1 FROM buckets WHERE bucket_id = ?').pluck(),
       volumeState: db.prepare<[number], string>('SELECT state FROM volumes WHERE volume_id = ?').pluck(),
@@ -24,16 +32,24 @@ export class KnownRows {
     };
   }
 
-  hasBucket(bucketId: number): boolean {
-    return remembered(this.#bucketIds, bucketId, () => this.#sql.hasBucket.get(bucketId) !== undefined);
+  bucket(bucketId: number): KnownBucket | undefined {
+    const known = this.#buckets.get(bucketId);
+    if (known !== undefined) return known;
+    if (this.#sql.hasBucket.get(bucketId) === undefined) return undefined;
+    const bucket = { configuration: this.#readConfiguration(bucketId) };
+    if (this.#buckets.size >= REMEMBERED_LIMIT) this.#buckets.clear();
+    this.#buckets.set(bucketId, bucket);
+    return bucket;
   }
 
   /** Known and not dropped. */
   isUsableVolume(volumeId: number): boolean {
-    return remembered(this.#usableVolumeIds, volumeId, () => {
-      const state = this.#sql.volumeState.get(volumeId);
-      return state !== undefined && state !== 'dropped';
-    });
+    if (this.#usableVolumeIds.has(volumeId)) return true;
+    const state = this.#sql.volumeState.get(volumeId);
+    if (state === undefined || state === 'dropped') return false;
+    if (this.#usableVolumeIds.size >= REMEMBERED_LIMIT) this.#usableVolumeIds.clear();
+    this.#usableVolumeIds.add(volumeId);
+    return true;
   }
 
   hasBlob(blobId: number): boolean {
@@ -46,17 +62,9 @@ export class KnownRows {
     if (this.#greatestBlobId !== undefined && blobId > this.#greatestBlobId) this.#greatestBlobId = blobId;
   }
 
-  /** A record has changed buckets or volumes, or the transaction was rolled back. */
+  /** A record has changed buckets, their configurations or volumes, or the transaction was rolled back. */
   forget(): void {
-    this.#bucketIds.clear();
+    this.#buckets.clear();
     this.#usableVolumeIds.clear();
   }
-}
-
-function remembered(known: Set<number>, id: number, ask: () => boolean): boolean {
-  if (known.has(id)) return true;
-  if (!ask()) return false;
-  if (known.size >= REMEMBERED_LIMIT) known.clear();
-  known.add(id);
-  return true;
 }

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import type { BlobRecord, VolumeRecord } from '../../model/blob.ts';
 import type { Clock } from '../../model/clock.ts';
-import type { BucketRecord, ObjectRecord, PartRecord, UploadRecord } from '../../model/object-record.ts';
+import type { BucketRecord, ListedBucket, ObjectRecord, PartRecord, UploadRecord } from '../../model/object-record.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Journal } from '../journal/journal.ts';
 import type {
@@ -145,7 +145,7 @@ export class SqliteMetadataStore implements MetadataStore {
     prefix: string;
     startAfter: string;
     limit: number;
-  }): Promise<BucketRecord[]> {
+  }): Promise<ListedBucket[]> {
     return this.#read({ kind: 'buckets' }, (index) => index.queries.buckets(query));
   }
 

@@ -1,3 +1,4 @@
+import { bucketOfDocument } from '../records/bucket-configuration-codec.ts';
 import type { JournalRecord } from '../records/journal-record.ts';
 
 /** What the scope needs to know of the acknowledged index. */
@@ -29,6 +30,8 @@ export class UndecidedScope {
   readonly #bucketNames = new Set<string>();
   readonly #documents = new Set<string>();
   readonly #collections = new Set<string>();
+  /** Their names are not in the index. */
+  readonly #createdBucketIds = new Set<number>();
   /** Documents of these go too. */
   readonly #deletedBucketIds = new Set<string>();
   #touchesUploads = false;
@@ -66,6 +69,7 @@ export class UndecidedScope {
       case 'DeleteObject':
         return this.#addObject(record.bucketId, record.key);
       case 'CreateBucket':
+        this.#createdBucketIds.add(record.bucketId);
         this.#bucketNames.add(record.name);
         return;
       case 'DeleteBucket':
@@ -89,7 +93,7 @@ export class UndecidedScope {
       case 'DeleteDocument':
         this.#documents.add(nameOf(record.address.collection, record.address.id));
         this.#collections.add(record.address.collection);
-        return;
+        return this.#addConfiguredBucket(bucketOfDocument(record.address), lookup);
       default:
     }
   }
@@ -97,6 +101,12 @@ export class UndecidedScope {
   #addObject(bucketId: number, key: Buffer): void {
     this.#bucketIds.add(bucketId);
     this.#objects.add(nameOf(bucketId, key.toString()));
+  }
+
+  /** What is read of a bucket includes its configuration. */
+  #addConfiguredBucket(bucketId: number | undefined, lookup: ScopeLookup): void {
+    if (bucketId === undefined || this.#createdBucketIds.has(bucketId)) return;
+    this.#addBucketName(lookup.bucketName(bucketId));
   }
 
   #addBucketName(name: string | undefined): void {

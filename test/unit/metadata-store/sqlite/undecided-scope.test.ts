@@ -90,3 +90,22 @@ test('undecided buckets and documents touch their own names', () => {
 test('undecided volumes touch nothing that is asked for', () => {
   expect(touched({ type: 'SealVolume', volumeId: 1, lengthBytes: 1 })).toEqual([]);
 });
+
+test('an undecided configuration touches its bucket, which is read with it', () => {
+  const address = { collection: 'bucket-tagging', id: '1' };
+  expect(touched({ type: 'PutDocument', address, body: Buffer.alloc(0) })).toEqual(['bucket one', 'buckets']);
+  expect(touched({ type: 'DeleteDocument', address })).toEqual(['bucket one', 'buckets']);
+  const created: JournalRecord = {
+    type: 'CreateBucket',
+    bucketId: 9,
+    name: 'nine',
+    ownerId: 1,
+    region: 'r',
+    createdAtMs: 1,
+  };
+  const scope = new UndecidedScope();
+  const configured = { collection: 'bucket-tagging', id: '9' };
+  scope.add([created, { type: 'PutDocument', address: configured, body: Buffer.alloc(0) }], lookup);
+  expect(scope.touches({ kind: 'bucket', name: 'nine' })).toBe(true);
+  expect(scope.touches({ kind: 'bucket', name: 'one' })).toBe(false);
+});

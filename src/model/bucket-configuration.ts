@@ -1,0 +1,37 @@
+import type { Tag } from './object-record.ts';
+
+/**
+ * What is configured of a bucket, by S3's sub-resources. Plain JSON data: each member is one document of the metadata
+ * store, written as it stands here. An absent member was never set, or was deleted.
+ */
+export interface BucketConfiguration {
+  /** Absent: versioning was never enabled. */
+  readonly versioning?: { readonly status: 'Enabled' | 'Suspended' };
+  /** Present: Object Lock is enabled, for ever. */
+  readonly objectLock?: ObjectLockConfiguration;
+  /** In the order in which they were put. */
+  readonly tagging?: readonly Tag[];
+}
+
+export interface ObjectLockConfiguration {
+  readonly defaultRetention?: DefaultRetention;
+}
+
+/** What a new version is retained for when its upload does not say; one of `days` and `years`. */
+export interface DefaultRetention {
+  readonly mode: RetentionMode;
+  readonly days?: number;
+  readonly years?: number;
+}
+
+export type RetentionMode = 'GOVERNANCE' | 'COMPLIANCE';
+
+export type BucketConfigurationName = keyof BucketConfiguration;
+
+/** One member with its value. */
+export type BucketConfigurationEntry = {
+  readonly [Name in BucketConfigurationName]: {
+    readonly name: Name;
+    readonly value: NonNullable<BucketConfiguration[Name]>;
+  };
+}[BucketConfigurationName];
