@@ -19,7 +19,7 @@ import { TestServer } from '../support/server-process.ts';
  */
 const STEP = Number(process.env['KILL_SWEEP_STEP'] ?? 9);
 const FIRST = Number(process.env['KILL_SWEEP_FIRST'] ?? 3);
-const MOST = Number(process.env['KILL_SWEEP_MOST'] ?? 5);
+const MOST = Number(process.env['KILL_SWEEP_MOST'] ?? 3);
 
 let server: TestServer | undefined;
 afterEach(async () => {

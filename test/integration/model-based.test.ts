@@ -11,7 +11,7 @@ import { runServiceSchedule, type ServiceScheduleOptions } from '../support/serv
  * in `test/fixtures/seeds.json`. `MODEL_SECONDS` is the budget, `MODEL_FIRST_SEED` where a campaign begins.
  */
 const FIRST_SEED = Number(process.env['MODEL_FIRST_SEED'] ?? 1);
-const BUDGET_MS = Number(process.env['MODEL_SECONDS'] ?? 60) * 1000;
+const BUDGET_MS = Number(process.env['MODEL_SECONDS'] ?? 20) * 1000;
 
 type SavedSeed = Pick<ServiceScheduleOptions, 'seed' | 'steps'> & {
   dice: 'by-step' | 'one-stream';
