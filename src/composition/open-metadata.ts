@@ -48,7 +48,7 @@ export function makeMetadata(
   /** Kept by whoever makes several, one after the other failed to start. */
   inspection?: IndexInspection,
 ): Metadata {
-  const { config, clock, log } = options;
+  const { config, clock, randomness, log } = options;
   const journal = new DiskJournal({
     disks,
     clock,
@@ -61,6 +61,7 @@ export function makeMetadata(
     indexPath: indexPathOf(options),
     ...(inspection === undefined ? {} : { inspection }),
     clock,
+    randomness,
     log: log.child({ part: 'metadata' }),
     checkpointMinimumBytes: config.storage.checkpointSize,
     reserveBytes: config.storage.stateReserve,

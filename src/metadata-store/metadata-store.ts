@@ -8,6 +8,7 @@ import type {
   BucketRecord,
   ListedBucket,
   ListedObject,
+  ListedVersion,
   ObjectAttributes,
   ObjectRecord,
   Owner,
@@ -36,12 +37,13 @@ export interface MetadataStore {
   getBucket(name: string): Promise<BucketRecord | undefined>;
   /** Ascending by name (bytes), after `startAfter`, at most `limit`. */
   listBuckets(query: { accountId: string; prefix: string; startAfter: string; limit: number }): Promise<ListedBucket[]>;
-  bucketUsage(bucketId: number): Promise<{ objectCount: number; sizeBytes: number }>;
+  bucketUsage(bucketId: number): Promise<BucketUsage>;
 
   // objects
   /** The current version, or the named one; a delete marker is returned as such. */
   getObject(query: { bucketId: number; key: string; versionId?: string }): Promise<ObjectRecord | undefined>;
   listObjects(query: ListObjectsQuery): Promise<ListObjectsPage>;
+  listVersions(query: ListVersionsQuery): Promise<ListVersionsPage>;
 
   // multipart uploads
   getUpload(query: { bucketId: number; key: string; uploadId: string }): Promise<UploadRecord | undefined>;
@@ -75,6 +77,15 @@ export interface MetadataStore {
   status(): Promise<MetadataStatus>;
 }
 
+export interface BucketUsage {
+  /** Current versions that are no delete markers. */
+  objectCount: number;
+  sizeBytes: number;
+  /** All others: noncurrent versions and delete markers. */
+  versionCount: number;
+  versionSizeBytes: number;
+}
+
 export interface VolumeChanges {
   /** To ask with the next time. */
   readonly version: number;
@@ -97,9 +108,10 @@ export interface RecoveryProgress {
 export type BlobUse = { newBlob: BlobRecord } | { existingBlobId: number };
 
 /**
- * Preconditions on the current version of the key. ETags without quotes; `'*'` matches any existing object.
- * ifMatch and the key is missing: NoSuchKey; not equal: PreconditionFailed. ifNoneMatch matches: PreconditionFailed.
- * A delete marker counts as missing.
+ * Preconditions on the current version of the key; of a delete, on the version that is covered or removed. ETags without
+ * quotes; `'*'` matches any existing object. ifMatch and the key is missing: NoSuchKey; not equal: PreconditionFailed.
+ * ifNoneMatch matches: PreconditionFailed. A delete marker counts as missing. Time and size alone hold for a delete of
+ * what is missing; a delete marker has a time, but no size that could be met.
  */
 export interface WritePreconditions {
   ifMatch?: readonly string[];
@@ -131,7 +143,23 @@ export type Mutation =
       lastModifiedMs: number;
       preconditions?: WritePreconditions;
     } // NoSuchBucket | NoSuchKey | PreconditionFailed | BlobGone
-  | { type: 'DeleteObject'; bucketId: number; key: string; preconditions?: WritePreconditions; atMs: number }
+  /**
+   * Without `versionId`: removes the object where the bucket never had versions, else covers it with a delete marker.
+   * With it: removes that version or delete marker, and the newest that is left becomes current. What is not there
+   * counts as deleted. Conditions are evaluated on the version that is covered or removed.
+   */
+  | {
+      type: 'DeleteObject';
+      bucketId: number;
+      key: string;
+      /** Of a delete marker. */
+      owner: Owner;
+      versionId?: string;
+      preconditions?: WritePreconditions;
+      /** PreconditionFailed unless the version that is covered or removed has this order. */
+      onlyOrder?: number;
+      atMs: number;
+    } // NoSuchBucket | NoSuchKey (ifMatch) | PreconditionFailed
   | { type: 'CreateMultipartUpload'; upload: UploadRecord }
   | {
       type: 'PutPart';
@@ -184,7 +212,7 @@ export type MutationResult<M extends Mutation> = M extends { type: 'CreateBucket
     : M extends { type: 'CompleteMultipartUpload' }
       ? WrittenVersion
       : M extends { type: 'DeleteObject' }
-        ? { deletedVersionId?: string; isDeleteMarker: boolean }
+        ? DeletedVersion
         : M extends { type: 'DropVolume' | 'MoveShard' }
           ? boolean
           : M extends { type: 'MoveBlobs' }
@@ -196,6 +224,13 @@ export interface WrittenVersion {
   order: number;
   etag: string;
   lastModifiedMs: number;
+}
+
+export interface DeletedVersion {
+  /** The delete marker that was made, or the version that was named. Absent: the bucket never had versions. */
+  deletedVersionId?: string;
+  /** A delete marker was made, or removed. */
+  isDeleteMarker: boolean;
 }
 
 export interface DocumentAddress {
@@ -232,6 +267,31 @@ export interface ListObjectsPage {
   isTruncated: boolean;
   /** The last key or common prefix of this page, by byte order; where the next page starts after. */
   lastEntry: string | undefined;
+}
+
+export interface ListVersionsQuery {
+  bucketId: number;
+  prefix: string;
+  delimiter: string;
+  /** Entries after this key, or common prefix. With `versionIdMarker` older versions of this very key come first. */
+  keyMarker: string;
+  /**
+   * Empty: none. The place of a version that was deleted meanwhile is still known by its id; of another one that is not
+   * there the key is listed from its newest version on: repeated entries, never missed ones.
+   */
+  versionIdMarker: string;
+  /** Versions, delete markers and common prefixes together. */
+  limit: number;
+}
+
+export interface ListVersionsPage {
+  /** Ascending by key (UTF-8 bytes), the newest version of a key first. */
+  versions: ListedVersion[];
+  commonPrefixes: string[];
+  isTruncated: boolean;
+  /** Of the last entry, when there are more. A common prefix has no version id. */
+  nextKeyMarker: string | undefined;
+  nextVersionIdMarker: string | undefined;
 }
 
 export interface ListUploadsQuery {

@@ -94,6 +94,16 @@ export interface ListedObject {
   owner: Owner;
 }
 
+/** What ListObjectVersions shows of a version or delete marker. */
+export interface ListedVersion extends ListedObject {
+  /** `'null'` for the null version. */
+  versionId: string;
+  order: number;
+  isLatest: boolean;
+  /** Then ETag and size mean nothing. */
+  isDeleteMarker: boolean;
+}
+
 export interface UploadRecord {
   /** Random, opaque, unguessable. */
   uploadId: string;

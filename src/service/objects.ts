@@ -194,20 +194,18 @@ export class ObjectService {
    */
   async deleteObject(bucket: BucketRecord, request: DeleteRequest): Promise<DeletedObject> {
     const { key, versionId, preconditions } = request;
-    if (versionId !== undefined) {
-      checkVersionId(versionId);
-      // No bucket has versions yet: `null` is the only one there can be.
-      if (versionId !== 'null') return { isDeleteMarker: false };
-    }
+    if (versionId !== undefined) checkVersionId(versionId);
     const result = await this.#stores.metadataStore.commit({
       type: 'DeleteObject',
       bucketId: bucket.bucketId,
       key,
+      owner: bucket.owner,
+      ...(versionId === undefined ? {} : { versionId }),
       atMs: this.#stores.clock.nowMs(),
       ...(preconditions ? { preconditions } : {}),
     });
-    const deletedVersionId = result.deletedVersionId ?? versionId;
-    return { isDeleteMarker: result.isDeleteMarker, ...(deletedVersionId ? { versionId: deletedVersionId } : {}) };
+    const { isDeleteMarker, deletedVersionId } = result;
+    return { isDeleteMarker, ...(deletedVersionId === undefined ? {} : { versionId: deletedVersionId }) };
   }
 
   /**

@@ -43,7 +43,7 @@ export function describeVolumes(current: () => MetadataStore): void {
     await store.commit({ type: 'SealVolume', volumeId, lengthBytes: 8192 });
     expect(await volume()).toMatchObject({ state: 'sealed', lengthBytes: 8192, liveBytes: 108, storedBytes: 108 });
     expect(await store.commit({ type: 'DropVolume', volumeId })).toBe(false);
-    await store.commit({ type: 'DeleteObject', bucketId, key: 'k', atMs: 1 });
+    await store.commit({ type: 'DeleteObject', owner: ALICE, bucketId, key: 'k', atMs: 1 });
     expect(await volume()).toMatchObject({ liveBytes: 0, storedBytes: 108 });
     expect(await store.commit({ type: 'DropVolume', volumeId })).toBe(true);
     expect(await store.commit({ type: 'DropVolume', volumeId })).toBe(true);
@@ -140,13 +140,13 @@ export function describeVolumes(current: () => MetadataStore): void {
     const blob = newBlob(store, volumeId, 50);
     await putUses('a', [{ newBlob: blob }]);
     await putUses('b', [{ existingBlobId: blob.blobId }, { existingBlobId: blob.blobId }]);
-    await store.commit({ type: 'DeleteObject', bucketId, key: 'a', atMs: 1 });
+    await store.commit({ type: 'DeleteObject', owner: ALICE, bucketId, key: 'a', atMs: 1 });
     expect(await volume()).toMatchObject({ liveBytes: 58 });
     expect((await store.getObject({ bucketId, key: 'b' }))?.blobs).toEqual([blob, blob]);
     // A copy onto itself keeps its bytes.
     await putUses('b', [{ existingBlobId: blob.blobId }]);
     expect(await volume()).toMatchObject({ liveBytes: 58 });
-    await store.commit({ type: 'DeleteObject', bucketId, key: 'b', atMs: 1 });
+    await store.commit({ type: 'DeleteObject', owner: ALICE, bucketId, key: 'b', atMs: 1 });
     expect(await volume()).toMatchObject({ liveBytes: 0 });
     await expectCode(putUses('c', [{ existingBlobId: blob.blobId }]), 'BlobGone');
   });
@@ -161,7 +161,7 @@ export function describeVolumes(current: () => MetadataStore): void {
       blobs.push(blob);
     }
     await putUses('x', [{ newBlob: newBlob(store, other, 5) }]);
-    await store.commit({ type: 'DeleteObject', bucketId, key: 'b', atMs: 1 });
+    await store.commit({ type: 'DeleteObject', owner: ALICE, bucketId, key: 'b', atMs: 1 });
     const first = await store.listBlobsInVolume({ volumeId, afterBlobId: 0, limit: 2 });
     expect(first).toEqual([blobs[0], blobs[2]]);
     const rest = await store.listBlobsInVolume({ volumeId, afterBlobId: blobs[2]?.blobId ?? 0, limit: 2 });
@@ -177,7 +177,7 @@ export function describeVolumes(current: () => MetadataStore): void {
     await putUses('a', [{ newBlob: moved }]);
     await putUses('b', [{ newBlob: changed }]);
     await putUses('c', [{ newBlob: dead }]);
-    await store.commit({ type: 'DeleteObject', bucketId, key: 'c', atMs: 1 });
+    await store.commit({ type: 'DeleteObject', owner: ALICE, bucketId, key: 'c', atMs: 1 });
     const move = (blobId: number, fromLayout: Buffer) => ({
       blobId,
       fromLayout,

@@ -15,6 +15,7 @@ import {
 } from '../support/metadata-fixtures.ts';
 import { describeBucketConfigurations } from './metadata-store-configurations.ts';
 import { describeUploads } from './metadata-store-uploads.ts';
+import { describeVersions } from './metadata-store-versions.ts';
 import { describeVolumes } from './metadata-store-volumes.ts';
 
 /** Opens an empty, started store of the engine under test; `close` stops it and removes what it left. */
@@ -36,6 +37,7 @@ export function metadataStoreConformance(engine: string, open: OpenStore): void 
     describeBuckets(() => store);
     describeObjects(() => store);
     describePreconditions(() => store);
+    describeVersions(() => store);
     describeUploads(() => store);
     describeVolumes(() => store);
     describeDocuments(() => store);
@@ -91,7 +93,7 @@ function describeBuckets(current: () => MetadataStore): void {
     const volumeId = await openVolume(store);
     await store.commit(putMutation(store, { bucketId, key: 'k', volumeId }));
     await expectCode(store.commit({ type: 'DeleteBucket', bucketId }), 'BucketNotEmpty');
-    await store.commit({ type: 'DeleteObject', bucketId, key: 'k', atMs: 1 });
+    await store.commit({ type: 'DeleteObject', owner: ALICE, bucketId, key: 'k', atMs: 1 });
     await store.commit({ type: 'DeleteBucket', bucketId });
     await expectCode(store.commit(putMutation(store, { bucketId, key: 'k', volumeId })), 'NoSuchBucket');
   });
@@ -166,7 +168,7 @@ function describeObjects(current: () => MetadataStore): void {
     );
     expect(second.order).toBeGreaterThan(first.order);
     expect(await store.getObject({ bucketId, key: 'k' })).toMatchObject({ sizeBytes: 30, order: second.order });
-    expect(await store.bucketUsage(bucketId)).toEqual({ objectCount: 1, sizeBytes: 30 });
+    expect(await store.bucketUsage(bucketId)).toMatchObject({ objectCount: 1, sizeBytes: 30 });
   });
 
   test('DeleteObject removes the key; of a missing key it succeeds', async () => {
@@ -174,13 +176,16 @@ function describeObjects(current: () => MetadataStore): void {
     const bucketId = await createBucket(store, 'bucket');
     const volumeId = await openVolume(store);
     await store.commit(putMutation(store, { bucketId, key: 'k', volumeId }));
-    expect(await store.commit({ type: 'DeleteObject', bucketId, key: 'k', atMs: 9 })).toEqual({
+    expect(await store.commit({ type: 'DeleteObject', owner: ALICE, bucketId, key: 'k', atMs: 9 })).toEqual({
       isDeleteMarker: false,
     });
     expect(await store.getObject({ bucketId, key: 'k' })).toBeUndefined();
-    expect(await store.bucketUsage(bucketId)).toEqual({ objectCount: 0, sizeBytes: 0 });
-    await store.commit({ type: 'DeleteObject', bucketId, key: 'k', atMs: 9 });
-    await expectCode(store.commit({ type: 'DeleteObject', bucketId: 12, key: 'k', atMs: 9 }), 'NoSuchBucket');
+    expect(await store.bucketUsage(bucketId)).toMatchObject({ objectCount: 0, sizeBytes: 0 });
+    await store.commit({ type: 'DeleteObject', owner: ALICE, bucketId, key: 'k', atMs: 9 });
+    await expectCode(
+      store.commit({ type: 'DeleteObject', owner: ALICE, bucketId: 12, key: 'k', atMs: 9 }),
+      'NoSuchBucket',
+    );
   });
 
   test('an object of many blobs keeps them in order', async () => {
@@ -198,7 +203,7 @@ function describeObjects(current: () => MetadataStore): void {
       lastModifiedMs: 1,
     });
     expect((await store.getObject({ bucketId, key: 'k' }))?.blobs).toEqual(blobs);
-    await store.commit({ type: 'DeleteObject', bucketId, key: 'k', atMs: 1 });
+    await store.commit({ type: 'DeleteObject', owner: ALICE, bucketId, key: 'k', atMs: 1 });
     expect((await store.listVolumes())[0]).toMatchObject({ liveBytes: 0 });
   });
 
@@ -254,8 +259,10 @@ function describePreconditions(current: () => MetadataStore): void {
     const bucketId = await createBucket(store, 'bucket');
     const volumeId = await openVolume(store);
     const remove = (preconditions: object) =>
-      store.commit({ type: 'DeleteObject', bucketId, key: 'k', preconditions, atMs: 1 });
+      store.commit({ type: 'DeleteObject', owner: ALICE, bucketId, key: 'k', preconditions, atMs: 1 });
     await expectCode(remove({ ifMatch: ['*'] }), 'NoSuchKey');
+    // By time and size alone, what is not there is deleted already.
+    await remove({ ifMatchSizeBytes: 7, ifMatchLastModifiedMs: 5000 });
     await store.commit(
       putMutation(store, { bucketId, key: 'k', volumeId, etag: 'e', sizeBytes: 7, lastModifiedMs: 5400 }),
     );

@@ -87,6 +87,26 @@ describe('records', () => {
   const key = Buffer.from('ключ');
   const upload = { order: 8, uploadId: 'u', bucketId: 1, key, initiatedAtMs: -3, ownerId: 2, initiatorId: 3 };
   const volume = { volumeId: 11, k: 1, m: 1, diskIds, purpose: 'large' as const, shardSizeBytes: 4096 };
+  const put = {
+    bucketId: 1,
+    key,
+    order: 2,
+    ownerId: 3,
+    lastModifiedMs: 4,
+    attributes,
+    blobs: [{ newBlob: blob }, { existingBlobId: 6 }],
+  };
+  const putFields = [1, 'ключ', 2, 3, 4, attributeFields, [[blobFields], [6]]];
+  const complete = {
+    uploadOrder: 8,
+    order: 9,
+    lastModifiedMs: 1,
+    decidedAtMs: 2,
+    attributes,
+    partNumbers: [1, 3],
+    manifest: blob,
+  };
+  const completeFields = [8, 9, 1, 2, attributeFields, [[1], [3]], [blobFields]];
   const cases: readonly { record: JournalRecord; fields: unknown[] }[] = [
     {
       record: { type: 'InternOwner', ownerId: 1, owner: { accountId: 'a', canonicalId: 'c', displayName: 'd' } },
@@ -98,17 +118,8 @@ describe('records', () => {
     },
     { record: { type: 'DeleteBucket', bucketId: 1 }, fields: [1] },
     {
-      record: {
-        type: 'PutObject',
-        bucketId: 1,
-        key,
-        order: 2,
-        ownerId: 3,
-        lastModifiedMs: 4,
-        attributes,
-        blobs: [{ newBlob: blob }, { existingBlobId: 6 }],
-      },
-      fields: [1, 'ключ', 2, 3, 4, attributeFields, [[blobFields], [6]]],
+      record: { type: 'PutObject', ...put },
+      fields: putFields,
     },
     { record: { type: 'DeleteObject', bucketId: 1, key }, fields: [1, 'ключ'] },
     {
@@ -130,17 +141,8 @@ describe('records', () => {
       fields: [8, 1, 'e', 2, 3, 4, 'v', []],
     },
     {
-      record: {
-        type: 'CompleteMultipartUpload',
-        uploadOrder: 8,
-        order: 9,
-        lastModifiedMs: 1,
-        decidedAtMs: 2,
-        attributes,
-        partNumbers: [1, 3],
-        manifest: blob,
-      },
-      fields: [8, 9, 1, 2, attributeFields, [[1], [3]], [blobFields]],
+      record: { type: 'CompleteMultipartUpload', ...complete },
+      fields: completeFields,
     },
     { record: { type: 'AbortMultipartUpload', uploadOrder: 8 }, fields: [8] },
     {
@@ -170,6 +172,19 @@ describe('records', () => {
     {
       record: { type: 'MoveShard', volumeId: 11, shardIndex: 1, fromDiskId: 'd', toDiskId: 'e' },
       fields: [11, 1, 'd', 'e'],
+    },
+    {
+      record: { type: 'PutVersion', ...put, versionId: 'v' },
+      fields: [...putFields, 'v'],
+    },
+    {
+      record: { type: 'PutDeleteMarker', bucketId: 1, key, order: 2, ownerId: 3, lastModifiedMs: -4, versionId: '' },
+      fields: [1, 'ключ', 2, 3, -4, ''],
+    },
+    { record: { type: 'DeleteVersion', bucketId: 1, key, order: 2 }, fields: [1, 'ключ', 2] },
+    {
+      record: { type: 'CompleteVersion', ...complete, versionId: 'v' },
+      fields: [...completeFields, 'v'],
     },
   ];
 

@@ -2,8 +2,8 @@ import { closeSync, openSync, rmSync, statSync, writeFileSync, writeSync } from 
 import { join } from 'node:path';
 import { SqliteMetadataStore } from '../../src/metadata-store/sqlite/sqlite-metadata-store.ts';
 import { silentLog } from '../../src/observability/log.ts';
-import { SystemClock } from '../../src/observability/system-clock.ts';
-import { createBucket, openVolume, putMutation } from './metadata-fixtures.ts';
+import { SystemClock, SystemRandomness } from '../../src/observability/system-clock.ts';
+import { ALICE, createBucket, openVolume, putMutation } from './metadata-fixtures.ts';
 import { MemoryJournal, type MemoryJournalDisk } from './memory-journal.ts';
 
 /** Run by `state-reserve.test.ts` in a small file system: fills it, deletes, makes room, and tells what happened. */
@@ -16,6 +16,7 @@ async function open(disk?: MemoryJournalDisk) {
     journal,
     indexPath: join(folder, 'index.sqlite'),
     clock: new SystemClock(),
+    randomness: new SystemRandomness(),
     log: silentLog,
     reserveBytes: RESERVE_BYTES,
   });
@@ -51,9 +52,9 @@ await Promise.all(keys.map(put));
 console.log(`before: put ${await put('k0')}`);
 fill(join(folder, 'foreign'));
 console.log(`full: put ${await until('DiskFull', () => put('new'))}`);
-for (const key of keys) await store.commit({ type: 'DeleteObject', bucketId, key, atMs: 1 });
+for (const key of keys) await store.commit({ type: 'DeleteObject', owner: ALICE, bucketId, key, atMs: 1 });
 // Taken by the attempt that found the file system full, or not: one of both is true.
-await store.commit({ type: 'DeleteObject', bucketId, key: 'new', atMs: 1 });
+await store.commit({ type: 'DeleteObject', owner: ALICE, bucketId, key: 'new', atMs: 1 });
 console.log('full: 500 deletes ok');
 rmSync(join(folder, 'foreign'));
 console.log(`after: put ${await until('ok', () => put('last'))}`);

@@ -20,11 +20,14 @@ export function recountIndex(path: string): { counted: unknown; stored: unknown 
   const all = (sql: string) => db.prepare<[], unknown[]>(sql).raw().all();
   try {
     const references = new Map<number, number>();
-    for (const [blobId] of all('SELECT only_blob_id FROM objects WHERE only_blob_id IS NOT NULL')) {
+    const onlyBlobs = 'SELECT only_blob_id FROM objects UNION ALL SELECT only_blob_id FROM versions';
+    for (const [blobId] of all(onlyBlobs)) {
+      if (blobId === null) continue;
       references.set(blobId as number, (references.get(blobId as number) ?? 0) + 1);
     }
     const encoded = [
       ...all('SELECT blob_ids FROM objects'),
+      ...all('SELECT blob_ids FROM versions'),
       ...all('SELECT blob_ids FROM parts'),
       ...all('SELECT blob_ids FROM large_lists'),
     ];
@@ -42,18 +45,33 @@ export function recountIndex(path: string): { counted: unknown; stored: unknown 
           `SELECT bucket_id,
            (SELECT count(*) FROM objects o WHERE o.bucket_id = b.bucket_id),
            (SELECT coalesce(sum(size_bytes), 0) FROM objects o WHERE o.bucket_id = b.bucket_id),
+           (SELECT count(*) FROM versions v WHERE v.bucket_id = b.bucket_id),
+           (SELECT coalesce(sum(size_bytes), 0) FROM versions v WHERE v.bucket_id = b.bucket_id),
            (SELECT count(*) FROM uploads u WHERE u.bucket_id = b.bucket_id) FROM buckets b ORDER BY bucket_id`,
         ),
         places: all('SELECT blob_id FROM blob_volumes GROUP BY blob_id ORDER BY blob_id'),
         orphans: [
           ...all('SELECT upload_ord FROM parts WHERE upload_ord NOT IN (SELECT ord FROM uploads)'),
-          ...all('SELECT ord FROM large_lists WHERE ord NOT IN (SELECT ord FROM objects WHERE has_large_lists)'),
+          ...all(`SELECT ord FROM large_lists WHERE ord NOT IN
+                  (SELECT ord FROM objects WHERE has_large_lists UNION ALL SELECT ord FROM versions WHERE has_large_lists)`),
+          // A current version is newer than its history, and where there is none the newest of the history is a marker.
+          ...all(`SELECT v.ord FROM versions v JOIN objects o USING (bucket_id, key) WHERE v.ord >= o.ord`),
+          ...all(`SELECT max(v.ord), is_delete_marker FROM versions v
+                  WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.bucket_id = v.bucket_id AND o.key = v.key)
+                  GROUP BY v.bucket_id, v.key HAVING is_delete_marker = 0`),
+          // One null version at most.
+          ...all(`SELECT key FROM (SELECT bucket_id, key, version_id FROM objects
+                  UNION ALL SELECT bucket_id, key, version_id FROM versions)
+                  GROUP BY bucket_id, key, version_id HAVING count(*) > 1`),
         ],
       },
       stored: {
         references: all('SELECT blob_id, reference_count FROM blobs ORDER BY blob_id'),
         liveBytes: all('SELECT volume_id, live_bytes FROM volumes ORDER BY volume_id'),
-        usage: all('SELECT bucket_id, object_count, size_bytes, upload_count FROM buckets ORDER BY bucket_id'),
+        usage: all(
+          `SELECT bucket_id, object_count, size_bytes, version_count, version_size_bytes, upload_count FROM buckets
+           ORDER BY bucket_id`,
+        ),
         places: all('SELECT blob_id FROM blobs ORDER BY blob_id'),
         orphans: [],
       },

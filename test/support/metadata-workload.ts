@@ -16,7 +16,12 @@ export function seededRandom(seed: number): (below: number) => number {
 /** Random mutations of every kind, many at once; refused ones count as well. Returns how many succeeded. */
 export async function runWorkload(store: MetadataStore, options: { seed: number; steps: number }): Promise<number> {
   const random = seededRandom(options.seed);
-  const buckets = [await createBucket(store, `a-${options.seed}`), await createBucket(store, `b-${options.seed}`)];
+  // The third had objects before it had versions, and changes between Enabled and Suspended.
+  const names = ['a', 'b', 'versioned'];
+  const buckets: number[] = [];
+  for (const name of names) buckets.push(await createBucket(store, `${name}-${options.seed}`));
+  const versioned = buckets[2]!;
+  const uploadBucket = options.seed % 2 === 0 ? buckets[0]! : versioned;
   const volumes = [await openVolume(store), await openVolume(store)];
   let uploads = 0;
   let succeeded = 0;
@@ -32,7 +37,7 @@ export async function runWorkload(store: MetadataStore, options: { seed: number;
     const key = `k${random(20)}`;
     const sizeBytes = random(1000);
     const uploadId = `u${options.seed}-${random(uploads + 1)}`;
-    switch (random(13)) {
+    switch (random(17)) {
       case 0:
       case 1:
       case 2:
@@ -49,18 +54,18 @@ export async function runWorkload(store: MetadataStore, options: { seed: number;
       case 3:
         return copy(bucketId, key, pick(buckets));
       case 4:
-        return store.commit({ type: 'DeleteObject', bucketId, key, atMs: step() });
+        return store.commit({ type: 'DeleteObject', owner: ALICE, bucketId, key, atMs: step() });
       case 5:
         uploads += 1;
         return store.commit({
           type: 'CreateMultipartUpload',
-          upload: uploadOf(buckets[0] ?? 0, 'multi', `u${options.seed}-${uploads}`),
+          upload: uploadOf(uploadBucket, 'multi', `u${options.seed}-${uploads}`),
         });
       case 6:
       case 7:
         return store.commit({
           type: 'PutPart',
-          bucketId: buckets[0] ?? 0,
+          bucketId: uploadBucket,
           key: 'multi',
           uploadId,
           part: { partNumber: 1 + random(3), etag: 'p', sizeBytes, lastModifiedMs: step() },
@@ -69,7 +74,7 @@ export async function runWorkload(store: MetadataStore, options: { seed: number;
       case 8:
         return store.commit({
           type: 'CompleteMultipartUpload',
-          bucketId: buckets[0] ?? 0,
+          bucketId: uploadBucket,
           key: 'multi',
           uploadId,
           parts: [{ partNumber: 1 + random(3), etag: 'p' }],
@@ -78,7 +83,7 @@ export async function runWorkload(store: MetadataStore, options: { seed: number;
           lastModifiedMs: step(),
         });
       case 9:
-        return store.commit({ type: 'AbortMultipartUpload', bucketId: buckets[0] ?? 0, key: 'multi', uploadId });
+        return store.commit({ type: 'AbortMultipartUpload', bucketId: uploadBucket, key: 'multi', uploadId });
       case 10:
         return move(volumeId, pick(volumes));
       case 11:
@@ -86,6 +91,26 @@ export async function runWorkload(store: MetadataStore, options: { seed: number;
           type: 'PutDocument',
           address: { collection: 'settings', id: key },
           body: Buffer.from(String(sizeBytes)),
+        });
+      case 12:
+        return store.commit({
+          type: 'PutBucketConfiguration',
+          bucketId: versioned,
+          name: 'versioning',
+          value: { status: random(2) === 0 ? 'Enabled' : 'Suspended' },
+        });
+      case 13:
+      case 14:
+        return deleteSomeVersion();
+      case 15:
+        return store.commit({
+          type: 'PutObject',
+          bucketId: versioned,
+          key: `k${random(4)}`,
+          owner: ALICE,
+          attributes: attributesOf(etagOf(key), sizeBytes),
+          blobs: [{ newBlob: newBlob(store, volumeId, sizeBytes) }],
+          lastModifiedMs: step(),
         });
       default:
         return changeVolumes(volumeId);
@@ -103,6 +128,16 @@ export async function runWorkload(store: MetadataStore, options: { seed: number;
       blobs: (source?.blobs ?? []).map(({ blobId }) => ({ existingBlobId: blobId })),
       lastModifiedMs: step(),
     });
+  }
+
+  async function deleteSomeVersion(): Promise<unknown> {
+    const everything = { prefix: '', delimiter: '', keyMarker: '', versionIdMarker: '', limit: 1000 };
+    const { versions } = await store.listVersions({ bucketId: versioned, ...everything });
+    const version = versions[random(versions.length)];
+    if (version === undefined) return undefined;
+    const { key, versionId } = version;
+    const named = random(4) === 0 ? {} : { versionId };
+    return store.commit({ type: 'DeleteObject', owner: BOB, bucketId: versioned, key, ...named, atMs: step() });
   }
 
   async function move(volumeId: number, target: number): Promise<unknown> {

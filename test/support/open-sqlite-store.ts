@@ -6,7 +6,7 @@ import {
   type SqliteMetadataStoreOptions,
 } from '../../src/metadata-store/sqlite/sqlite-metadata-store.ts';
 import { silentLog } from '../../src/observability/log.ts';
-import { SystemClock } from '../../src/observability/system-clock.ts';
+import { SystemClock, SystemRandomness } from '../../src/observability/system-clock.ts';
 import { MemoryJournal, type MemoryJournalDisk } from './memory-journal.ts';
 
 /** A folder for one index, and stores over it; `close` stops what still runs and removes the folder. */
@@ -34,6 +34,7 @@ export async function sqliteHarness(): Promise<SqliteHarness> {
         journal,
         indexPath,
         clock: new SystemClock(),
+        randomness: new SystemRandomness(),
         log: silentLog,
         ...options,
       });

@@ -94,6 +94,7 @@ export async function createServiceFixture(options: ServiceFixtureOptions): Prom
     journal: options.journal ?? new MemoryJournal(),
     indexPath: join(folder, 'index.sqlite'),
     clock,
+    randomness: new SystemRandomness(),
     log: silentLog,
   });
   await metadata.start(() => {});

@@ -113,6 +113,7 @@ export class SimulatedService {
       journal,
       indexPath: this.indexPath,
       clock,
+      randomness: random,
       log,
       maxBatchBytes: SEGMENT_BYTES / 4,
     });

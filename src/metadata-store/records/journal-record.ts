@@ -45,6 +45,17 @@ import type { BlobUse, DamageRecord, DocumentAddress } from '../metadata-store.t
  *     19 MoveShard              volumeId varint, shardIndex varint, fromDiskId string, toDiskId string. Damage noted for
  *                               the file on the old disk is forgotten
  *
+ * Of format 2:
+ *
+ *     20 PutVersion             as PutObject, then versionId string (empty: the null version). The current version before
+ *                               it stays as an older one; a null version takes the place of the key's null version,
+ *                               wherever in the history that is
+ *     21 PutDeleteMarker        bucketId varint, key bytes, order varint, ownerId varint, lastModifiedMs signed,
+ *                               versionId string: likewise
+ *     22 DeleteVersion          bucketId varint, key bytes, order varint: of the version or marker that goes; the newest
+ *                               that is left is current
+ *     23 CompleteVersion        as CompleteMultipartUpload, then versionId string, as in PutVersion
+ *
  *     blob use    byte 0, then a blob; or byte 1, then the blobId varint of a live one
  *     blob        blobId varint, sizeBytes varint, layout bytes, footprint
  *     footprint   list(volumeId varint, storedBytes varint)
@@ -58,16 +69,7 @@ export type JournalRecord =
   | { type: 'InternOwner'; ownerId: number; owner: Owner }
   | { type: 'CreateBucket'; bucketId: number; name: string; ownerId: number; region: string; createdAtMs: number }
   | { type: 'DeleteBucket'; bucketId: number }
-  | {
-      type: 'PutObject';
-      bucketId: number;
-      key: Buffer;
-      order: number;
-      ownerId: number;
-      lastModifiedMs: number;
-      attributes: EncodedAttributes;
-      blobs: readonly BlobUse[];
-    }
+  | ({ type: 'PutObject' } & PutFields)
   | { type: 'DeleteObject'; bucketId: number; key: Buffer }
   | {
       type: 'CreateMultipartUpload';
@@ -93,16 +95,7 @@ export type JournalRecord =
       checksumValue: string;
       blobs: readonly BlobUse[];
     }
-  | {
-      type: 'CompleteMultipartUpload';
-      uploadOrder: number;
-      order: number;
-      lastModifiedMs: number;
-      decidedAtMs: number;
-      attributes: EncodedAttributes;
-      partNumbers: readonly number[];
-      manifest: Extract<BlobUse, { newBlob: unknown }>['newBlob'] | undefined;
-    }
+  | ({ type: 'CompleteMultipartUpload' } & CompleteFields)
   | { type: 'AbortMultipartUpload'; uploadOrder: number }
   | { type: 'PutDocument'; address: DocumentAddress; body: Buffer }
   | { type: 'DeleteDocument'; address: DocumentAddress }
@@ -119,7 +112,39 @@ export type JournalRecord =
     }
   | { type: 'RecordDamage'; damage: readonly DamageRecord[] }
   | { type: 'ClearDamage'; damage: readonly Pick<DamageRecord, 'volumeId' | 'diskId' | 'offset'>[] }
-  | ({ type: 'MoveShard' } & ShardMove);
+  | ({ type: 'MoveShard' } & ShardMove)
+  | ({ type: 'PutVersion'; versionId: string } & PutFields)
+  | {
+      type: 'PutDeleteMarker';
+      bucketId: number;
+      key: Buffer;
+      order: number;
+      ownerId: number;
+      lastModifiedMs: number;
+      versionId: string;
+    }
+  | { type: 'DeleteVersion'; bucketId: number; key: Buffer; order: number }
+  | ({ type: 'CompleteVersion'; versionId: string } & CompleteFields);
+
+export interface PutFields {
+  bucketId: number;
+  key: Buffer;
+  order: number;
+  ownerId: number;
+  lastModifiedMs: number;
+  attributes: EncodedAttributes;
+  blobs: readonly BlobUse[];
+}
+
+export interface CompleteFields {
+  uploadOrder: number;
+  order: number;
+  lastModifiedMs: number;
+  decidedAtMs: number;
+  attributes: EncodedAttributes;
+  partNumbers: readonly number[];
+  manifest: Extract<BlobUse, { newBlob: unknown }>['newBlob'] | undefined;
+}
 
 /** `ObjectAttributes` as they are written: what LIST needs in fields of their own, the rest in two opaque pieces. */
 export interface EncodedAttributes {

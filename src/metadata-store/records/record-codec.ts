@@ -2,7 +2,7 @@ import type { BlobFootprint, BlobRecord } from '../../model/blob.ts';
 import type { BlobUse, DamageRecord } from '../metadata-store.ts';
 import { ByteReader, corrupt } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
-import type { EncodedAttributes, JournalRecord } from './journal-record.ts';
+import type { CompleteFields, EncodedAttributes, JournalRecord, PutFields } from './journal-record.ts';
 
 const FORMAT_VERSION = 1;
 const DAMAGE_KINDS = ['missing', 'corrupt', 'unreadable'] as const;
@@ -28,6 +28,10 @@ const TYPE_NUMBERS: { readonly [Type in JournalRecord['type']]: number } = {
   RecordDamage: 17,
   ClearDamage: 18,
   MoveShard: 19,
+  PutVersion: 20,
+  PutDeleteMarker: 21,
+  DeleteVersion: 22,
+  CompleteVersion: 23,
 };
 
 /** Collects the records of one batch. Used again and again; `toBuffer` copies. */
@@ -109,19 +113,28 @@ function writeFields(writer: ByteWriter, record: JournalRecord): void {
     case 'DeleteBucket':
       return writer.varint(record.bucketId);
     case 'PutObject':
+      return writePut(writer, record);
+    case 'PutVersion':
+      writePut(writer, record);
+      return writer.string(record.versionId);
+    case 'PutDeleteMarker':
       writer.varint(record.bucketId);
       writer.bytes(record.key);
       writer.varint(record.order);
       writer.varint(record.ownerId);
       writer.signedVarint(record.lastModifiedMs);
-      writeAttributes(writer, record.attributes);
-      return writeList(writer, record.blobs, writeBlobUse);
+      return writer.string(record.versionId);
+    case 'DeleteVersion':
+      writer.varint(record.bucketId);
+      writer.bytes(record.key);
+      return writer.varint(record.order);
     case 'DeleteObject':
       writer.varint(record.bucketId);
       return writer.bytes(record.key);
     case 'CreateMultipartUpload':
     case 'PutPart':
     case 'CompleteMultipartUpload':
+    case 'CompleteVersion':
     case 'AbortMultipartUpload':
       return writeUploadFields(writer, record);
     case 'PutDocument':
@@ -138,7 +151,7 @@ function writeFields(writer: ByteWriter, record: JournalRecord): void {
 
 type UploadRecordType = Extract<
   JournalRecord,
-  { type: 'CreateMultipartUpload' | 'PutPart' | 'CompleteMultipartUpload' | 'AbortMultipartUpload' }
+  { type: 'CreateMultipartUpload' | 'PutPart' | 'CompleteMultipartUpload' | 'CompleteVersion' | 'AbortMultipartUpload' }
 >;
 
 function writeUploadFields(writer: ByteWriter, record: UploadRecordType): void {
@@ -164,18 +177,34 @@ function writeUploadFields(writer: ByteWriter, record: UploadRecordType): void {
       writer.string(record.checksumValue);
       return writeList(writer, record.blobs, writeBlobUse);
     case 'CompleteMultipartUpload':
-      writer.varint(record.uploadOrder);
-      writer.varint(record.order);
-      writer.signedVarint(record.lastModifiedMs);
-      writer.signedVarint(record.decidedAtMs);
-      writeAttributes(writer, record.attributes);
-      writeList(writer, record.partNumbers, (out, partNumber) => out.varint(partNumber));
-      writer.byte(record.manifest === undefined ? 0 : 1);
-      if (record.manifest !== undefined) writeBlob(writer, record.manifest);
-      return;
+      return writeComplete(writer, record);
+    case 'CompleteVersion':
+      writeComplete(writer, record);
+      return writer.string(record.versionId);
     case 'AbortMultipartUpload':
       return writer.varint(record.uploadOrder);
   }
+}
+
+function writePut(writer: ByteWriter, record: PutFields): void {
+  writer.varint(record.bucketId);
+  writer.bytes(record.key);
+  writer.varint(record.order);
+  writer.varint(record.ownerId);
+  writer.signedVarint(record.lastModifiedMs);
+  writeAttributes(writer, record.attributes);
+  writeList(writer, record.blobs, writeBlobUse);
+}
+
+function writeComplete(writer: ByteWriter, record: CompleteFields): void {
+  writer.varint(record.uploadOrder);
+  writer.varint(record.order);
+  writer.signedVarint(record.lastModifiedMs);
+  writer.signedVarint(record.decidedAtMs);
+  writeAttributes(writer, record.attributes);
+  writeList(writer, record.partNumbers, (out, partNumber) => out.varint(partNumber));
+  writer.byte(record.manifest === undefined ? 0 : 1);
+  if (record.manifest !== undefined) writeBlob(writer, record.manifest);
 }
 
 type VolumeRecordType = Extract<
@@ -262,16 +291,7 @@ const READERS: Readonly<Record<number, (reader: ByteReader) => JournalRecord>> =
     createdAtMs: r.signedVarint(),
   }),
   3: (r) => ({ type: 'DeleteBucket', bucketId: r.varint() }),
-  4: (r) => ({
-    type: 'PutObject',
-    bucketId: r.varint(),
-    key: r.bytes(),
-    order: r.varint(),
-    ownerId: r.varint(),
-    lastModifiedMs: r.signedVarint(),
-    attributes: readAttributes(r),
-    blobs: r.list(() => readBlobUse(r)),
-  }),
+  4: (r) => ({ type: 'PutObject', ...readPut(r) }),
   5: (r) => ({ type: 'DeleteObject', bucketId: r.varint(), key: r.bytes() }),
   6: (r) => ({
     type: 'CreateMultipartUpload',
@@ -297,16 +317,7 @@ const READERS: Readonly<Record<number, (reader: ByteReader) => JournalRecord>> =
     checksumValue: r.string(),
     blobs: r.list(() => readBlobUse(r)),
   }),
-  8: (r) => ({
-    type: 'CompleteMultipartUpload',
-    uploadOrder: r.varint(),
-    order: r.varint(),
-    lastModifiedMs: r.signedVarint(),
-    decidedAtMs: r.signedVarint(),
-    attributes: readAttributes(r),
-    partNumbers: r.list(() => r.varint()),
-    manifest: r.byte() === 1 ? readBlob(r) : undefined,
-  }),
+  8: (r) => ({ type: 'CompleteMultipartUpload', ...readComplete(r) }),
   9: (r) => ({ type: 'AbortMultipartUpload', uploadOrder: r.varint() }),
   10: (r) => ({ type: 'PutDocument', address: { collection: r.string(), id: r.string() }, body: r.bytes() }),
   11: (r) => ({ type: 'DeleteDocument', address: { collection: r.string(), id: r.string() } }),
@@ -340,7 +351,43 @@ const READERS: Readonly<Record<number, (reader: ByteReader) => JournalRecord>> =
     type: 'ClearDamage',
     damage: r.list(() => ({ volumeId: r.varint(), diskId: r.string(), offset: r.varint() })),
   }),
+  20: (r) => ({ type: 'PutVersion', ...readPut(r), versionId: r.string() }),
+  21: (r) => ({
+    type: 'PutDeleteMarker',
+    bucketId: r.varint(),
+    key: r.bytes(),
+    order: r.varint(),
+    ownerId: r.varint(),
+    lastModifiedMs: r.signedVarint(),
+    versionId: r.string(),
+  }),
+  22: (r) => ({ type: 'DeleteVersion', bucketId: r.varint(), key: r.bytes(), order: r.varint() }),
+  23: (r) => ({ type: 'CompleteVersion', ...readComplete(r), versionId: r.string() }),
 };
+
+function readPut(r: ByteReader): PutFields {
+  return {
+    bucketId: r.varint(),
+    key: r.bytes(),
+    order: r.varint(),
+    ownerId: r.varint(),
+    lastModifiedMs: r.signedVarint(),
+    attributes: readAttributes(r),
+    blobs: r.list(() => readBlobUse(r)),
+  };
+}
+
+function readComplete(r: ByteReader): CompleteFields {
+  return {
+    uploadOrder: r.varint(),
+    order: r.varint(),
+    lastModifiedMs: r.signedVarint(),
+    decidedAtMs: r.signedVarint(),
+    attributes: readAttributes(r),
+    partNumbers: r.list(() => r.varint()),
+    manifest: r.byte() === 1 ? readBlob(r) : undefined,
+  };
+}
 
 function writeList<Item>(
   writer: ByteWriter,

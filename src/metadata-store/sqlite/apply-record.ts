@@ -2,14 +2,14 @@ import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
 import type { Owner } from '../../model/object-record.ts';
 import { bucketOfDocument } from '../records/bucket-configuration-codec.ts';
-import { COMPLETION_MEMORY_MS, type EncodedAttributes, type JournalRecord } from '../records/journal-record.ts';
-import { decodeBlobIds, encodeBlobIds, INLINE_BLOB_LIMIT } from './blob-ids.ts';
+import { COMPLETION_MEMORY_MS, type CompleteFields, type JournalRecord } from '../records/journal-record.ts';
+import { ObjectApplier } from './apply-object-record.ts';
+import { decodeBlobIds, encodeBlobIds } from './blob-ids.ts';
 import { BlobReferences } from './blob-references.ts';
+import { BucketUsage } from './bucket-usage.ts';
 import type { KnownRows } from './known-rows.ts';
 import type { OwnerTable } from './owner-table.ts';
 import { VolumeApplier } from './apply-volume-record.ts';
-
-const EMPTY = Buffer.alloc(0);
 
 /**
  * Applies decided records to the open transaction, at run time and in replay alike: the one place that writes the
@@ -21,14 +21,17 @@ export class RecordApplier {
   readonly blobs: BlobReferences;
   /** Rows of `volumes` that the transaction changes; emptied by whoever commits. */
   readonly touchedVolumeIds = new Set<number>();
+  readonly #objects: ObjectApplier;
   readonly #volumes: VolumeApplier;
   readonly #owners: OwnerTable;
   readonly #known: KnownRows;
-  readonly #usage = new Map<number, { objects: number; bytes: number; uploads: number }>();
+  readonly #usage: BucketUsage;
   readonly #sql;
 
   constructor(db: Database, owners: OwnerTable, known: KnownRows) {
     this.blobs = new BlobReferences(db, known, this.touchedVolumeIds);
+    this.#usage = new BucketUsage(db);
+    this.#objects = new ObjectApplier(db, this.blobs, this.#usage);
     this.#volumes = new VolumeApplier(db, this.blobs, this.touchedVolumeIds);
     this.#owners = owners;
     this.#known = known;
@@ -38,11 +41,15 @@ export class RecordApplier {
   apply(record: JournalRecord): void {
     switch (record.type) {
       case 'PutObject':
-        return this.#putObject(record, this.blobs.take(record.blobs));
+        return this.#objects.replace(record, this.blobs.take(record.blobs));
       case 'DeleteObject':
-        assert(this.#removeCurrent(record.bucketId, record.key), 'a record deletes a key that is not there');
-        this.#sql.deleteObject.run(record.bucketId, record.key);
-        return;
+        return this.#objects.removeOnly(record.bucketId, record.key);
+      case 'PutVersion':
+        return this.#objects.add(record, record.versionId, this.blobs.take(record.blobs));
+      case 'PutDeleteMarker':
+        return this.#objects.addDeleteMarker(record, record.versionId);
+      case 'DeleteVersion':
+        return this.#objects.removeVersion(record.bucketId, record.key, record.order);
       case 'InternOwner':
         return this.#owners.insert(record.ownerId, record.owner);
       case 'CreateBucket':
@@ -56,7 +63,9 @@ export class RecordApplier {
       case 'PutPart':
         return this.#putPart(record);
       case 'CompleteMultipartUpload':
-        return this.#completeUpload(record);
+        return this.#completeUpload(record, undefined);
+      case 'CompleteVersion':
+        return this.#completeUpload(record, record.versionId);
       case 'AbortMultipartUpload':
         return this.#abortUpload(record.uploadOrder);
       case 'PutDocument':
@@ -76,16 +85,13 @@ export class RecordApplier {
   /** Writes the sums of the transaction. */
   flush(): void {
     this.blobs.flush();
-    for (const [bucketId, change] of this.#usage) {
-      this.#sql.addUsage.run(change.objects, change.bytes, change.uploads, bucketId);
-    }
-    this.#usage.clear();
+    this.#usage.flush();
   }
 
   discard(): void {
     this.blobs.discard();
     this.touchedVolumeIds.clear();
-    this.#usage.clear();
+    this.#usage.discard();
     this.#owners.reload();
     this.#known.forget();
   }
@@ -101,64 +107,6 @@ export class RecordApplier {
     assert(this.#sql.deleteBucket.run(bucketId).changes === 1, `bucket ${bucketId} is deleted but not there`);
   }
 
-  #putObject(
-    record: {
-      bucketId: number;
-      key: Buffer;
-      order: number;
-      ownerId: number;
-      lastModifiedMs: number;
-      attributes: EncodedAttributes;
-    },
-    blobIds: readonly number[],
-  ): void {
-    const { bucketId, key, order, attributes } = record;
-    const isLarge = blobIds.length > INLINE_BLOB_LIMIT || attributes.parts.length > 0;
-    const onlyBlobId = !isLarge && blobIds.length === 1 ? blobIds[0]! : null;
-    const encodedIds = onlyBlobId === null ? encodeBlobIds(blobIds) : EMPTY;
-    const row = [
-      bucketId,
-      key,
-      order,
-      attributes.sizeBytes,
-      attributes.etag,
-      record.lastModifiedMs,
-      record.ownerId,
-      attributes.storageClass,
-      attributes.checksum,
-      isLarge ? 1 : 0,
-      onlyBlobId,
-      isLarge ? EMPTY : encodedIds,
-      attributes.details,
-    ];
-    // A new key, the usual case, is looked up once.
-    if (this.#sql.insertObject.run(row).changes === 0) {
-      this.#removeCurrent(bucketId, key);
-      this.#sql.replaceObject.run(row);
-    }
-    if (isLarge) this.#sql.insertLargeLists.run(order, encodedIds, attributes.parts);
-    this.#addUsage(bucketId, 1, attributes.sizeBytes, 0);
-  }
-
-  /** Gives back what the current version holds; its row is then overwritten or deleted. False: there is none. */
-  #removeCurrent(bucketId: number, key: Buffer): boolean {
-    const row = this.#sql.selectObject.get(bucketId, key);
-    if (row === undefined) return false;
-    const [order, sizeBytes, hasLargeLists, onlyBlobId, blobIds] = row;
-    if (onlyBlobId !== null) {
-      this.blobs.drop([onlyBlobId]);
-    } else if (hasLargeLists === 1) {
-      const large = this.#sql.selectLargeBlobIds.get(order);
-      assert(large !== undefined, `the lists of version ${order} are missing`);
-      this.blobs.drop(decodeBlobIds(large));
-      this.#sql.deleteLargeLists.run(order);
-    } else {
-      this.blobs.drop(decodeBlobIds(blobIds));
-    }
-    this.#addUsage(bucketId, -1, -sizeBytes, 0);
-    return true;
-  }
-
   #createUpload(record: Extract<JournalRecord, { type: 'CreateMultipartUpload' }>): void {
     this.#sql.createUpload.run(
       record.bucketId,
@@ -172,7 +120,7 @@ export class RecordApplier {
       record.checksum,
       record.details,
     );
-    this.#addUsage(record.bucketId, 0, 0, 1);
+    this.#usage.add(record.bucketId, { uploads: 1 });
   }
 
   #putPart(record: Extract<JournalRecord, { type: 'PutPart' }>): void {
@@ -192,7 +140,7 @@ export class RecordApplier {
   }
 
   /** The references of the parts named pass to the object; those of other parts are given back. */
-  #completeUpload(record: Extract<JournalRecord, { type: 'CompleteMultipartUpload' }>): void {
+  #completeUpload(record: CompleteFields, versionId: string | undefined): void {
     const upload = this.#sql.selectUpload.get(record.uploadOrder);
     assert(upload !== undefined, `upload ${record.uploadOrder} is completed but not there`);
     const [bucketId, key, uploadId, ownerId] = upload;
@@ -208,7 +156,9 @@ export class RecordApplier {
       blobIds.push(record.manifest.blobId);
     }
     const { order, lastModifiedMs, attributes, decidedAtMs } = record;
-    this.#putObject({ bucketId, key, order, ownerId, lastModifiedMs, attributes }, blobIds);
+    const version = { bucketId, key, order, ownerId, lastModifiedMs, attributes };
+    if (versionId === undefined) this.#objects.replace(version, blobIds);
+    else this.#objects.add(version, versionId, blobIds);
     this.#deleteUploadRows(bucketId, record.uploadOrder);
     this.#sql.forgetCompletions.run(decidedAtMs);
     this.#sql.rememberCompletion.run(
@@ -217,6 +167,7 @@ export class RecordApplier {
       key,
       record.uploadOrder,
       decidedAtMs + COMPLETION_MEMORY_MS,
+      versionId ?? '',
       order,
       attributes.etag,
       lastModifiedMs,
@@ -233,23 +184,9 @@ export class RecordApplier {
   #deleteUploadRows(bucketId: number, uploadOrder: number): void {
     this.#sql.deleteParts.run(uploadOrder);
     this.#sql.deleteUpload.run(uploadOrder);
-    this.#addUsage(bucketId, 0, 0, -1);
-  }
-
-  #addUsage(bucketId: number, objects: number, bytes: number, uploads: number): void {
-    const change = this.#usage.get(bucketId);
-    if (change === undefined) {
-      this.#usage.set(bucketId, { objects, bytes, uploads });
-    } else {
-      change.objects += objects;
-      change.bytes += bytes;
-      change.uploads += uploads;
-    }
+    this.#usage.add(bucketId, { uploads: -1 });
   }
 }
-
-const OBJECT_ROW = `(bucket_id, key, ord, version_id, size_bytes, etag, modified_ms, owner_id, storage_class, checksum,
-  has_large_lists, only_blob_id, blob_ids, details) VALUES (?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 
 function prepareStatements(db: Database) {
   return {
@@ -257,23 +194,6 @@ function prepareStatements(db: Database) {
       `INSERT INTO buckets (bucket_id, name, account_id, owner_id, region, created_at_ms) VALUES (?, ?, ?, ?, ?, ?)`,
     ),
     deleteBucket: db.prepare<[number]>('DELETE FROM buckets WHERE bucket_id = ?'),
-    addUsage: db.prepare<[number, number, number, number]>(
-      `UPDATE buckets SET object_count = object_count + ?, size_bytes = size_bytes + ?, upload_count = upload_count + ?
-       WHERE bucket_id = ?`,
-    ),
-    selectObject: db
-      .prepare<[number, Buffer], [number, number, number, number | null, Buffer]>(
-        'SELECT ord, size_bytes, has_large_lists, only_blob_id, blob_ids FROM objects WHERE bucket_id = ? AND key = ?',
-      )
-      .raw(),
-    insertObject: db.prepare(`INSERT INTO objects ${OBJECT_ROW} ON CONFLICT DO NOTHING`),
-    replaceObject: db.prepare(`REPLACE INTO objects ${OBJECT_ROW}`),
-    deleteObject: db.prepare<[number, Buffer]>('DELETE FROM objects WHERE bucket_id = ? AND key = ?'),
-    insertLargeLists: db.prepare<[number, Buffer, Buffer]>(
-      'INSERT INTO large_lists (ord, blob_ids, parts) VALUES (?, ?, ?)',
-    ),
-    selectLargeBlobIds: db.prepare<[number], Buffer>('SELECT blob_ids FROM large_lists WHERE ord = ?').pluck(),
-    deleteLargeLists: db.prepare<[number]>('DELETE FROM large_lists WHERE ord = ?'),
     createUpload: db.prepare(
       `INSERT INTO uploads (bucket_id, key, ord, upload_id, initiated_at_ms, owner_id, initiator_id, storage_class,
        checksum, details) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -301,7 +221,7 @@ function prepareStatements(db: Database) {
     forgetCompletions: db.prepare<[number]>('DELETE FROM completed_uploads WHERE expires_at_ms <= ?'),
     rememberCompletion: db.prepare(
       `REPLACE INTO completed_uploads (upload_id, bucket_id, key, upload_ord, expires_at_ms, version_id, ord, etag,
-       modified_ms) VALUES (?, ?, ?, ?, ?, '', ?, ?, ?)`,
+       modified_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     putDocument: db.prepare<[string, string, Buffer]>('REPLACE INTO documents (collection, id, body) VALUES (?, ?, ?)'),
     deleteDocument: db.prepare<[string, string]>('DELETE FROM documents WHERE collection = ? AND id = ?'),

@@ -32,6 +32,31 @@ export function checkWritePreconditions(
   if (ifMatchSizeBytes !== undefined && ifMatchSizeBytes !== current.sizeBytes) fail('x-amz-if-match-size');
 }
 
+/**
+ * Of a delete: of the current version, or of the one that is named. If-Match asks for an object; the other two hold
+ * where there is none, as on AWS. A delete marker is no object, but has a time.
+ *
+ * @throws S3Error NoSuchKey | PreconditionFailed
+ */
+export function checkDeletePreconditions(
+  preconditions: WritePreconditions,
+  key: string,
+  version: (CurrentVersion & { isDeleteMarker: boolean }) | undefined,
+): void {
+  const { ifMatch, ifMatchLastModifiedMs, ifMatchSizeBytes } = preconditions;
+  if (ifMatch !== undefined && (version === undefined || version.isDeleteMarker)) {
+    throw new S3Error('NoSuchKey', { details: { Key: key } });
+  }
+  if (version === undefined) return;
+  if (ifMatch !== undefined && !matches(ifMatch, version.etag)) fail('If-Match');
+  if (ifMatchLastModifiedMs !== undefined && seconds(ifMatchLastModifiedMs) !== seconds(version.lastModifiedMs)) {
+    fail('x-amz-if-match-last-modified-time');
+  }
+  if (ifMatchSizeBytes !== undefined && (version.isDeleteMarker || ifMatchSizeBytes !== version.sizeBytes)) {
+    fail('x-amz-if-match-size');
+  }
+}
+
 function matches(etags: readonly string[], etag: string): boolean {
   return etags.includes('*') || etags.includes(etag);
 }

@@ -1,7 +1,7 @@
 import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
 import { S3Error } from '../../errors/s3-error.ts';
-import type { Clock } from '../../model/clock.ts';
+import type { Clock, Randomness } from '../../model/clock.ts';
 import type { Owner } from '../../model/object-record.ts';
 import type { Mutation, WrittenVersion } from '../metadata-store.ts';
 import {
@@ -11,9 +11,9 @@ import {
   encodeStorageClass,
 } from '../records/attributes-codec.ts';
 import type { JournalRecord } from '../records/journal-record.ts';
-import { checkWritePreconditions, type CurrentVersion } from './check-preconditions.ts';
 import { DecideBlobs } from './decide-blobs.ts';
 import { DecideBuckets } from './decide-buckets.ts';
+import { DecideObjects, shownVersionId } from './decide-objects.ts';
 import { DecideVolumes } from './decide-volumes.ts';
 import type { KnownRows } from './known-rows.ts';
 import type { OwnerTable } from './owner-table.ts';
@@ -23,6 +23,8 @@ export interface DeciderOptions {
   owners: OwnerTable;
   known: KnownRows;
   clock: Clock;
+  /** For version ids. */
+  randomness: Pick<Randomness, 'bytes'>;
   /** Encodes the record into the batch and applies it to the open transaction. */
   emit: (record: JournalRecord) => void;
   nextIdentifier: () => number;
@@ -41,6 +43,7 @@ export class MutationDecider {
   readonly #owners: OwnerTable;
   readonly #clock: Clock;
   readonly #buckets: DecideBuckets;
+  readonly #objects: DecideObjects;
   readonly #blobs: DecideBlobs;
   readonly #volumes: DecideVolumes;
   readonly #sql;
@@ -50,8 +53,10 @@ export class MutationDecider {
     this.#nextIdentifier = options.nextIdentifier;
     this.#owners = options.owners;
     this.#clock = options.clock;
-    this.#buckets = new DecideBuckets({ ...options, internOwner: (owner) => this.#internOwner(owner) });
+    const internOwner = (owner: Owner): number => this.#internOwner(owner);
+    this.#buckets = new DecideBuckets({ ...options, internOwner });
     this.#blobs = new DecideBlobs(options.db, options.known);
+    this.#objects = new DecideObjects({ ...options, internOwner, buckets: this.#buckets, blobs: this.#blobs });
     this.#volumes = new DecideVolumes(options.db, this.#blobs, options.emit);
     this.#sql = prepareStatements(options.db);
   }
@@ -59,9 +64,9 @@ export class MutationDecider {
   decide(mutation: Mutation): unknown {
     switch (mutation.type) {
       case 'PutObject':
-        return this.#putObject(mutation);
+        return this.#objects.put(mutation);
       case 'DeleteObject':
-        return this.#deleteObject(mutation);
+        return this.#objects.delete(mutation);
       case 'PutPart':
         return this.#putPart(mutation);
       case 'CreateBucket':
@@ -86,37 +91,6 @@ export class MutationDecider {
       default:
         return this.#volumes.decide(mutation);
     }
-  }
-
-  #putObject(mutation: Of<'PutObject'>): WrittenVersion {
-    const { bucketId, lastModifiedMs, preconditions, attributes } = mutation;
-    this.#buckets.require(bucketId);
-    const key = Buffer.from(mutation.key);
-    if (preconditions !== undefined) checkWritePreconditions(preconditions, mutation.key, this.#current(bucketId, key));
-    const blobs = this.#blobs.check(mutation.blobs);
-    const ownerId = this.#internOwner(mutation.owner);
-    const order = this.#nextIdentifier();
-    this.#emit({
-      type: 'PutObject',
-      bucketId,
-      key,
-      order,
-      ownerId,
-      lastModifiedMs,
-      attributes: encodeAttributes(attributes),
-      blobs,
-    });
-    return { versionId: 'null', order, etag: attributes.etag, lastModifiedMs };
-  }
-
-  #deleteObject(mutation: Of<'DeleteObject'>): { isDeleteMarker: boolean } {
-    const { bucketId, preconditions } = mutation;
-    this.#buckets.require(bucketId);
-    const key = Buffer.from(mutation.key);
-    const current = this.#current(bucketId, key);
-    if (preconditions !== undefined) checkWritePreconditions(preconditions, mutation.key, current);
-    if (current !== undefined) this.#emit({ type: 'DeleteObject', bucketId, key });
-    return { isDeleteMarker: false };
   }
 
   #createUpload({ upload }: Of<'CreateMultipartUpload'>): void {
@@ -170,7 +144,7 @@ export class MutationDecider {
     const upload = this.#requireUpload(mutation);
     const { bucketId, lastModifiedMs, attributes, preconditions } = mutation;
     if (preconditions !== undefined) {
-      checkWritePreconditions(preconditions, mutation.key, this.#current(bucketId, Buffer.from(mutation.key)));
+      this.#objects.checkWrite(preconditions, { bucketId, key: Buffer.from(mutation.key), name: mutation.key });
     }
     for (const { partNumber, etag } of mutation.parts) {
       const found = this.#sql.partEtag.get(upload.order, partNumber);
@@ -181,18 +155,14 @@ export class MutationDecider {
       }
     }
     if (mutation.manifest !== undefined) this.#blobs.check([{ newBlob: mutation.manifest }]);
-    const order = this.#nextIdentifier();
-    this.#emit({
-      type: 'CompleteMultipartUpload',
+    return this.#objects.complete(bucketId, {
       uploadOrder: upload.order,
-      order,
       lastModifiedMs,
       decidedAtMs: this.#clock.nowMs(),
       attributes: encodeAttributes(attributes),
       partNumbers: mutation.parts.map((part) => part.partNumber),
       manifest: mutation.manifest,
     });
-    return { versionId: 'null', order, etag: attributes.etag, lastModifiedMs };
   }
 
   #rememberedCompletion(mutation: Of<'CompleteMultipartUpload'>): WrittenVersion | undefined {
@@ -201,7 +171,7 @@ export class MutationDecider {
     const [bucketId, key, versionId, order, etag, lastModifiedMs] = row;
     if (bucketId !== mutation.bucketId || key !== mutation.key) return undefined;
     this.#buckets.require(bucketId);
-    return { versionId: versionId === '' ? 'null' : versionId, order, etag, lastModifiedMs };
+    return { versionId: shownVersionId(versionId), order, etag, lastModifiedMs };
   }
 
   #requireUpload(named: { bucketId: number; key: string; uploadId: string }): { order: number } {
@@ -210,12 +180,6 @@ export class MutationDecider {
       throw new S3Error('NoSuchUpload', { details: { UploadId: named.uploadId } });
     }
     return { order: row[0] };
-  }
-
-  #current(bucketId: number, key: Buffer): CurrentVersion | undefined {
-    const row = this.#sql.currentVersion.get(bucketId, key);
-    if (row === undefined) return undefined;
-    return { etag: row[0], lastModifiedMs: row[1], sizeBytes: row[2] };
   }
 
   #internOwner(owner: Owner): number {
@@ -229,11 +193,6 @@ export class MutationDecider {
 
 function prepareStatements(db: Database) {
   return {
-    currentVersion: db
-      .prepare<[number, Buffer], [string, number, number]>(
-        'SELECT etag, modified_ms, size_bytes FROM objects WHERE bucket_id = ? AND key = ?',
-      )
-      .raw(),
     uploadById: db
       .prepare<[string], [number, number, string]>(
         'SELECT ord, bucket_id, CAST(key AS TEXT) FROM uploads WHERE upload_id = ?',

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
 import { StoreError } from '../../errors/store-error.ts';
-import type { Clock } from '../../model/clock.ts';
+import type { Clock, Randomness } from '../../model/clock.ts';
 import type { JournalPosition } from '../journal/journal.ts';
 import type { Mutation } from '../metadata-store.ts';
 import { bucketOfDocument } from '../records/bucket-configuration-codec.ts';
@@ -10,10 +10,11 @@ import type { JournalRecord } from '../records/journal-record.ts';
 import { BatchEncoder } from '../records/record-codec.ts';
 import { RecordApplier } from './apply-record.ts';
 import { MutationDecider } from './decide-mutation.ts';
-import { INDEX_APPLICATION_ID, INDEX_SCHEMA, INDEX_SCHEMA_VERSION } from './index-schema.ts';
+import { INDEX_APPLICATION_ID, INDEX_SCHEMA, INDEX_SCHEMA_VERSION, LATER_COLUMNS } from './index-schema.ts';
 import { IndexQueries } from './index-queries.ts';
 import { KnownRows } from './known-rows.ts';
 import { ObjectLister } from './list-objects.ts';
+import { VersionLister } from './list-versions.ts';
 import { OwnerTable } from './owner-table.ts';
 import { UploadQueries } from './upload-queries.ts';
 import { VolumeCatalog } from './volume-catalog.ts';
@@ -28,6 +29,7 @@ export interface AppliedPosition {
 export interface IndexDatabaseOptions {
   path: string;
   clock: Clock;
+  randomness: Pick<Randomness, 'bytes'>;
   nextIdentifier: () => number;
   /**
    * `serving`: WAL, a writer and a reader. `building`: a file that nobody believes until it is finished, synced and
@@ -61,6 +63,7 @@ export class IndexDatabase {
   readonly path: string;
   readonly queries: IndexQueries;
   readonly objects: ObjectLister;
+  readonly versions: VersionLister;
   readonly uploads: UploadQueries;
   readonly volumes: VolumeCatalog;
   /** The records of the open transaction. */
@@ -80,7 +83,7 @@ export class IndexDatabase {
    * Opens the index, or makes an empty one; in `serving` mode it counts as open from here until `close`.
    * @throws IndexUnusable | SqliteError
    */
-  constructor({ path, clock, nextIdentifier, mode }: IndexDatabaseOptions) {
+  constructor({ path, clock, randomness, nextIdentifier, mode }: IndexDatabaseOptions) {
     this.path = path;
     this.#writer = openConnection(path, mode === 'serving' ? 'read-write' : 'building');
     try {
@@ -100,11 +103,13 @@ export class IndexDatabase {
       owners,
       known,
       clock,
+      randomness,
       nextIdentifier,
       emit: (record) => this.#emit(record),
     });
     this.queries = new IndexQueries(this.#reader, owners);
     this.objects = new ObjectLister(this.#reader, owners);
+    this.versions = new VersionLister(this.#reader, owners);
     this.uploads = new UploadQueries(this.#reader, owners, (blobIds) => this.queries.blobs(blobIds));
     this.volumes = new VolumeCatalog(this.queries, () => this.#applied.batchNumber);
     this.#sql = {
@@ -346,6 +351,14 @@ function prepareSchema(db: Database.Database): void {
       `not an index of version ${INDEX_SCHEMA_VERSION}: ${String(applicationId)}/${String(version)}`,
     );
   }
+  addLaterColumns(db);
+}
+
+/** What tables of an index or snapshot made by an earlier release lack. An earlier release may still read the result. */
+function addLaterColumns(db: Database.Database): void {
+  const columns = db.prepare<[], string>(`SELECT name FROM pragma_table_info('buckets')`).pluck().all();
+  if (columns.includes('version_count')) return;
+  db.exec(`BEGIN IMMEDIATE; ${LATER_COLUMNS} COMMIT;`);
 }
 
 function checkSqliteVersion(db: Database.Database): void {

@@ -3,10 +3,12 @@ import { assert } from '../../errors/assert.ts';
 import type { BlobRecord, VolumeRecord } from '../../model/blob.ts';
 import type { BucketConfiguration } from '../../model/bucket-configuration.ts';
 import type { BucketRecord, ListedBucket, ObjectRecord } from '../../model/object-record.ts';
-import type { DamageRecord, DocumentAddress } from '../metadata-store.ts';
+import type { BucketUsage, DamageRecord, DocumentAddress } from '../metadata-store.ts';
 import { decodeAttributes } from '../records/attributes-codec.ts';
 import { decodeFootprint } from '../records/record-codec.ts';
+import { NULL_VERSION_ID } from './apply-object-record.ts';
 import { decodeBlobIds } from './blob-ids.ts';
+import { shownVersionId } from './decide-objects.ts';
 import { prepareBucketConfiguration } from './bucket-configuration-query.ts';
 import type { OwnerTable } from './owner-table.ts';
 
@@ -52,18 +54,27 @@ export class IndexQueries {
     return rows.map((row) => this.#bucket(row));
   }
 
-  usage(bucketId: number): { objectCount: number; sizeBytes: number } | undefined {
-    const row = this.#sql.usage.get(bucketId);
-    return row === undefined ? undefined : { objectCount: row[0], sizeBytes: row[1] };
+  usage(bucketId: number): BucketUsage | undefined {
+    return this.#sql.usage.get(bucketId);
   }
 
   object(query: { bucketId: number; key: string; versionId?: string }): ObjectRecord | undefined {
-    const { bucketId, key } = query;
-    const row = this.#sql.object.get(bucketId, Buffer.from(key));
-    if (row === undefined) return undefined;
+    const { bucketId, key, versionId } = query;
+    const keyBytes = Buffer.from(key);
+    const row = this.#sql.object.get(bucketId, keyBytes);
+    if (versionId === undefined) {
+      if (row !== undefined) return this.#object(bucketId, key, row, false);
+      const newest = this.#sql.newestVersion.get(bucketId, keyBytes);
+      return newest && this.#object(bucketId, key, newest, true);
+    }
+    const stored = versionId === 'null' ? NULL_VERSION_ID : versionId;
+    if (row?.[1] === stored) return this.#object(bucketId, key, row, false);
+    const version = this.#sql.versionById.get(bucketId, keyBytes, stored);
+    return version && this.#object(bucketId, key, version, version[15] === 1);
+  }
+
+  #object(bucketId: number, key: string, row: ObjectRow | VersionRow, isDeleteMarker: boolean): ObjectRecord {
     const [order, version, sizeBytes, etag, lastModifiedMs, ownerId, storageClass, checksum, hasLarge, details] = row;
-    const versionId = version === '' ? 'null' : version;
-    if (query.versionId !== undefined && query.versionId !== versionId) return undefined;
     let blobs: BlobRecord[];
     let parts: Buffer = EMPTY;
     const onlyBlobId = row[11];
@@ -89,9 +100,9 @@ export class IndexQueries {
       storageClass: attributes.storageClass,
       bucketId,
       key,
-      versionId,
+      versionId: shownVersionId(version),
       order,
-      isDeleteMarker: false,
+      isDeleteMarker,
       lastModifiedMs,
       owner: this.#owners.byId(ownerId),
       blobs,
@@ -195,7 +206,7 @@ interface VolumeRow {
   undropped_disk_ids: string;
 }
 
-type ObjectRow = [
+type ObjectRow = readonly [
   order: number,
   versionId: string,
   sizeBytes: number,
@@ -213,8 +224,12 @@ type ObjectRow = [
   layout: Buffer,
   footprint: Buffer,
 ];
+type VersionRow = readonly [...ObjectRow, isDeleteMarker: number];
 
 function prepareStatements(db: Database) {
+  const objectColumns = `ord, version_id, o.size_bytes, etag, modified_ms, owner_id, storage_class, checksum,
+    has_large_lists, details, CASE WHEN only_blob_id IS NULL THEN blob_ids END, only_blob_id, b.size_bytes, layout,
+    footprint`;
   const bucketColumns = 'bucket_id, name, owner_id, region, created_at_ms';
   return {
     bucketByName: db.prepare<[string], BucketRow>(`SELECT ${bucketColumns} FROM buckets WHERE name = ?`).raw(),
@@ -224,14 +239,26 @@ function prepareStatements(db: Database) {
          WHERE account_id = ? AND name > ? AND name >= ? AND name < ? ORDER BY name LIMIT ?`,
       )
       .raw(),
-    usage: db
-      .prepare<[number], [number, number]>('SELECT object_count, size_bytes FROM buckets WHERE bucket_id = ?')
-      .raw(),
+    usage: db.prepare<[number], BucketUsage>(
+      `SELECT object_count AS objectCount, size_bytes AS sizeBytes, version_count AS versionCount,
+       version_size_bytes AS versionSizeBytes FROM buckets WHERE bucket_id = ?`,
+    ),
     object: db
       .prepare<[number, Buffer], ObjectRow>(
-        `SELECT ord, version_id, o.size_bytes, etag, modified_ms, owner_id, storage_class, checksum, has_large_lists,
-         details, CASE WHEN only_blob_id IS NULL THEN blob_ids END, only_blob_id, b.size_bytes, layout, footprint
-         FROM objects o LEFT JOIN blobs b ON blob_id = only_blob_id WHERE bucket_id = ? AND key = ?`,
+        `SELECT ${objectColumns} FROM objects o LEFT JOIN blobs b ON blob_id = only_blob_id
+         WHERE bucket_id = ? AND key = ?`,
+      )
+      .raw(),
+    newestVersion: db
+      .prepare<[number, Buffer], VersionRow>(
+        `SELECT ${objectColumns}, is_delete_marker FROM versions o LEFT JOIN blobs b ON blob_id = only_blob_id
+         WHERE bucket_id = ? AND key = ? ORDER BY ord DESC LIMIT 1`,
+      )
+      .raw(),
+    versionById: db
+      .prepare<[number, Buffer, string], VersionRow>(
+        `SELECT ${objectColumns}, is_delete_marker FROM versions o LEFT JOIN blobs b ON blob_id = only_blob_id
+         WHERE bucket_id = ? AND key = ? AND version_id = ?`,
       )
       .raw(),
     largeLists: db.prepare<[number], [Buffer, Buffer]>('SELECT blob_ids, parts FROM large_lists WHERE ord = ?').raw(),

@@ -6,7 +6,7 @@ export const INDEX_SCHEMA_VERSION = 1;
 /**
  * The tables of the index. Keys are bytes (BLOB), so that their order is that of UTF-8. What LIST and GET need lies in
  * `objects`, in the order of the primary key; old versions and delete markers lie in `versions`, so that neither walks
- * over history. An object of one blob names it in `only_blob_id`, so that GET is one statement; else `blob_ids` does. Long lists of one object (blobs or parts of a large multipart upload) lie in `large_lists`, by order
+ * over history (`apply-object-record.ts` has the invariants). An object of one blob names it in `only_blob_id`, so that GET is one statement; else `blob_ids` does. Long lists of one object (blobs or parts of a large multipart upload) lie in `large_lists`, by order
  * number. Names that point to blobs count as references; blobs without one are deleted in the transaction that takes the
  * last away. Sums (`buckets`, `volumes`) change in the same transaction as what they count.
  *
@@ -43,7 +43,9 @@ CREATE TABLE buckets (
   created_at_ms INTEGER NOT NULL,
   object_count INTEGER NOT NULL DEFAULT 0,
   size_bytes INTEGER NOT NULL DEFAULT 0,
-  upload_count INTEGER NOT NULL DEFAULT 0
+  upload_count INTEGER NOT NULL DEFAULT 0,
+  version_count INTEGER NOT NULL DEFAULT 0,
+  version_size_bytes INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX buckets_by_account ON buckets (account_id, name);
 
@@ -83,6 +85,7 @@ CREATE TABLE versions (
   details BLOB NOT NULL,
   PRIMARY KEY (bucket_id, key, ord DESC)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX versions_by_id ON versions (bucket_id, key, version_id);
 
 CREATE TABLE large_lists (
   ord INTEGER PRIMARY KEY,
@@ -184,4 +187,11 @@ CREATE TABLE outbox (
 
 PRAGMA application_id = ${INDEX_APPLICATION_ID};
 PRAGMA user_version = ${INDEX_SCHEMA_VERSION};
+`;
+
+/** From the tables that format 1 began with to those above. */
+export const LATER_COLUMNS = `
+ALTER TABLE buckets ADD COLUMN version_count INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE buckets ADD COLUMN version_size_bytes INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX versions_by_id ON versions (bucket_id, key, version_id);
 `;

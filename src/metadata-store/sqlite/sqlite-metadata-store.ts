@@ -1,17 +1,20 @@
 import { rmSync } from 'node:fs';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import type { BlobRecord, VolumeRecord } from '../../model/blob.ts';
-import type { Clock } from '../../model/clock.ts';
+import type { Clock, Randomness } from '../../model/clock.ts';
 import type { BucketRecord, ListedBucket, ObjectRecord, PartRecord, UploadRecord } from '../../model/object-record.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Journal } from '../journal/journal.ts';
 import type {
+  BucketUsage,
   DamageRecord,
   DocumentAddress,
   ListObjectsPage,
   ListObjectsQuery,
   ListUploadsPage,
   ListUploadsQuery,
+  ListVersionsPage,
+  ListVersionsQuery,
   MetadataStatus,
   MetadataStore,
   Mutation,
@@ -37,6 +40,8 @@ export interface SqliteMetadataStoreOptions {
   /** Of `indexPath`, when it is to outlive this store: stopped by whoever made it. */
   inspection?: IndexInspection;
   clock: Clock;
+  /** Of version ids. */
+  randomness: Pick<Randomness, 'bytes'>;
   log: Log;
   /** Default 256 MiB. */
   checkpointMinimumBytes?: number;
@@ -150,9 +155,9 @@ export class SqliteMetadataStore implements MetadataStore {
   }
 
   /** Zeros for a bucket that is not there. */
-  bucketUsage(bucketId: number): Promise<{ objectCount: number; sizeBytes: number }> {
+  bucketUsage(bucketId: number): Promise<BucketUsage> {
     return this.#read({ kind: 'bucket-listing', bucketId }, (index) => {
-      return index.queries.usage(bucketId) ?? { objectCount: 0, sizeBytes: 0 };
+      return index.queries.usage(bucketId) ?? { objectCount: 0, sizeBytes: 0, versionCount: 0, versionSizeBytes: 0 };
     });
   }
 
@@ -163,6 +168,10 @@ export class SqliteMetadataStore implements MetadataStore {
 
   listObjects(query: ListObjectsQuery): Promise<ListObjectsPage> {
     return this.#read({ kind: 'bucket-listing', bucketId: query.bucketId }, (index) => index.objects.list(query));
+  }
+
+  listVersions(query: ListVersionsQuery): Promise<ListVersionsPage> {
+    return this.#read({ kind: 'bucket-listing', bucketId: query.bucketId }, (index) => index.versions.list(query));
   }
 
   getUpload(query: { bucketId: number; key: string; uploadId: string }): Promise<UploadRecord | undefined> {
@@ -254,7 +263,7 @@ export class SqliteMetadataStore implements MetadataStore {
     base: Pick<RecoverIndexOptions, 'existing' | 'isClosedHere'>,
     progress: (progress: RecoveryProgress) => void,
   ): Promise<void> {
-    const { journal, indexPath, clock, log } = this.#options;
+    const { journal, indexPath, clock, randomness, log } = this.#options;
     rmSync(snapshotPath(indexPath), { force: true });
     const thread = (this.#thread = new MaintenanceThread());
     await base.existing?.catch(() => {});
@@ -264,6 +273,7 @@ export class SqliteMetadataStore implements MetadataStore {
       journal,
       path: indexPath,
       clock,
+      randomness,
       log,
       nextIdentifier: () => this.#identifiers.next(),
       progress,

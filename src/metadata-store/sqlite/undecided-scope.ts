@@ -67,6 +67,9 @@ export class UndecidedScope {
         return;
       case 'PutObject':
       case 'DeleteObject':
+      case 'PutVersion':
+      case 'PutDeleteMarker':
+      case 'DeleteVersion':
         return this.#addObject(record.bucketId, record.key);
       case 'CreateBucket':
         this.#createdBucketIds.add(record.bucketId);
@@ -82,7 +85,8 @@ export class UndecidedScope {
       case 'AbortMultipartUpload':
         this.#touchesUploads = true;
         return;
-      case 'CompleteMultipartUpload': {
+      case 'CompleteMultipartUpload':
+      case 'CompleteVersion': {
         this.#touchesUploads = true;
         const upload = lookup.uploadKey(record.uploadOrder);
         if (upload === undefined) this.#touchesEverything = true;

@@ -12,7 +12,7 @@ import { DiskJournal } from '../../../src/metadata-store/journal/disk-journal.ts
 import { SqliteMetadataStore } from '../../../src/metadata-store/sqlite/sqlite-metadata-store.ts';
 import type { Randomness } from '../../../src/model/clock.ts';
 import { silentLog } from '../../../src/observability/log.ts';
-import { SystemClock } from '../../../src/observability/system-clock.ts';
+import { SystemClock, SystemRandomness } from '../../../src/observability/system-clock.ts';
 import { SimulatedDiskSet } from '../simulated-disk-set.ts';
 
 /** What each key may hold; `undefined` in a list: it may be absent. */
@@ -38,6 +38,7 @@ export async function checkState(crash: CrashState, bucketName: string, allowed:
   const disks = new SimulatedDiskSet({
     clusterId,
     clock,
+
     disks: crash.disks.map((image, index) => ({
       id: identities[index]?.diskId ?? '',
       fs: SimulatedDiskFs.fromImage(image, { name: `disk${index + 1}` }),
@@ -51,6 +52,7 @@ export async function checkState(crash: CrashState, bucketName: string, allowed:
     journal: new DiskJournal({ disks, clock, log: silentLog, reserveSegments: 0 }),
     indexPath: join(folder, 'index.sqlite'),
     clock,
+    randomness: new SystemRandomness(),
     log: silentLog,
   });
   let data: StripedDataStore | undefined;

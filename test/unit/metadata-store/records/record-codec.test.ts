@@ -35,6 +35,25 @@ const attributes: fc.Arbitrary<EncodedAttributes> = fc.record({
 const diskIds = list(text);
 const place = { volumeId: id, diskId: text, offset: id };
 
+const put = {
+  bucketId: id,
+  key: bytes,
+  order: id,
+  ownerId: id,
+  lastModifiedMs: time,
+  attributes,
+  blobs: blobUses,
+};
+const complete = {
+  uploadOrder: id,
+  order: id,
+  lastModifiedMs: time,
+  decidedAtMs: time,
+  attributes,
+  partNumbers: list(id),
+  manifest: fc.option(blob, { nil: undefined }),
+};
+
 const generators: { [Type in JournalRecord['type']]: fc.Arbitrary<Extract<JournalRecord, { type: Type }>> } = {
   InternOwner: fc.record({
     type: fc.constant('InternOwner'),
@@ -50,16 +69,7 @@ const generators: { [Type in JournalRecord['type']]: fc.Arbitrary<Extract<Journa
     createdAtMs: time,
   }),
   DeleteBucket: fc.record({ type: fc.constant('DeleteBucket'), bucketId: id }),
-  PutObject: fc.record({
-    type: fc.constant('PutObject'),
-    bucketId: id,
-    key: bytes,
-    order: id,
-    ownerId: id,
-    lastModifiedMs: time,
-    attributes,
-    blobs: blobUses,
-  }),
+  PutObject: fc.record({ type: fc.constant('PutObject'), ...put }),
   DeleteObject: fc.record({ type: fc.constant('DeleteObject'), bucketId: id, key: bytes }),
   CreateMultipartUpload: fc.record({
     type: fc.constant('CreateMultipartUpload'),
@@ -85,16 +95,7 @@ const generators: { [Type in JournalRecord['type']]: fc.Arbitrary<Extract<Journa
     checksumValue: text,
     blobs: blobUses,
   }),
-  CompleteMultipartUpload: fc.record({
-    type: fc.constant('CompleteMultipartUpload'),
-    uploadOrder: id,
-    order: id,
-    lastModifiedMs: time,
-    decidedAtMs: time,
-    attributes,
-    partNumbers: list(id),
-    manifest: fc.option(blob, { nil: undefined }),
-  }),
+  CompleteMultipartUpload: fc.record({ type: fc.constant('CompleteMultipartUpload'), ...complete }),
   AbortMultipartUpload: fc.record({ type: fc.constant('AbortMultipartUpload'), uploadOrder: id }),
   PutDocument: fc.record({
     type: fc.constant('PutDocument'),
@@ -135,6 +136,18 @@ const generators: { [Type in JournalRecord['type']]: fc.Arbitrary<Extract<Journa
     ),
   }),
   ClearDamage: fc.record({ type: fc.constant('ClearDamage'), damage: list(fc.record(place)) }),
+  PutVersion: fc.record({ type: fc.constant('PutVersion'), ...put, versionId: text }),
+  PutDeleteMarker: fc.record({
+    type: fc.constant('PutDeleteMarker'),
+    bucketId: id,
+    key: bytes,
+    order: id,
+    ownerId: id,
+    lastModifiedMs: time,
+    versionId: text,
+  }),
+  DeleteVersion: fc.record({ type: fc.constant('DeleteVersion'), bucketId: id, key: bytes, order: id }),
+  CompleteVersion: fc.record({ type: fc.constant('CompleteVersion'), ...complete, versionId: text }),
   MoveShard: fc.record({
     type: fc.constant('MoveShard'),
     volumeId: id,

@@ -91,7 +91,14 @@ test('a refused mutation takes nothing of its batch with it', async () => {
     put('b', { preconditions: { ifMatch: ['x'] } }),
     put('c', { bucketId: 77 }),
     put('d', { blobs: [{ existingBlobId: 99 }] }),
-    store.commit({ type: 'DeleteObject', bucketId, key: 'a', preconditions: { ifMatch: ['*'] }, atMs: 1 }),
+    store.commit({
+      type: 'DeleteObject',
+      owner: ALICE,
+      bucketId,
+      key: 'a',
+      preconditions: { ifMatch: ['*'] },
+      atMs: 1,
+    }),
     put('e'),
   ]);
   expect(results.map((result) => result.status)).toEqual([
@@ -176,7 +183,7 @@ test('a start that cannot open an epoch reads the acknowledged prefix and refuse
   const donor = await harness.open(journal.disk);
   donor.journal.appendFaults.push('adopted');
   donor.journal.reopenFailures = Infinity;
-  const lost = donor.store.commit({ type: 'DeleteObject', bucketId, key: 'unsure', atMs: 1 });
+  const lost = donor.store.commit({ type: 'DeleteObject', owner: ALICE, bucketId, key: 'unsure', atMs: 1 });
   lost.catch(() => {});
   await expect.poll(() => donor.journal.disk.undecided).toBeDefined();
   await donor.store.stop();

@@ -58,7 +58,11 @@ function touched(record: JournalRecord): string[] {
 
 test('an undecided write touches its key and the listing of its bucket, nothing else', () => {
   expect(touched(put(1, 'a'))).toEqual(['object 1 a', 'listing 1']);
-  expect(touched({ type: 'DeleteObject', bucketId: 2, key: Buffer.from('a') })).toEqual(['object 2 a', 'listing 2']);
+  const key = Buffer.from('a');
+  expect(touched({ type: 'DeleteObject', bucketId: 2, key })).toEqual(['object 2 a', 'listing 2']);
+  expect(touched({ type: 'DeleteVersion', bucketId: 2, key, order: 1 })).toEqual(['object 2 a', 'listing 2']);
+  const marker = { bucketId: 2, key, order: 1, ownerId: 1, lastModifiedMs: 1, versionId: 'v' };
+  expect(touched({ type: 'PutDeleteMarker', ...marker })).toEqual(['object 2 a', 'listing 2']);
 });
 
 test('an undecided Complete touches the key of its upload, and everything when that is not known', () => {

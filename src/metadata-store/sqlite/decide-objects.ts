@@ -1,0 +1,198 @@
+import type { Database } from 'better-sqlite3';
+import { S3Error } from '../../errors/s3-error.ts';
+import type { Randomness } from '../../model/clock.ts';
+import type { Owner } from '../../model/object-record.ts';
+import type { DeletedVersion, Mutation, WritePreconditions, WrittenVersion } from '../metadata-store.ts';
+import { encodeAttributes } from '../records/attributes-codec.ts';
+import type { CompleteFields, JournalRecord } from '../records/journal-record.ts';
+import { NULL_VERSION_ID } from './apply-object-record.ts';
+import { checkDeletePreconditions, checkWritePreconditions } from './check-preconditions.ts';
+import type { DecideBlobs } from './decide-blobs.ts';
+import type { DecideBuckets } from './decide-buckets.ts';
+import type { KnownBucket } from './known-rows.ts';
+import { makeVersionId } from './version-id.ts';
+
+export interface DecideObjectsOptions {
+  db: Database;
+  buckets: DecideBuckets;
+  blobs: DecideBlobs;
+  randomness: Pick<Randomness, 'bytes'>;
+  emit: (record: JournalRecord) => void;
+  nextIdentifier: () => number;
+  internOwner: (owner: Owner) => number;
+}
+
+type Of<Type extends Mutation['type']> = Extract<Mutation, { type: Type }>;
+
+/** A version or delete marker as it lies in the index, as far as the commit looks at it. */
+export interface StoredVersion {
+  order: number;
+  /** `''`: the null version. */
+  versionId: string;
+  isDeleteMarker: boolean;
+  etag: string;
+  lastModifiedMs: number;
+  sizeBytes: number;
+}
+
+/**
+ * Evaluates what is written to and deleted from keys: which version id a version gets, whether a delete covers or
+ * removes. A bucket that never had versions is written with the records of format 1, one that had with those of
+ * format 2.
+ */
+export class DecideObjects {
+  readonly #options: DecideObjectsOptions;
+  readonly #sql;
+
+  constructor(options: DecideObjectsOptions) {
+    this.#options = options;
+    this.#sql = prepareStatements(options.db);
+  }
+
+  /** @throws S3Error NoSuchBucket | NoSuchKey | PreconditionFailed; StoreError BlobGone */
+  put(mutation: Of<'PutObject'>): WrittenVersion {
+    const { bucketId, lastModifiedMs, preconditions, attributes } = mutation;
+    const bucket = this.#options.buckets.require(bucketId);
+    const key = Buffer.from(mutation.key);
+    if (preconditions !== undefined) this.checkWrite(preconditions, { bucketId, key, name: mutation.key });
+    const blobs = this.#options.blobs.check(mutation.blobs);
+    const ownerId = this.#options.internOwner(mutation.owner);
+    const order = this.#options.nextIdentifier();
+    const versionId = this.#newVersionId(bucket, order);
+    const fields = {
+      bucketId,
+      key,
+      order,
+      ownerId,
+      lastModifiedMs,
+      attributes: encodeAttributes(attributes),
+      blobs,
+    };
+    if (versionId === undefined) this.#options.emit({ type: 'PutObject', ...fields });
+    else this.#options.emit({ type: 'PutVersion', ...fields, versionId });
+    return { versionId: shownVersionId(versionId), order, etag: attributes.etag, lastModifiedMs };
+  }
+
+  /** The last step of CompleteMultipartUpload: everything else has been checked. */
+  complete(bucketId: number, fields: Omit<CompleteFields, 'order'>): WrittenVersion {
+    const order = this.#options.nextIdentifier();
+    const versionId = this.#newVersionId(this.#options.buckets.require(bucketId), order);
+    if (versionId === undefined) this.#options.emit({ type: 'CompleteMultipartUpload', ...fields, order });
+    else this.#options.emit({ type: 'CompleteVersion', ...fields, order, versionId });
+    const { attributes, lastModifiedMs } = fields;
+    return { versionId: shownVersionId(versionId), order, etag: attributes.etag, lastModifiedMs };
+  }
+
+  /** @throws S3Error NoSuchKey | PreconditionFailed */
+  checkWrite(preconditions: WritePreconditions, at: { bucketId: number; key: Buffer; name: string }): void {
+    checkWritePreconditions(preconditions, at.name, this.#currentObject(at.bucketId, at.key));
+  }
+
+  /** @throws S3Error NoSuchBucket | NoSuchKey (If-Match) | PreconditionFailed */
+  delete(mutation: Of<'DeleteObject'>): DeletedVersion {
+    const { bucketId } = mutation;
+    const bucket = this.#options.buckets.require(bucketId);
+    const key = Buffer.from(mutation.key);
+    if (mutation.versionId !== undefined) return this.#deleteVersion(bucket, key, mutation, mutation.versionId);
+    const isVersioned = bucket.configuration.versioning !== undefined;
+    const current = this.#currentObject(bucketId, key) ?? (isVersioned ? this.#newest(bucketId, key) : undefined);
+    this.#checkDelete(mutation, current);
+    if (!isVersioned) {
+      if (current !== undefined) this.#options.emit({ type: 'DeleteObject', bucketId, key });
+      return { isDeleteMarker: false };
+    }
+    const ownerId = this.#options.internOwner(mutation.owner);
+    const order = this.#options.nextIdentifier();
+    const versionId = this.#newVersionId(bucket, order) ?? NULL_VERSION_ID;
+    const lastModifiedMs = mutation.atMs;
+    this.#options.emit({ type: 'PutDeleteMarker', bucketId, key, order, ownerId, lastModifiedMs, versionId });
+    return { deletedVersionId: shownVersionId(versionId), isDeleteMarker: true };
+  }
+
+  /** One that is not there counts as deleted. */
+  #deleteVersion(bucket: KnownBucket, key: Buffer, mutation: Of<'DeleteObject'>, wanted: string): DeletedVersion {
+    const { bucketId } = mutation;
+    const versionId = wanted === 'null' ? NULL_VERSION_ID : wanted;
+    const version = this.#version(bucketId, key, versionId);
+    this.#checkDelete(mutation, version);
+    if (version === undefined) return { deletedVersionId: wanted, isDeleteMarker: false };
+    if (bucket.configuration.versioning === undefined) this.#options.emit({ type: 'DeleteObject', bucketId, key });
+    else this.#options.emit({ type: 'DeleteVersion', bucketId, key, order: version.order });
+    return { deletedVersionId: wanted, isDeleteMarker: version.isDeleteMarker };
+  }
+
+  #checkDelete({ key, preconditions, onlyOrder }: Of<'DeleteObject'>, version: StoredVersion | undefined): void {
+    if (onlyOrder !== undefined && version?.order !== onlyOrder) {
+      throw new S3Error('PreconditionFailed', {
+        details: { Condition: 'the version is not the one that was looked at' },
+      });
+    }
+    if (preconditions !== undefined) checkDeletePreconditions(preconditions, key, version);
+  }
+
+  /** `undefined`: the bucket never had versions. */
+  #newVersionId({ configuration }: KnownBucket, order: number): string | undefined {
+    if (configuration.versioning === undefined) return undefined;
+    if (configuration.versioning.status === 'Suspended') return NULL_VERSION_ID;
+    return makeVersionId(order, this.#options.randomness);
+  }
+
+  /** The current version unless it is a delete marker. */
+  #currentObject(bucketId: number, key: Buffer): StoredVersion | undefined {
+    return storedVersion(this.#sql.currentObject.get(bucketId, key));
+  }
+
+  /** Of those that are not in `objects`. */
+  #newest(bucketId: number, key: Buffer): StoredVersion | undefined {
+    return storedVersion(this.#sql.newestVersion.get(bucketId, key));
+  }
+
+  #version(bucketId: number, key: Buffer, versionId: string): StoredVersion | undefined {
+    const current = this.#currentObject(bucketId, key);
+    if (current?.versionId === versionId) return current;
+    return storedVersion(this.#sql.versionById.get(bucketId, key, versionId));
+  }
+}
+
+/** As clients see it. */
+export function shownVersionId(versionId: string | undefined): string {
+  return versionId === undefined || versionId === NULL_VERSION_ID ? 'null' : versionId;
+}
+
+type StoredRow = [
+  order: number,
+  versionId: string,
+  isDeleteMarker: number,
+  etag: string,
+  lastModifiedMs: number,
+  sizeBytes: number,
+];
+
+function storedVersion(row: StoredRow | undefined): StoredVersion | undefined {
+  if (row === undefined) return undefined;
+  const [order, versionId, isDeleteMarker, etag, lastModifiedMs, sizeBytes] = row;
+  return { order, versionId, isDeleteMarker: isDeleteMarker === 1, etag, lastModifiedMs, sizeBytes };
+}
+
+function prepareStatements(db: Database) {
+  const facts = 'etag, modified_ms, size_bytes';
+  return {
+    currentObject: db
+      .prepare<[number, Buffer], StoredRow>(
+        `SELECT ord, version_id, 0, ${facts} FROM objects WHERE bucket_id = ? AND key = ?`,
+      )
+      .raw(),
+    newestVersion: db
+      .prepare<[number, Buffer], StoredRow>(
+        `SELECT ord, version_id, is_delete_marker, ${facts} FROM versions
+         WHERE bucket_id = ? AND key = ? ORDER BY ord DESC LIMIT 1`,
+      )
+      .raw(),
+    versionById: db
+      .prepare<[number, Buffer, string], StoredRow>(
+        `SELECT ord, version_id, is_delete_marker, ${facts} FROM versions
+         WHERE bucket_id = ? AND key = ? AND version_id = ?`,
+      )
+      .raw(),
+  };
+}
