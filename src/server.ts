@@ -29,6 +29,7 @@ import { isStoreError, StoreError } from './errors/store-error.ts';
 import { IndexInspection } from './metadata-store/sqlite/index-inspection.ts';
 import { createListener, type Listener } from './http/listener.ts';
 import { TlsCertificates } from './http/tls-certificates.ts';
+import { NEWEST_STORE_FORMAT } from './model/store-format.ts';
 import { EventLoopDelayMonitor } from './observability/event-loop-delay.ts';
 import type { BufferPool } from './memory/buffer-pool.ts';
 import { IdleMemory } from './observability/idle-memory.ts';
@@ -250,6 +251,7 @@ class HoldfastServer implements Server {
         explain: (address) => explainLive(this.#readyStorage(), address),
         disks: () => this.#readyStorage().diskManager,
         census: () => this.#openStorage().healing.census,
+        finalizeUpgrade: () => this.#finalizeUpgrade(),
         scrub: () => this.#openStorage().healing.scrubber,
       },
       listen: config.admin.listen,
@@ -258,6 +260,12 @@ class HoldfastServer implements Server {
     });
     const { endpoints } = await this.#admin.start();
     return endpoints;
+  }
+
+  async #finalizeUpgrade(): Promise<StatusReport['onDiskFormat']> {
+    const { store } = this.#readyStorage().metadata;
+    await store.finalizeUpgrade();
+    return { active: store.formatVersion(), newest: NEWEST_STORE_FORMAT };
   }
 
   #makeCredentials(disks: LocalDiskSet): CredentialStore {

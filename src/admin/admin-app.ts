@@ -29,6 +29,8 @@ export interface AdminActions {
   disks(): DiskCommands;
   /** @throws StoreError NotReady while the stores are not open. */
   census(): CensusControl;
+  /** Raises the on-disk format to the newest; only for the socket. Tells what is active then. @throws StoreError */
+  finalizeUpgrade(): Promise<StatusReport['onDiskFormat']>;
   /** @throws StoreError NotReady while the stores are not open. */
   scrub(): ScrubControl;
 }
@@ -194,5 +196,6 @@ function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void 
     await actions.reloadTls();
     await reply.send({ isReloaded: true });
   });
+  app.post('/upgrade/finalize', async (_request, reply) => reply.send(await actions.finalizeUpgrade()));
   addDiskRoutes(app, () => actions.disks());
 }

@@ -37,6 +37,8 @@ export interface StatusReport {
     /** Wall clock of the newest record, where it is known. */ lastRecordAtMs: number | undefined;
   };
   checkpoints: { epoch: number; sequence: number; sizeBytes: number; createdAtMs: number; holders: string[] }[];
+  /** What is written on the disks now, and what this version can write: see `holdfast upgrade`. */
+  onDiskFormat: { active: number; newest: number };
   indexBytes: number;
   /** Damaged shards waiting for repair. */
   damagedShardCount: number;

@@ -12,6 +12,7 @@ import type {
 } from '../admin/status-report.ts';
 import type { MetadataStatus } from '../metadata-store/metadata-store.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
+import { NEWEST_STORE_FORMAT } from '../model/store-format.ts';
 import type { VolumeGroup } from '../model/volume-groups.ts';
 import { findSharedDevice, SHARED_DEVICE } from './doctor/shared-device.ts';
 
@@ -89,6 +90,7 @@ export function collectStatus(sources: StatusSources): StatusReport {
     },
     journal: { epoch: metadata.epoch, sequence: metadata.sequence, lastRecordAtMs: sources.lastRecordAtMs },
     checkpoints: metadata.checkpoints,
+    onDiskFormat: { active: metadata.formatVersion, newest: NEWEST_STORE_FORMAT },
     indexBytes: metadata.indexBytes,
     damagedShardCount: metadata.damageCount,
     collector: sources.collector,
@@ -260,6 +262,11 @@ function stateFindings(report: StatusReport): Finding[] {
       'warning',
       `${report.damagedShardCount} damaged shards wait for repair; reads rebuild them from the others`,
     );
+  }
+  const { active, newest } = report.onDiskFormat;
+  if (active < newest) {
+    const message = `the disks are kept in format ${active}, so that the former version can open them; this version knows format ${newest}`;
+    add('upgrade-not-finalized', 'info', message, 'When nothing goes back any more: holdfast upgrade --finalize');
   }
   return findings;
 }

@@ -15,6 +15,7 @@ export function renderStatus(report: StatusReport): string {
     `Content     ${counts.buckets} buckets, ${counts.objects} objects, ${counts.uploads} uploads in progress`,
     `Volumes     ${volumes.open} open, ${volumes.sealed} sealed, ${volumes.dropping} being dropped; ${formatBytes(volumes.liveBytes)} live of ${formatBytes(volumes.storedBytes)}`,
     `Journal     epoch ${report.journal.epoch}, sequence ${report.journal.sequence}; ${report.checkpoints.length} checkpoints`,
+    `Format      ${describeFormat(report.onDiskFormat)}`,
     `Damage      ${report.damagedShardCount === 0 ? 'none known' : `${report.damagedShardCount} shards wait for repair`}`,
   ];
   if (report.collector !== undefined) {
@@ -39,6 +40,10 @@ export function renderNotReady(readiness: ReadinessReport): string {
 
 function describeWriteCode(code: StatusReport['writeCode']): string {
   return code === undefined ? ', new data REFUSED: too few usable disks' : `, new data ${code.k}+${code.m}`;
+}
+
+function describeFormat({ active, newest }: StatusReport['onDiskFormat']): string {
+  return active === newest ? `${active} on disk` : `${active} on disk; ${newest} after holdfast upgrade --finalize`;
 }
 
 function describeMargin(count: number): string {

@@ -17,6 +17,7 @@ import { scrubCommand } from './scrub-command.ts';
 import { serveCommand, startCommand } from './serve-command.ts';
 import { statusCommand } from './status-command.ts';
 import { tlsCommand } from './tls-command.ts';
+import { upgradeCommand } from './upgrade-command.ts';
 
 type Token = NonNullable<ReturnType<typeof parseArgs>['tokens']>[number];
 
@@ -34,6 +35,7 @@ export const COMMANDS: readonly Command[] = [
   doctorCommand,
   durabilityCommand,
   tlsCommand,
+  upgradeCommand,
   printConfigCommand,
 ];
 

@@ -157,6 +157,7 @@ function metadataStatus(contents: readonly DiskContent[]): Omit<MetadataStatus, 
       checkpointBytes: 0,
     })),
     checkpoints: [...checkpoints.values()].sort((a, b) => b.epoch - a.epoch || b.sequence - a.sequence),
+    formatVersion: Math.max(1, ...contents.map(({ state }) => state?.format ?? 1)),
   };
 }
 

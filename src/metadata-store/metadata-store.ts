@@ -32,6 +32,15 @@ export interface MetadataStore {
 
   commit<M extends Mutation>(mutation: M): Promise<MutationResult<M>>;
 
+  /** The on-disk format that is written now; after `start`. `requireStoreFormat` is for what needs a newer one. */
+  formatVersion(): number;
+  /**
+   * Raises the format to the newest this program knows; from then on a former server refuses the store. Nothing happens
+   * when it is that already. A crash or a failure on the way leaves the former format, or one whose raising is ended by
+   * the next start or commit. @throws StoreError QuorumLost | Undecided | NotReady | IndexFailed
+   */
+  finalizeUpgrade(): Promise<void>;
+
   // buckets
   /** With its configuration. Cheap: asked for by every request. */
   getBucket(name: string): Promise<BucketRecord | undefined>;
@@ -203,7 +212,9 @@ export type Mutation =
    * One shard file of a sealed volume lies on another disk from now on; `shardIndex` is its slot. The file there is
    * whole. Result false when the volume is not sealed any more or the file is not where it was thought to be.
    */
-  | ({ type: 'MoveShard' } & ShardMove);
+  | ({ type: 'MoveShard' } & ShardMove)
+  /** Only for `finalizeUpgrade`: the disks must have been told before. */
+  | { type: 'RaiseFormat'; formatVersion: number };
 
 export type MutationResult<M extends Mutation> = M extends { type: 'CreateBucket' }
   ? BucketRecord
@@ -327,6 +338,7 @@ export interface MetadataStatus {
   }[];
   checkpoints: { epoch: number; sequence: number; holders: string[]; sizeBytes: number; createdAtMs: number }[];
   indexBytes: number;
+  formatVersion: number;
   bucketCount: number;
   objectCount: number;
   uploadCount: number;

@@ -9,7 +9,7 @@ import { bodyCrcSeed, encodeBlobLayout, type StripeRun } from '../../src/data-st
 import { DESCRIPTOR_LIMIT_BYTES, ENTRY_HEADER_BYTES, writeBlobEntry } from '../../src/data-store/stripe/blob-entry.ts';
 import { makeStripeHeaders, stripeHeaderLength, STRIPE_VERSION } from '../../src/data-store/stripe/stripe-header.ts';
 import { encodeVolumeHeader, VOLUME_HEADER_BYTES, volumePath } from '../../src/data-store/volume/volume-file.ts';
-import { DISK_FORMAT_VERSION, encodeIdentity } from '../../src/disk/disk-identity.ts';
+import { encodeIdentity } from '../../src/disk/disk-identity.ts';
 import { RealDiskFs } from '../../src/disk/real-disk-fs.ts';
 import { checkpointIdentity, writeCheckpointFile } from '../../src/metadata-store/journal/checkpoint-file.ts';
 import { DEFAULT_SEGMENT_BYTES } from '../../src/metadata-store/journal/format-journal.ts';
@@ -29,6 +29,7 @@ import {
   INDEX_SCHEMA,
   INDEX_SCHEMA_VERSION,
 } from '../../src/metadata-store/sqlite/index-schema.ts';
+import { NEWEST_STORE_FORMAT } from '../../src/model/store-format.ts';
 import { at, blocksOf, page, sectionOf } from './format-page.ts';
 
 const clusterId = '3f2b8c1e-0d4a-4b6f-9c7e-1a2b3c4d5e6f';
@@ -85,7 +86,7 @@ describe('conventions and names', () => {
     expect(members).toEqual(Object.keys(written));
     const { checksum, ...others } = written;
     expect(createHash('sha256').update(JSON.stringify(others)).digest('hex')).toBe(checksum);
-    expect(page.split('\n')[0]).toBe(`# On-disk format, version ${DISK_FORMAT_VERSION}`);
+    expect(page.split('\n')[0]).toBe(`# On-disk format, version ${NEWEST_STORE_FORMAT}`);
   });
 
   test('the master key fingerprint is the one of section 5.4', () => {
@@ -143,6 +144,7 @@ describe('journal', () => {
     const checkpoint = { position, configuration, name: 'x', sizeBytes: 10, createdAtMs: 11 };
     const base = genesisPosition(clusterId, configuration);
     const [body, sum, rest] = encodeState({
+      format: 2,
       clusterId,
       diskId: diskIds[0]!,
       generation: 0,
@@ -164,7 +166,7 @@ describe('journal', () => {
       voidNotes: { known: object[] }[];
     };
     expect(members).toEqual(Object.keys(written));
-    expect(written.format).toBe(1);
+    expect(written.format).toBe(2);
     expect(sectionOf('4.1 `journal/state`')).toContain(`{${Object.keys(written.checkpoints[0]!).join(', ')}}`);
     const { known, ...note } = written.voidNotes[0]!;
     expect(sectionOf('4.1 `journal/state`')).toContain(`{${Object.keys({ ...note, known }).join(', ')}}`);

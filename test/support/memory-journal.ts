@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { assert, AssertionFailure } from '../../src/errors/assert.ts';
 import { StoreError } from '../../src/errors/store-error.ts';
+import { NEWEST_STORE_FORMAT } from '../../src/model/store-format.ts';
 import type {
   CheckpointFacts,
   Journal,
@@ -22,6 +23,7 @@ export interface MemoryJournalDisk {
   epoch: number;
   /** A frame on too few disks: the next epoch adopts it or voids it. */
   undecided: { payload: Buffer; willBeAdopted: boolean } | undefined;
+  promisedFormat: number;
 }
 
 /** How the next append ends. `adopted` and `void`: Undecided, and what the next epoch makes of it. `bug`: an assertion. */
@@ -29,8 +31,9 @@ export type AppendFault = 'bug' | 'quorum-lost' | 'adopted' | 'void';
 
 const GENESIS: JournalPosition = { epoch: 0, sequence: 0, hash: Buffer.alloc(32) };
 
-export function emptyDisk(): MemoryJournalDisk {
-  return { frames: [], checkpoints: [], epoch: 0, undecided: undefined };
+/** As it was formatted; the newest format by default. */
+export function emptyDisk(promisedFormat = NEWEST_STORE_FORMAT): MemoryJournalDisk {
+  return { frames: [], checkpoints: [], epoch: 0, undecided: undefined, promisedFormat };
 }
 
 /**
@@ -151,6 +154,15 @@ export class MemoryJournal implements Journal {
     if (stored === undefined) throw new StoreError('JournalCorrupt', 'no holder of this checkpoint is left');
     await writeFile(targetFile, stored.content);
     progress(1);
+  }
+
+  get promisedFormat(): number {
+    return this.disk.promisedFormat;
+  }
+
+  promiseFormat(format: number): Promise<void> {
+    this.disk.promisedFormat = Math.max(this.disk.promisedFormat, format);
+    return Promise.resolve();
   }
 
   /** Memory does not rot. */

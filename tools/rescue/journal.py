@@ -61,8 +61,8 @@ def read_state(disk, warn):
         warn(f'{disk.path}: journal/state is damaged')
         return None
     state = json.loads(match[1])
-    if state['format'] != 1:
-        raise NewerFormat(f'{disk.path}: journal/state has format {state["format"]}; this reader knows 1')
+    if state['format'] > 2:
+        raise NewerFormat(f'{disk.path}: journal/state has format {state["format"]}; this reader knows 2')
     if state['clusterId'] != disk.cluster_id or state['diskId'] != disk.id:
         warn(f'{disk.path}: journal/state belongs to another disk')
         return None

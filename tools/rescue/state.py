@@ -58,8 +58,8 @@ class State:
             file.write(snapshot)
         self.db.execute('ATTACH DATABASE ? AS snapshot', (path,))
         version = self.db.execute('PRAGMA snapshot.user_version').fetchone()[0]
-        if version != 1:
-            raise NewerFormat(f'the checkpoint has table version {version}; this reader knows 1')
+        if version > 2:
+            raise NewerFormat(f'the checkpoint has table version {version}; this reader knows 2')
         batch_number, applied = self.db.execute('SELECT batch_number, hash FROM snapshot.applied').fetchone()
         if applied != position_hash:
             raise ValueError('the checkpoint does not hold the position it is named for')
@@ -77,8 +77,8 @@ class State:
 
     def _apply_batch(self, reader):
         version = reader.byte()
-        if version != 1:
-            raise NewerFormat(f'a batch has format {version}; this reader knows 1')
+        if version > 2:
+            raise NewerFormat(f'a batch has format {version}; this reader knows 2')
         number = reader.varint()
         if number != self._batch_number + 1:
             raise ValueError(f'batch {self._batch_number + 1} is missing: a frame was lost')
@@ -207,12 +207,8 @@ class State:
         reader.varint()
         self.db.execute('INSERT INTO volumes VALUES (?, ?)', (volume_id, json.dumps(disk_ids)))
 
-    def _move_shard(self, reader):
-        volume_id, slot, _from, to = reader.varint(), reader.varint(), reader.string(), reader.string()
-        row = self.db.execute('SELECT disk_ids FROM volumes WHERE volume_id = ?', (volume_id,)).fetchone()
-        disk_ids = json.loads(row[0])
-        disk_ids[slot] = to
-        self.db.execute('UPDATE volumes SET disk_ids = ? WHERE volume_id = ?', (json.dumps(disk_ids), volume_id))
+    def _raise_format(self, reader):
+        reader.varint()
 
     def _move_shard(self, reader):
         volume_id, slot = reader.varint(), reader.varint()
@@ -258,7 +254,7 @@ _RECORDS = {
     17: State._skip_damage,
     18: lambda _, reader: reader.list(lambda: (reader.varint(), reader.string(), reader.varint())),
     19: State._move_shard,
-    19: State._move_shard,
+    30: State._raise_format,
 }
 
 

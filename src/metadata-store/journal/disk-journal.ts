@@ -6,13 +6,14 @@ import type { Log } from '../../observability/log.ts';
 import { AlignedBuffers } from './aligned-buffers.ts';
 import { readChain } from './chain-reader.ts';
 import { type CheckpointHolder, CheckpointStore } from './checkpoint-store.ts';
-import { openEpoch } from './epoch-opening.ts';
+import { isWriteQuorum, openEpoch } from './epoch-opening.ts';
 import { forgetJournals } from './forget-journals.ts';
 import { DEFAULT_SEGMENT_BYTES } from './format-journal.ts';
 import { clusterTagOf, FRAME_HEADER_BYTES, samePosition, zeroPosition } from './frame.ts';
 import type { CheckpointFacts, Journal, JournalDiskStatus, JournalFrame, JournalPosition } from './journal.ts';
 import { type JournalConfiguration, writeQuorum } from './journal-configuration.ts';
 import { isPresent, type JournalContext } from './journal-context.ts';
+import type { JournalDisk } from './journal-disk.ts';
 import { JournalDiskKeeper } from './journal-disk-keeper.ts';
 import { knowsPosition, oldestBase, type ReadableChain, readPayloads } from './journal-reader.ts';
 import { LevellingCrew } from './levelling-crew.ts';
@@ -100,6 +101,7 @@ export class DiskJournal implements Journal {
       segmentBytes: options.segmentBytes ?? DEFAULT_SEGMENT_BYTES,
       reserveSegments: options.reserveSegments ?? 4,
       scanBytes: options.scanBytes ?? 32 * 1024 * 1024,
+      promisedFormat: 1,
     };
     this.#limits = {
       maxQueuedFrames: options.maxQueuedFrames ?? 64,
@@ -245,7 +247,10 @@ export class DiskJournal implements Journal {
       (disk) => isPresent(disk) && !this.#lostDisks.isEnding(disk.id),
     );
     const results = await Promise.all(candidates.map((disk) => inspectDisk(this.#context, disk)));
-    return results.filter((result) => result !== undefined);
+    const inspections = results.filter((result) => result !== undefined);
+    const formats = inspections.flatMap(({ scan }) => scan?.state.format ?? []);
+    this.#context.promisedFormat = Math.max(this.#context.promisedFormat, ...formats);
+    return inspections;
   }
 
   /** This process knows what it acknowledged, so m + 1 disks are enough if they still have all of it. */
@@ -380,6 +385,33 @@ export class DiskJournal implements Journal {
     const gone = before.diskIds.filter((diskId) => !isListed(diskId));
     await forgetJournals(this.#context, this.#lostDisks, gone);
     this.#tellConfiguration();
+  }
+
+  get promisedFormat(): number {
+    return this.#context.promisedFormat;
+  }
+
+  async promiseFormat(format: number): Promise<void> {
+    const running = this.#requireRunning();
+    this.#context.promisedFormat = Math.max(this.#context.promisedFormat, format);
+    const told = new Set<string>();
+    const tell = async (disk: JournalDisk): Promise<void> => {
+      try {
+        await disk.promiseFormat();
+        told.add(disk.diskId);
+      } catch (error) {
+        this.#context.log.warn({ diskId: disk.diskId, error }, 'journal: a disk could not be told of the new format');
+      }
+    };
+    await Promise.all(running.voters().map(tell));
+    if (isWriteQuorum(running.rules, told)) return;
+    throw new StoreError(
+      'QuorumLost',
+      `${told.size} journal disks could be told of format ${format}, m + 1 are needed`,
+      {
+        hint: 'The upgrade is finalized as soon as enough disks are usable.',
+      },
+    );
   }
 
   // ——— reading ———

@@ -1,5 +1,6 @@
 import type { DiskFs } from '../../disk/disk-fs.ts';
 import { StoreError } from '../../errors/store-error.ts';
+import { NEWEST_STORE_FORMAT } from '../../model/store-format.ts';
 import { chooseJournalDisks, genesisPosition, type JournalConfiguration } from './journal-configuration.ts';
 import { JOURNAL_DIRECTORY, publishState, readState } from './journal-state.ts';
 import { greatestCounter, temporaryName } from './segment-names.ts';
@@ -16,6 +17,8 @@ export interface FormatJournalFacts {
   m: number;
   /** Default 16 MiB; a multiple of 4096. */
   segmentBytes?: number;
+  /** Default: the newest. The first start of the store makes it the active one. */
+  formatVersion?: number;
 }
 
 /**
@@ -38,6 +41,7 @@ export async function formatJournal(fs: DiskFs, facts: FormatJournalFacts): Prom
   }
   const counter = greatestCounter(await fs.list(JOURNAL_DIRECTORY)) + 1;
   const state = {
+    format: facts.formatVersion ?? NEWEST_STORE_FORMAT,
     clusterId,
     diskId,
     generation: 0,

@@ -3,7 +3,7 @@ import { crc32c } from '@node-rs/crc32';
 import { DIRECT_IO_ALIGNMENT_BYTES } from '../../disk/disk-fs.ts';
 import { assert } from '../../errors/assert.ts';
 import type { JournalPosition } from './journal.ts';
-import { newerFormat } from './newer-format.ts';
+import { newerFormat } from '../newer-format.ts';
 
 /**
  * One frame is one batch: a header of 128 bytes, the payload, zeros up to a multiple of 4096. The same bytes go to every

@@ -18,6 +18,8 @@ export interface JournalContext {
   reserveSegments: number;
   /** So much of the end of a journal is read when a disk is inspected. */
   scanBytes: number;
+  /** The greatest format that the state of any disk names: every state published from now on names it too. */
+  promisedFormat: number;
 }
 
 /** May its files be read and written now? `returning` disks count at a start and are levelled. */
@@ -34,7 +36,8 @@ export function journalDiskOf(
 ): JournalDisk {
   const { disk, names } = inspection;
   const { segmentBytes, reserveSegments } = context;
-  const options = { diskId: disk.id, fs: disk.fs, segmentBytes, reserveSegments };
+  const promisedFormat = (): number => context.promisedFormat;
+  const options = { diskId: disk.id, fs: disk.fs, segmentBytes, reserveSegments, promisedFormat };
   const journalDisk = new JournalDisk(options, inspection.scan ?? blankScan(context, disk, genesis), names);
   if (isTainted || inspection.scan === undefined || inspection.scan.state.segmentBytes !== segmentBytes) {
     journalDisk.taint();
@@ -45,6 +48,7 @@ export function journalDiskOf(
 function blankScan(context: JournalContext, disk: Disk, { configuration }: PositionedConfiguration): JournalScan {
   return {
     state: {
+      format: context.promisedFormat,
       clusterId: context.disks.clusterId,
       diskId: disk.id,
       generation: 0,

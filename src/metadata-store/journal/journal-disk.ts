@@ -28,6 +28,8 @@ export interface JournalDiskOptions {
   segmentBytes: number;
   /** Zeroed segments kept beside the current one: the journal's reserve on a full disk. */
   reserveSegments: number;
+  /** Format that every state published from now on must name at least. */
+  promisedFormat: () => number;
 }
 
 /** A whole journal to be written beside the old one. */
@@ -251,7 +253,8 @@ export class JournalDisk {
   publish(change: (state: JournalState) => JournalState): Promise<void> {
     const work = this.#stateWork.then(async () => {
       const lastSegment = this.#segments.at(-1)?.number ?? this.#state.firstSegment - 1;
-      const state = { ...change({ ...this.#state, lastSegment }) };
+      const format = Math.max(this.#state.format, this.#options.promisedFormat());
+      const state = { ...change({ ...this.#state, lastSegment, format }) };
       await publishState(this.fs, state, temporaryName(this.nextCounter()));
       this.#state = state;
     });
@@ -269,6 +272,11 @@ export class JournalDisk {
       reservedEpoch: Math.max(state.reservedEpoch, epoch),
       voidNotes: unsettled(state.voidNotes, settledEpoch),
     }));
+  }
+
+  /** Durable: the state names the promised format. */
+  async promiseFormat(): Promise<void> {
+    if (this.#state.format < this.#options.promisedFormat()) await this.publish((state) => state);
   }
 
   /** Durable promise that the frames it voids are never adopted by an opening that meets this disk. */

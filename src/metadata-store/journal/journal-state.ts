@@ -1,13 +1,13 @@
 import { crc32c } from '@node-rs/crc32';
 import type { DiskFs } from '../../disk/disk-fs.ts';
 import type { JournalPosition } from './journal.ts';
-import { newerFormat } from './newer-format.ts';
+import { NEWEST_STORE_FORMAT, STORE_FORMATS } from '../../model/store-format.ts';
+import { newerFormat } from '../newer-format.ts';
 import { configurationFromJson, configurationToJson, type JournalConfiguration } from './journal-configuration.ts';
 
 /** Everything of the journal lies in this directory of a disk. */
 export const JOURNAL_DIRECTORY = 'journal';
 export const STATE_FILE = `${JOURNAL_DIRECTORY}/state`;
-const STATE_FORMAT = 1;
 
 /**
  * The root of one disk's journal: which files make it up, the reserved epoch and the checkpoints it holds. Replaced as a
@@ -15,6 +15,11 @@ const STATE_FORMAT = 1;
  * readable state has no journal and does not count at a start.
  */
 export interface JournalState {
+  /**
+   * Frames of formats up to this one may lie here. Raised on m + 1 disks before the first frame of a newer format is
+   * written, so that a former server, which knows no greater number, refuses every start that could meet one.
+   */
+  format: number;
   clusterId: string;
   diskId: string;
   /** Segment files of other generations do not belong to the journal (leftovers of a levelling). */
@@ -89,7 +94,8 @@ interface PositionJson {
 /** One line of JSON and its CRC32C in hex: readable by an operator, torn or flipped bytes are seen. */
 export function encodeState(state: JournalState): Buffer {
   const body = JSON.stringify({
-    format: STATE_FORMAT,
+    format: state.format,
+    ...neededVersionOf(state.format),
     clusterId: state.clusterId,
     diskId: state.diskId,
     generation: state.generation,
@@ -116,13 +122,16 @@ export function decodeState(bytes: Buffer): JournalState | undefined {
   const [body = '', sum = '', rest] = bytes.toString('utf8').split('\n');
   if (rest !== '' || sum !== checksum(body)) return undefined;
   const value = JSON.parse(body) as Omit<JournalState, 'base' | 'checkpoints' | 'voidNotes'> & {
-    format: number;
+    neededVersion?: string;
     voidNotes?: VoidNote[];
     base: PositionJson;
     checkpoints: (Omit<StoredCheckpoint, 'position'> & { position: PositionJson })[];
   };
-  if (value.format !== STATE_FORMAT) throw newerFormat(STATE_FILE, value.format, STATE_FORMAT);
+  if (value.format > NEWEST_STORE_FORMAT) {
+    throw newerFormat(STATE_FILE, value.format, NEWEST_STORE_FORMAT, value.neededVersion);
+  }
   return {
+    format: value.format,
     clusterId: value.clusterId,
     diskId: value.diskId,
     generation: value.generation,
@@ -176,6 +185,12 @@ function voidNoteOf({ upToEpoch, afterSequence, known }: VoidNote): VoidNote {
     afterSequence,
     known: known.map(({ epoch, upToSequence }) => ({ epoch, upToSequence })),
   };
+}
+
+/** So that a server that does not know the format can name the version that does. Format 1 was written without it. */
+function neededVersionOf(format: number): { neededVersion?: string } {
+  const neededVersion = format === 1 ? undefined : STORE_FORMATS[format]?.neededVersion;
+  return neededVersion === undefined ? {} : { neededVersion };
 }
 
 function checksum(body: string): string {

@@ -36,6 +36,18 @@ export interface Journal {
    * Sequence 0 (any hash) stands for the genesis: are all frames ever written still kept?
    */
   canReplayFrom(position: JournalPosition): Promise<boolean>;
+  /**
+   * The greatest on-disk format that any disk was told to expect; known after `start`. One greater than the active format
+   * means that raising it was begun and has to be ended.
+   */
+  readonly promisedFormat: number;
+  /**
+   * Before the first frame of a newer format: tells m + 1 disks, so that a server which does not know it refuses every
+   * start that could meet such a frame. Disks that come later are told as they come.
+   * @throws StoreError QuorumLost: some disks may have been told | Undecided
+   */
+  promiseFormat(format: number): Promise<void>;
+
   /** Bytes of frames kept on one disk since the newest checkpoint. */
   readonly bytesSinceCheckpoint: number;
 

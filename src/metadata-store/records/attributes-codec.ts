@@ -34,6 +34,8 @@ const HEADERS = 1;
 const USER_METADATA = 2;
 const CHECKSUM_VALUE = 4;
 const TAGS = 8;
+/** Others are of format 2: a former server would take what they announce for something else. */
+export const FORMAT_1_DETAILS_FLAGS = HEADERS | USER_METADATA | CHECKSUM_VALUE | TAGS;
 
 export function encodeChecksumKind(algorithm: ChecksumAlgorithm | undefined, type: ChecksumType | undefined): number {
   const index = algorithm === undefined ? 0 : CHECKSUM_ALGORITHMS.indexOf(algorithm) + 1;

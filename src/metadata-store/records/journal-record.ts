@@ -6,9 +6,9 @@ import type { BlobUse, DamageRecord, DocumentAddress } from '../metadata-store.t
  * What the payload of a journal frame says: decided outcomes. Applying the same batches in order to an empty index gives
  * the same index, without a precondition, a clock or a random number.
  *
- * Payload (format version 1):
+ * Payload (format versions 1 and 2):
  *
- *     byte     format version, 1
+ *     byte     format version: the format of the store when it was written
  *     varint   batch number: 1 for the first payload of a cluster, one more for each; a gap means a lost frame
  *     varint   count of records
  *     records  one after the other: a byte for the type, then its fields in the order of the table
@@ -55,6 +55,7 @@ import type { BlobUse, DamageRecord, DocumentAddress } from '../metadata-store.t
  *     22 DeleteVersion          bucketId varint, key bytes, order varint: of the version or marker that goes; the newest
  *                               that is left is current
  *     23 CompleteVersion        as CompleteMultipartUpload, then versionId string, as in PutVersion
+ *     30 RaiseFormat            formatVersion varint. From this batch on payloads are of this format
  *
  *     blob use    byte 0, then a blob; or byte 1, then the blobId varint of a live one
  *     blob        blobId varint, sizeBytes varint, layout bytes, footprint
@@ -124,7 +125,8 @@ export type JournalRecord =
       versionId: string;
     }
   | { type: 'DeleteVersion'; bucketId: number; key: Buffer; order: number }
-  | ({ type: 'CompleteVersion'; versionId: string } & CompleteFields);
+  | ({ type: 'CompleteVersion'; versionId: string } & CompleteFields)
+  | { type: 'RaiseFormat'; formatVersion: number };
 
 export interface PutFields {
   bucketId: number;

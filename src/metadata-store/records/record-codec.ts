@@ -1,10 +1,17 @@
 import type { BlobFootprint, BlobRecord } from '../../model/blob.ts';
 import type { BlobUse, DamageRecord } from '../metadata-store.ts';
+import { assert } from '../../errors/assert.ts';
+import { NEWEST_STORE_FORMAT } from '../../model/store-format.ts';
+import { newerFormat } from '../newer-format.ts';
+import { FORMAT_1_DETAILS_FLAGS } from './attributes-codec.ts';
 import { ByteReader, corrupt } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
 import type { CompleteFields, EncodedAttributes, JournalRecord, PutFields } from './journal-record.ts';
 
-const FORMAT_VERSION = 1;
+/** Greater numbers are records of format 2. */
+const GREATEST_TYPE_OF_FORMAT_1 = 19;
+/** Configurations of buckets: a former server would keep them and not obey them. */
+const BUCKET_COLLECTIONS = 'bucket-';
 const DAMAGE_KINDS = ['missing', 'corrupt', 'unreadable'] as const;
 
 /** The numbers of the table in `journal-record.ts`. */
@@ -32,6 +39,7 @@ const TYPE_NUMBERS: { readonly [Type in JournalRecord['type']]: number } = {
   PutDeleteMarker: 21,
   DeleteVersion: 22,
   CompleteVersion: 23,
+  RaiseFormat: 30,
 };
 
 /** Collects the records of one batch. Used again and again; `toBuffer` copies. */
@@ -39,6 +47,7 @@ export class BatchEncoder {
   readonly #records = new ByteWriter(64 * 1024);
   readonly #frame = new ByteWriter(64 * 1024);
   #count = 0;
+  #format = NEWEST_STORE_FORMAT;
 
   get recordCount(): number {
     return this.#count;
@@ -48,12 +57,17 @@ export class BatchEncoder {
     return this.#records.lengthBytes;
   }
 
-  clear(): void {
+  /** `storeFormat`: the one that is active when the batch begins. */
+  clear(storeFormat: number): void {
     this.#records.clear();
     this.#count = 0;
+    this.#format = storeFormat;
   }
 
+  /** The record that raises the format is written in the format that it raises it to. */
   add(record: JournalRecord): void {
+    if (record.type === 'RaiseFormat') this.#format = record.formatVersion;
+    assert(neededFormat(record) <= this.#format, `a ${record.type} record of a newer format than the store's`);
     this.#records.byte(TYPE_NUMBERS[record.type]);
     writeFields(this.#records, record);
     this.#count += 1;
@@ -61,11 +75,20 @@ export class BatchEncoder {
 
   toBuffer(batchNumber: number): Buffer {
     this.#frame.clear();
-    this.#frame.byte(FORMAT_VERSION);
+    this.#frame.byte(this.#format);
     this.#frame.varint(batchNumber);
     this.#frame.varint(this.#count);
     return Buffer.concat([this.#frame.toBuffer(), this.#records.toBuffer()]);
   }
+}
+
+/** Old servers must never meet what they would skip or misread: whoever forgets to ask for the format is stopped here. */
+function neededFormat(record: JournalRecord): number {
+  if (TYPE_NUMBERS[record.type] > GREATEST_TYPE_OF_FORMAT_1) return 2;
+  if (record.type === 'PutDocument') return record.address.collection.startsWith(BUCKET_COLLECTIONS) ? 2 : 1;
+  const details = 'attributes' in record ? record.attributes.details : 'details' in record ? record.details : undefined;
+  // Flags of format 1 fit into the first byte of their varint.
+  return ((details?.[0] ?? 0) & ~FORMAT_1_DETAILS_FLAGS) === 0 ? 1 : 2;
 }
 
 export interface DecodedBatch {
@@ -73,11 +96,12 @@ export interface DecodedBatch {
   records: JournalRecord[];
 }
 
-/** Buffers in the records are views into `payload`. @throws StoreError JournalCorrupt */
+/** Buffers in the records are views into `payload`. @throws StoreError JournalCorrupt | FormatRefused: of a newer format */
 export function decodeBatch(payload: Buffer): DecodedBatch {
   const reader = new ByteReader(payload);
   const version = reader.byte();
-  if (version !== FORMAT_VERSION) throw corrupt(`unknown format version ${version} of a journal payload`);
+  if (version > NEWEST_STORE_FORMAT) throw newerFormat('a journal payload', version, NEWEST_STORE_FORMAT);
+  if (version === 0) throw corrupt('format version 0 of a journal payload');
   const batchNumber = reader.varint();
   const records = reader.list(() => readRecord(reader));
   if (!reader.isAtEnd) throw corrupt('a journal payload is longer than its records');
@@ -144,6 +168,8 @@ function writeFields(writer: ByteWriter, record: JournalRecord): void {
     case 'DeleteDocument':
       writer.string(record.address.collection);
       return writer.string(record.address.id);
+    case 'RaiseFormat':
+      return writer.varint(record.formatVersion);
     default:
       return writeVolumeFields(writer, record);
   }
@@ -363,6 +389,7 @@ const READERS: Readonly<Record<number, (reader: ByteReader) => JournalRecord>> =
   }),
   22: (r) => ({ type: 'DeleteVersion', bucketId: r.varint(), key: r.bytes(), order: r.varint() }),
   23: (r) => ({ type: 'CompleteVersion', ...readComplete(r), versionId: r.string() }),
+  30: (r) => ({ type: 'RaiseFormat', formatVersion: r.varint() }),
 };
 
 function readPut(r: ByteReader): PutFields {

@@ -76,6 +76,9 @@ export class RecordApplier {
         if (bucketOfDocument(record.address) !== undefined) this.#known.forget();
         this.#sql.deleteDocument.run(record.address.collection, record.address.id);
         return;
+      case 'RaiseFormat':
+        this.#sql.raiseFormat.run(record.formatVersion);
+        return;
       default:
         this.#known.forget();
         return this.#volumes.apply(record);
@@ -225,6 +228,7 @@ function prepareStatements(db: Database) {
     ),
     putDocument: db.prepare<[string, string, Buffer]>('REPLACE INTO documents (collection, id, body) VALUES (?, ?, ?)'),
     deleteDocument: db.prepare<[string, string]>('DELETE FROM documents WHERE collection = ? AND id = ?'),
+    raiseFormat: db.prepare<[number]>('UPDATE applied SET format_version = ? WHERE id = 1'),
     // Collections named bucket-… are keyed by bucket id.
     deleteDocumentsOfBucket: db.prepare<[string]>(
       `DELETE FROM documents WHERE id = ? AND collection >= 'bucket-' AND collection < 'bucket.'`,

@@ -3,6 +3,7 @@ import { assert } from '../../errors/assert.ts';
 import { S3Error } from '../../errors/s3-error.ts';
 import type { BucketConfiguration, BucketConfigurationName } from '../../model/bucket-configuration.ts';
 import type { BucketRecord, Owner } from '../../model/object-record.ts';
+import { requireStoreFormat } from '../../model/store-format.ts';
 import type { Mutation } from '../metadata-store.ts';
 import { bucketConfigurationAddress, encodeBucketConfigurationValue } from '../records/bucket-configuration-codec.ts';
 import type { JournalRecord } from '../records/journal-record.ts';
@@ -14,6 +15,7 @@ export interface DecideBucketsOptions {
   known: KnownRows;
   emit: (record: JournalRecord) => void;
   nextIdentifier: () => number;
+  formatVersion: () => number;
   internOwner: (owner: Owner) => number;
 }
 
@@ -36,7 +38,7 @@ export class DecideBuckets {
     return bucket;
   }
 
-  /** @throws S3Error BucketAlreadyExists | BucketAlreadyOwnedByYou | InvalidBucketState */
+  /** @throws S3Error BucketAlreadyExists | BucketAlreadyOwnedByYou | InvalidBucketState | NotImplemented as `putConfiguration` */
   create(mutation: Of<'CreateBucket'>): BucketRecord {
     const accountId = this.#sql.accountOfBucketName.get(mutation.name);
     if (accountId !== undefined) {
@@ -46,6 +48,7 @@ export class DecideBuckets {
     }
     const { name, owner, region, createdAtMs, configuration = {} } = mutation;
     const members = namesOf(configuration);
+    for (const member of members) this.#requireFormat(member);
     for (const member of members) checkBucketConfiguration(member, configuration);
     const { emit, nextIdentifier, internOwner } = this.#options;
     const bucketId = nextIdentifier();
@@ -64,8 +67,9 @@ export class DecideBuckets {
     this.#options.emit({ type: 'DeleteBucket', bucketId });
   }
 
-  /** @throws S3Error NoSuchBucket | InvalidBucketState */
+  /** @throws S3Error NoSuchBucket | InvalidBucketState | NotImplemented in a store of format 1 */
   putConfiguration({ bucketId, name, value }: Of<'PutBucketConfiguration'>): void {
+    this.#requireFormat(name);
     const { configuration } = this.require(bucketId);
     checkBucketConfiguration(name, { ...configuration, [name]: value });
     this.#write(bucketId, name, value);
@@ -76,6 +80,11 @@ export class DecideBuckets {
     assert(name !== 'objectLock' && name !== 'versioning', `${name} is changed, never deleted`);
     if (this.require(bucketId).configuration[name] === undefined) return;
     this.#options.emit({ type: 'DeleteDocument', address: bucketConfigurationAddress(bucketId, name) });
+  }
+
+  /** A former server would keep the document and not obey it. */
+  #requireFormat(name: BucketConfigurationName): void {
+    requireStoreFormat(this.#options.formatVersion(), 2, `The bucket configuration "${name}"`);
   }
 
   #write(bucketId: number, name: BucketConfigurationName, value: BucketConfiguration[BucketConfigurationName]): void {

@@ -28,6 +28,8 @@ export interface DeciderOptions {
   /** Encodes the record into the batch and applies it to the open transaction. */
   emit: (record: JournalRecord) => void;
   nextIdentifier: () => number;
+  /** The active on-disk format; see `requireStoreFormat`. */
+  formatVersion: () => number;
 }
 
 type Of<Type extends Mutation['type']> = Extract<Mutation, { type: Type }>;
@@ -43,6 +45,7 @@ export class MutationDecider {
   readonly #owners: OwnerTable;
   readonly #clock: Clock;
   readonly #buckets: DecideBuckets;
+  readonly #formatVersion: () => number;
   readonly #objects: DecideObjects;
   readonly #blobs: DecideBlobs;
   readonly #volumes: DecideVolumes;
@@ -55,6 +58,7 @@ export class MutationDecider {
     this.#clock = options.clock;
     const internOwner = (owner: Owner): number => this.#internOwner(owner);
     this.#buckets = new DecideBuckets({ ...options, internOwner });
+    this.#formatVersion = options.formatVersion;
     this.#blobs = new DecideBlobs(options.db, options.known);
     this.#objects = new DecideObjects({ ...options, internOwner, buckets: this.#buckets, blobs: this.#blobs });
     this.#volumes = new DecideVolumes(options.db, this.#blobs, options.emit);
@@ -88,6 +92,9 @@ export class MutationDecider {
       case 'DeleteDocument':
         if (this.#sql.hasDocument.get(mutation.address.collection, mutation.address.id) === undefined) return;
         return this.#emit({ type: 'DeleteDocument', address: mutation.address });
+      case 'RaiseFormat':
+        if (mutation.formatVersion <= this.#formatVersion()) return;
+        return this.#emit({ type: 'RaiseFormat', formatVersion: mutation.formatVersion });
       default:
         return this.#volumes.decide(mutation);
     }

@@ -10,12 +10,12 @@ import type { JournalRecord } from '../records/journal-record.ts';
 import { BatchEncoder } from '../records/record-codec.ts';
 import { RecordApplier } from './apply-record.ts';
 import { MutationDecider } from './decide-mutation.ts';
-import { INDEX_APPLICATION_ID, INDEX_SCHEMA, INDEX_SCHEMA_VERSION, LATER_COLUMNS } from './index-schema.ts';
 import { IndexQueries } from './index-queries.ts';
 import { KnownRows } from './known-rows.ts';
 import { ObjectLister } from './list-objects.ts';
 import { VersionLister } from './list-versions.ts';
 import { OwnerTable } from './owner-table.ts';
+import { prepareSchema } from './prepare-schema.ts';
 import { UploadQueries } from './upload-queries.ts';
 import { VolumeCatalog } from './volume-catalog.ts';
 
@@ -78,6 +78,7 @@ export class IndexDatabase {
   readonly #files: readonly FileIdentity[];
   #applied: AppliedPosition;
   #changesBuckets = false;
+  #formatVersion: number;
 
   /**
    * Opens the index, or makes an empty one; in `serving` mode it counts as open from here until `close`.
@@ -88,7 +89,9 @@ export class IndexDatabase {
     this.#writer = openConnection(path, mode === 'serving' ? 'read-write' : 'building');
     try {
       prepareSchema(this.#writer);
-      this.#applied = readApplied(this.#writer);
+      const { formatVersion, ...applied } = readApplied(this.#writer);
+      this.#applied = applied;
+      this.#formatVersion = formatVersion;
       this.#writer.exec('UPDATE applied SET is_closed = 0');
       this.#reader = mode === 'serving' ? openConnection(path, 'read-only') : this.#writer;
     } catch (error) {
@@ -105,6 +108,7 @@ export class IndexDatabase {
       clock,
       randomness,
       nextIdentifier,
+      formatVersion: () => this.#formatVersion,
       emit: (record) => this.#emit(record),
     });
     this.queries = new IndexQueries(this.#reader, owners);
@@ -121,6 +125,7 @@ export class IndexDatabase {
       setApplied: this.#writer.prepare<[number, number, number, Buffer]>(
         'UPDATE applied SET batch_number = ?, epoch = ?, sequence = ?, hash = ? WHERE id = 1',
       ),
+      formatVersion: this.#writer.prepare<[], number>('SELECT format_version FROM applied WHERE id = 1').pluck(),
       walFrames: this.#writer.prepare<[], [number, number, number]>('PRAGMA wal_checkpoint(NOOP)').raw(),
     };
     this.file = identify(path);
@@ -132,8 +137,13 @@ export class IndexDatabase {
     return this.#applied;
   }
 
+  /** Active on-disk format of the store, as the committed batches left it. */
+  get formatVersion(): number {
+    return this.#formatVersion;
+  }
+
   begin(): void {
-    this.batch.clear();
+    this.batch.clear(this.#formatVersion);
     this.#sql.begin.run();
   }
 
@@ -171,7 +181,10 @@ export class IndexDatabase {
       this.#sql.setApplied.run(batchNumber, position.epoch, position.sequence, position.hash);
     }
     this.#sql.commit.run();
-    if (applied !== undefined) this.#applied = applied;
+    if (applied !== undefined) {
+      this.#applied = applied;
+      this.#formatVersion = this.#sql.formatVersion.get() ?? 1;
+    }
     this.refreshReader();
     if (this.#changesBuckets) this.queries.forgetBuckets();
     this.#changesBuckets = false;
@@ -325,40 +338,24 @@ export function wasClosed(path: string): boolean {
 }
 
 /** The applied position of an index or a snapshot of one. @throws IndexUnusable | SqliteError */
-export function readApplied(db: Database.Database): AppliedPosition {
+export function readApplied(db: Database.Database): AppliedPosition & { formatVersion: number } {
   const row = db
-    .prepare<[], [number, number | null, number | null, Buffer | null]>(
-      'SELECT batch_number, epoch, sequence, hash FROM applied WHERE id = 1',
-    )
-    .raw()
+    .prepare<
+      [],
+      {
+        batch_number: number;
+        epoch: number | null;
+        sequence: number | null;
+        hash: Buffer | null;
+        format_version?: number;
+      }
+    >('SELECT * FROM applied WHERE id = 1')
     .get();
   if (row === undefined) throw new IndexUnusable('the index names no applied position');
-  const [batchNumber, epoch, sequence, hash] = row;
+  // Snapshots of format 1 do not name it.
+  const { batch_number: batchNumber, epoch, sequence, hash, format_version: formatVersion = 1 } = row;
   const isPlaced = epoch !== null && sequence !== null && hash !== null;
-  return { batchNumber, position: isPlaced ? { epoch, sequence, hash } : undefined };
-}
-
-function prepareSchema(db: Database.Database): void {
-  const tables = db.prepare<[], number>('SELECT count(*) FROM sqlite_schema').pluck().get();
-  if (tables === 0) {
-    db.exec(`BEGIN IMMEDIATE; ${INDEX_SCHEMA} COMMIT;`);
-    return;
-  }
-  const applicationId = db.pragma('application_id', { simple: true });
-  const version = db.pragma('user_version', { simple: true });
-  if (applicationId !== INDEX_APPLICATION_ID || version !== INDEX_SCHEMA_VERSION) {
-    throw new IndexUnusable(
-      `not an index of version ${INDEX_SCHEMA_VERSION}: ${String(applicationId)}/${String(version)}`,
-    );
-  }
-  addLaterColumns(db);
-}
-
-/** What tables of an index or snapshot made by an earlier release lack. An earlier release may still read the result. */
-function addLaterColumns(db: Database.Database): void {
-  const columns = db.prepare<[], string>(`SELECT name FROM pragma_table_info('buckets')`).pluck().all();
-  if (columns.includes('version_count')) return;
-  db.exec(`BEGIN IMMEDIATE; ${LATER_COLUMNS} COMMIT;`);
+  return { batchNumber, position: isPlaced ? { epoch, sequence, hash } : undefined, formatVersion };
 }
 
 function checkSqliteVersion(db: Database.Database): void {

@@ -3,6 +3,7 @@ import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
 import { checkIndexFile } from './check-index-file.ts';
 import { identify, openConnection, readApplied, type AppliedPosition, type FileIdentity } from './index-database.ts';
+import { snapshotIndex } from './snapshot-index.ts';
 
 /** What the main thread asks for; one at a time, answered in order. `index`: the file that the main thread has open. */
 export type MaintenanceRequest =
@@ -37,7 +38,7 @@ function serve(request: MaintenanceRequest): MaintenanceAnswer {
     case 'move-wal':
       return { type: 'moved', backlogPages: moveWal(connectionTo(request.index)) };
     case 'snapshot':
-      connectionTo(request.index).prepare('VACUUM INTO ?').run(request.target);
+      snapshotIndex(connectionTo(request.index), request.target);
       return { type: 'snapshot', applied: readSnapshot(request.target) };
     case 'check':
       return { type: 'checked', problem: checkIndexFile(request.path) };

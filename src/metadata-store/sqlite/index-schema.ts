@@ -1,7 +1,7 @@
 /** Marks the file as a Holdfast index: 'HFix'. */
 export const INDEX_APPLICATION_ID = 0x48466978;
-/** Of the tables below. Another number: the index is rebuilt from the journal. */
-export const INDEX_SCHEMA_VERSION = 1;
+/** Of the tables below. 1: they are brought up to date when the index is opened. Any other: it is rebuilt from the journal. */
+export const INDEX_SCHEMA_VERSION = 2;
 
 /**
  * The tables of the index. Keys are bytes (BLOB), so that their order is that of UTF-8. What LIST and GET need lies in
@@ -9,6 +9,10 @@ export const INDEX_SCHEMA_VERSION = 1;
  * over history (`apply-object-record.ts` has the invariants). An object of one blob names it in `only_blob_id`, so that GET is one statement; else `blob_ids` does. Long lists of one object (blobs or parts of a large multipart upload) lie in `large_lists`, by order
  * number. Names that point to blobs count as references; blobs without one are deleted in the transaction that takes the
  * last away. Sums (`buckets`, `volumes`) change in the same transaction as what they count.
+ *
+ * The live index has these tables in a store of format 1 too; its checkpoints have those of `index-schema-1.ts`. So
+ * tables, indexes and columns are only ever added: columns at the end of their table, with a default that means what the
+ * row meant in format 1. `applied.format_version` is the active format of the store.
  *
  * `applied.is_closed` is 0 in an index that is open or was not closed: without its WAL that may be half of a state.
  *
@@ -23,7 +27,8 @@ CREATE TABLE applied (
   epoch INTEGER,
   sequence INTEGER,
   hash BLOB,
-  is_closed INTEGER NOT NULL DEFAULT 1
+  is_closed INTEGER NOT NULL DEFAULT 1,
+  format_version INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 INSERT INTO applied (id, batch_number) VALUES (1, 0);
 
@@ -187,11 +192,4 @@ CREATE TABLE outbox (
 
 PRAGMA application_id = ${INDEX_APPLICATION_ID};
 PRAGMA user_version = ${INDEX_SCHEMA_VERSION};
-`;
-
-/** From the tables that format 1 began with to those above. */
-export const LATER_COLUMNS = `
-ALTER TABLE buckets ADD COLUMN version_count INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE buckets ADD COLUMN version_size_bytes INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX versions_by_id ON versions (bucket_id, key, version_id);
 `;

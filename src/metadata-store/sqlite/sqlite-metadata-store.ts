@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import type { BlobRecord, VolumeRecord } from '../../model/blob.ts';
 import type { Clock, Randomness } from '../../model/clock.ts';
+import { NEWEST_STORE_FORMAT } from '../../model/store-format.ts';
 import type { BucketRecord, ListedBucket, ObjectRecord, PartRecord, UploadRecord } from '../../model/object-record.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -82,6 +83,7 @@ export class SqliteMetadataStore implements MetadataStore {
   #thread: MaintenanceThread | undefined;
   #maintenance: IndexMaintenance | undefined;
   #rebuild: Promise<void> | undefined;
+  #raising: Promise<void> | undefined;
   #wakeRebuild: () => void = () => {};
 
   constructor(options: SqliteMetadataStoreOptions) {
@@ -107,7 +109,10 @@ export class SqliteMetadataStore implements MetadataStore {
         log.error({ error }, 'the journal failed in a way that it must not; the process stops');
         (options.onBroken ?? stopProcess)(error);
       },
-      onCommitted: () => this.#maintenance?.onCommitted(),
+      onCommitted: () => {
+        this.#maintenance?.onCommitted();
+        this.#endRaisingFormat();
+      },
       shortage: () => this.#reserve.shortage,
     });
   }
@@ -121,6 +126,9 @@ export class SqliteMetadataStore implements MetadataStore {
     await this.#openIndex({ existing, isClosedHere: false }, progress);
     this.#state = 'ready';
     this.#reserve.start();
+    // A new store, or one whose finalization did not come to its end.
+    this.#endRaisingFormat();
+    await this.#raising;
     progress({ phase: 'ready', fraction: 1 });
   }
 
@@ -139,6 +147,36 @@ export class SqliteMetadataStore implements MetadataStore {
 
   commit<M extends Mutation>(mutation: M): Promise<MutationResult<M>> {
     return this.#commits.commit(mutation) as Promise<MutationResult<M>>;
+  }
+
+  formatVersion(): number {
+    if (this.#index === undefined) throw this.#whyNotReady();
+    return this.#index.formatVersion;
+  }
+
+  async finalizeUpgrade(): Promise<void> {
+    await this.#raiseFormat(NEWEST_STORE_FORMAT);
+  }
+
+  async #raiseFormat(formatVersion: number): Promise<void> {
+    if (this.formatVersion() >= formatVersion) return;
+    await this.#options.journal.promiseFormat(formatVersion);
+    await this.commit({ type: 'RaiseFormat', formatVersion });
+    this.#options.log.info({ formatVersion }, 'the on-disk format was raised; former versions refuse this store now');
+  }
+
+  /** Goes on where a start, a crash or a failure left it; tried again after the next commit when it fails. */
+  #endRaisingFormat(): void {
+    const { journal, log } = this.#options;
+    const { promisedFormat } = journal;
+    if (this.#raising !== undefined || !journal.isWritable) return;
+    if ((this.#index?.formatVersion ?? promisedFormat) >= promisedFormat) return;
+    this.#raising = this.#raiseFormat(promisedFormat)
+      .catch((error: unknown) => {
+        if (!isStoreError(error)) throw error;
+        log.warn({ error }, 'the on-disk format could not be raised yet');
+      })
+      .finally(() => (this.#raising = undefined));
   }
 
   getBucket(name: string): Promise<BucketRecord | undefined> {
@@ -237,6 +275,7 @@ export class SqliteMetadataStore implements MetadataStore {
         createdAtMs,
       })),
       indexBytes: index.sizeBytes(),
+      formatVersion: index.formatVersion,
       ...index.queries.counts(),
     }));
   }

@@ -43,6 +43,7 @@ beforeEach(async () => {
       throw new StoreError('NotReady', 'no disks here');
     },
     census: () => NO_CENSUS,
+    finalizeUpgrade: async () => ({ active: 2, newest: 2 }),
     scrub: () => NO_SCRUB,
   };
   server = new AdminServer({ actions, listen: [{ host: '127.0.0.1', port: 0 }], stateDirectory, log: silentLog });

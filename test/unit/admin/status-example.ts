@@ -30,6 +30,7 @@ export function statusExample(change: Partial<StatusReport> = {}): StatusReport 
   };
   return {
     formatVersion: 1,
+    onDiskFormat: { active: 2, newest: 2 },
     mode: 'online',
     version: '0.1.0',
     cluster: { id: 'cluster-1', accountId: '123456789012', region: 'us-east-1' },

@@ -67,6 +67,7 @@ function sources(
       })),
       checkpoints: [],
       indexBytes: 100,
+      formatVersion: 2,
       bucketCount: 1,
       objectCount: 2,
       uploadCount: 0,

@@ -81,6 +81,7 @@ test('a disk.json that was changed is bad, one of a newer version is told apart'
 });
 
 const state = encodeState({
+  format: 2,
   clusterId: CLUSTER_ID,
   diskId: DISK_IDS[0]!,
   generation: 1,
@@ -104,7 +105,7 @@ test('a journal state is decoded; a flipped byte and a newer format are told', a
     /checksum of the first line is \w{8}, the second line says/,
   );
   expect(problemsOf(await inspect(state.subarray(0, 60)))[0]).toContain('not two lines');
-  const body = state.toString().split('\n')[0]!.replace('"format":1', '"format":2');
+  const body = state.toString().split('\n')[0]!.replace('"format":2', '"format":3');
   const newer = await inspect(Buffer.from(`${body}\n${crc32c(Buffer.from(body)).toString(16).padStart(8, '0')}\n`));
   expect(newer?.items[0]?.state).toBe('newer');
 });

@@ -17,7 +17,10 @@ async function rewrite(cluster: SimulatedCluster, index: number, path: string, b
 
 /** The state as a version to come would write it. */
 async function renewState(cluster: SimulatedCluster, index: number): Promise<void> {
-  const body = cluster.disks[index]!.peek(STATE).toString().split('\n')[0]!.replace('"format":1', '"format":8');
+  const body = cluster.disks[index]!.peek(STATE)
+    .toString()
+    .split('\n')[0]!
+    .replace('"format":2,"neededVersion":"0.2.0"', '"format":8,"neededVersion":"9.9.0"');
   const sum = crc32c(Buffer.from(body)).toString(16).padStart(8, '0');
   await rewrite(cluster, index, STATE, Buffer.from(`${body}\n${sum}\n`));
 }
@@ -46,7 +49,11 @@ const contentOf = (cluster: SimulatedCluster, index: number): string[] =>
 
 describe('a journal of a newer version', () => {
   it.each([
-    ['state', renewState, /disk .*journal\/state has version 8; this server knows version 1/],
+    [
+      'state',
+      renewState,
+      /disk .*journal\/state has version 8; this server knows version 2; it needs Holdfast 9.9.0 or newer/,
+    ],
     ['frames', renewLastFrame, /disk .*a journal frame has version 9; this server knows version 1/],
   ] as const)('in its %s is refused at a start, and nothing is changed', async (_, renew, what) => {
     const cluster = await journalCluster({ k: 2, m: 1 });

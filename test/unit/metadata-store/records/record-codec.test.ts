@@ -155,6 +155,7 @@ const generators: { [Type in JournalRecord['type']]: fc.Arbitrary<Extract<Journa
     fromDiskId: text,
     toDiskId: text,
   }),
+  RaiseFormat: fc.record({ type: fc.constant('RaiseFormat'), formatVersion: fc.constant(2) }),
 };
 
 function encode(records: readonly JournalRecord[], batchNumber: number): Buffer {
@@ -190,11 +191,46 @@ describe('records', () => {
     const unknownType = Buffer.from(payload);
     unknownType[3] = 200;
     const otherVersion = Buffer.from(payload);
-    otherVersion[0] = 2;
+    otherVersion[0] = 0;
     const damaged = [payload.subarray(0, -1), Buffer.concat([payload, Buffer.alloc(1)]), unknownType, otherVersion];
     for (const bad of damaged) {
       expect(() => decodeBatch(bad)).toThrow(expect.objectContaining({ code: 'JournalCorrupt' }));
     }
+  });
+
+  test('a payload of a newer format is refused as such', () => {
+    const payload = encode([{ type: 'DropVolume', volumeId: 300 }], 5);
+    payload[0] = 3;
+    expect(() => decodeBatch(payload)).toThrow(expect.objectContaining({ code: 'FormatRefused' }));
+  });
+
+  test('nothing of format 2 gets into a batch of a store of format 1', () => {
+    const encoder = new BatchEncoder();
+    encoder.clear(1);
+    const attributes = { etag: '', sizeBytes: 0, storageClass: '', checksum: 0, parts: Buffer.alloc(0) };
+    const put = {
+      type: 'PutObject',
+      bucketId: 1,
+      key: Buffer.from('k'),
+      order: 2,
+      ownerId: 1,
+      lastModifiedMs: 0,
+    } as const;
+    const withFlags = (...flags: number[]): JournalRecord => ({
+      ...put,
+      attributes: { ...attributes, details: Buffer.from(flags) },
+      blobs: [],
+    });
+    encoder.add(withFlags(15));
+    for (const record of [withFlags(16), withFlags(0x80, 1)]) {
+      expect(() => encoder.add(record)).toThrow('a PutObject record of a newer format');
+    }
+    expect(encoder.recordCount).toBe(1);
+    expect(encoder.toBuffer(1)[0]).toBe(1);
+    // The record that raises it is written in the format that it raises it to.
+    encoder.add({ type: 'RaiseFormat', formatVersion: 2 });
+    encoder.add(withFlags(16));
+    expect(encoder.toBuffer(1)[0]).toBe(2);
   });
 
   test('hostile lengths are refused before anything is allocated', () => {

@@ -1,0 +1,45 @@
+import Database from 'better-sqlite3';
+import { readApplied } from './index-database.ts';
+import { INDEX_SCHEMA_1 } from './index-schema-1.ts';
+
+/**
+ * Writes the last committed state of an open index to a new file: what the checkpoints on the disks are made of. In a store
+ * of format 1 it has the tables of format 1, so that the former server can start from it.
+ */
+export function snapshotIndex(db: Database.Database, target: string): void {
+  if (readApplied(db).formatVersion > 1) {
+    db.prepare('VACUUM INTO ?').run(target);
+    return;
+  }
+  const tables = makeEmpty(target);
+  db.prepare('ATTACH DATABASE ? AS snapshot').run(target);
+  try {
+    // Nobody believes the file before it was copied to the disks and read back.
+    db.exec('PRAGMA snapshot.synchronous = OFF; BEGIN;');
+    for (const [table, columns] of tables) {
+      const list = columns.join(', ');
+      db.exec(`INSERT INTO snapshot.${table} (${list}) SELECT ${list} FROM main.${table};`);
+    }
+    db.exec('COMMIT');
+  } finally {
+    if (db.inTransaction) db.exec('ROLLBACK');
+    db.exec('DETACH DATABASE snapshot');
+  }
+}
+
+/** Returns the tables with their columns. */
+function makeEmpty(path: string): Map<string, string[]> {
+  const snapshot = new Database(path);
+  try {
+    snapshot.exec(`BEGIN; ${INDEX_SCHEMA_1} DELETE FROM applied; COMMIT;`);
+    const names = snapshot.prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all();
+    return new Map(
+      names.map((name) => [
+        name,
+        (snapshot.pragma(`table_info(${name})`) as { name: string }[]).map((column) => column.name),
+      ]),
+    );
+  } finally {
+    snapshot.close();
+  }
+}
