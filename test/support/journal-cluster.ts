@@ -12,22 +12,29 @@ export const SEGMENT_BYTES = 32 * 1024;
 /** Simulated disks with an empty journal each. */
 export async function journalCluster(
   code: { k: number; m: number },
-  options: Partial<SimulatedClusterOptions> = {},
+  { formatVersion, ...options }: Partial<SimulatedClusterOptions> & { formatVersion?: number } = {},
 ): Promise<SimulatedCluster> {
   const cluster = new SimulatedCluster({ diskCount: code.k + code.m, ...options });
   const { clusterId } = cluster.diskSet;
   for (const disk of cluster.diskSet.disks) {
-    await formatDisk(disk.fs, { clusterId, diskId: disk.id, diskIds: cluster.diskIds, code });
+    await formatDisk(disk.fs, { clusterId, diskId: disk.id, diskIds: cluster.diskIds, code, formatVersion });
   }
   return cluster;
 }
 
 export function formatDisk(
   fs: DiskFs,
-  facts: { clusterId: string; diskId: string; diskIds: readonly string[]; code: { k: number; m: number } },
+  facts: {
+    clusterId: string;
+    diskId: string;
+    diskIds: readonly string[];
+    code: { k: number; m: number };
+    formatVersion?: number | undefined;
+  },
 ): Promise<void> {
-  const { clusterId, diskId, diskIds, code } = facts;
-  return formatJournal(fs, { clusterId, diskId, diskIds, ...code, segmentBytes: SEGMENT_BYTES });
+  const { clusterId, diskId, diskIds, code, formatVersion } = facts;
+  const format = formatVersion === undefined ? {} : { formatVersion };
+  return formatJournal(fs, { clusterId, diskId, diskIds, ...code, segmentBytes: SEGMENT_BYTES, ...format });
 }
 
 export function journalOf(cluster: SimulatedCluster, options: Partial<DiskJournalOptions> = {}): DiskJournal {
