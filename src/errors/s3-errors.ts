@@ -50,6 +50,7 @@ export const S3_ERRORS = {
     status: 400,
     message: 'The value of the expected bucket owner parameter must be an AWS account ID',
   },
+  IllegalVersioningConfigurationException: { status: 400, message: 'The Versioning element must be specified' },
   InvalidBucketState: { status: 409, message: 'The request is not valid with the current state of the bucket.' },
   InvalidBucketName: { status: 400, message: 'The specified bucket is not valid.' },
   InvalidDigest: { status: 400, message: 'The Content-MD5 you specified was invalid.' },

@@ -117,10 +117,10 @@ export interface RecoveryProgress {
 export type BlobUse = { newBlob: BlobRecord } | { existingBlobId: number };
 
 /**
- * Preconditions on the current version of the key; of a delete, on the version that is covered or removed. ETags without
- * quotes; `'*'` matches any existing object. ifMatch and the key is missing: NoSuchKey; not equal: PreconditionFailed.
- * ifNoneMatch matches: PreconditionFailed. A delete marker counts as missing. Time and size alone hold for a delete of
- * what is missing; a delete marker has a time, but no size that could be met.
+ * Preconditions on the current version of the key; ETags without quotes, `'*'` matches any existing object.
+ * Of a write: ifMatch and the key is missing, or a delete marker: NoSuchKey; not equal: PreconditionFailed; ifNoneMatch
+ * matches: PreconditionFailed. Of a delete, on the version that is covered or removed: they hold where there is none; a
+ * delete marker meets `'*'` and its time, but no ETag and no size.
  */
 export interface WritePreconditions {
   ifMatch?: readonly string[];
@@ -151,6 +151,8 @@ export type Mutation =
       blobs: readonly BlobUse[];
       lastModifiedMs: number;
       preconditions?: WritePreconditions;
+      /** Its id if the bucket makes versions by then, made by `proposeVersionId`; else the commit makes one. */
+      versionId?: string;
     } // NoSuchBucket | NoSuchKey | PreconditionFailed | BlobGone
   /**
    * Without `versionId`: removes the object where the bucket never had versions, else covers it with a delete marker.
@@ -168,7 +170,7 @@ export type Mutation =
       /** PreconditionFailed unless the version that is covered or removed has this order. */
       onlyOrder?: number;
       atMs: number;
-    } // NoSuchBucket | NoSuchKey (ifMatch) | PreconditionFailed
+    } // NoSuchBucket | PreconditionFailed
   | { type: 'CreateMultipartUpload'; upload: UploadRecord }
   | {
       type: 'PutPart';
@@ -189,6 +191,8 @@ export type Mutation =
       manifest?: BlobRecord;
       lastModifiedMs: number;
       preconditions?: WritePreconditions;
+      /** As of PutObject. */
+      versionId?: string;
     } // NoSuchUpload | InvalidPart | PreconditionFailed. A retry after success answers as the first did (remembered for a day).
   | { type: 'AbortMultipartUpload'; bucketId: number; key: string; uploadId: string } // NoSuchUpload
   /** Not for bucket configurations, which depend on their bucket. */

@@ -51,6 +51,7 @@ import { listObjects } from './operations/list-objects.ts';
 import { listObjectsV2 } from './operations/list-objects-v2.ts';
 import { listParts } from './operations/list-parts.ts';
 import { putBucketAcl } from './operations/put-bucket-acl.ts';
+import { putBucketVersioning } from './operations/put-bucket-versioning.ts';
 import { putObjectAcl } from './operations/put-object-acl.ts';
 import { putObject } from './operations/put-object.ts';
 import { uploadPart } from './operations/upload-part.ts';
@@ -294,6 +295,10 @@ const CONFIGURATION_READ_ROWS: readonly OperationRow[] = [
   row('GetBucketRequestPayment', 'GET', 'bucket', ['requestPayment'], 's3:GetBucketRequestPayment', getBucketRequestPayment),
   row('GetBucketTagging', 'GET', 'bucket', ['tagging'], 's3:GetBucketTagging', getBucketTagging),
   row('GetBucketVersioning', 'GET', 'bucket', ['versioning'], 's3:GetBucketVersioning', getBucketVersioning),
+  row('PutBucketVersioning', 'PUT', 'bucket', ['versioning'], 's3:PutBucketVersioning', putBucketVersioning, {
+    body: 'xml',
+    bodyLimitBytes: 64 * KIBIBYTE,
+  }),
   row('GetBucketWebsite', 'GET', 'bucket', ['website'], 's3:GetBucketWebsite', getBucketWebsite),
   row('GetObjectLockConfiguration', 'GET', 'bucket', ['object-lock'], 's3:GetBucketObjectLockConfiguration', getObjectLockConfiguration),
   row('GetPublicAccessBlock', 'GET', 'bucket', ['publicAccessBlock'], 's3:GetBucketPublicAccessBlock', getPublicAccessBlock),
@@ -344,7 +349,6 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('PutBucketReplication', 'PUT', 'bucket', ['replication'], 's3:PutReplicationConfiguration'),
   unimplemented('PutBucketRequestPayment', 'PUT', 'bucket', ['requestPayment'], 's3:PutBucketRequestPayment'),
   unimplemented('PutBucketTagging', 'PUT', 'bucket', ['tagging'], 's3:PutBucketTagging'),
-  unimplemented('PutBucketVersioning', 'PUT', 'bucket', ['versioning'], 's3:PutBucketVersioning'),
   unimplemented('PutBucketWebsite', 'PUT', 'bucket', ['website'], 's3:PutBucketWebsite'),
   unimplemented('PutObjectAnnotation', 'PUT', 'object', ['annotation', 'annotationName'], 's3:PutObjectAnnotation'),
   unimplemented('PutObjectLegalHold', 'PUT', 'object', ['legal-hold'], 's3:PutObjectLegalHold'),

@@ -97,6 +97,16 @@ export class BucketService {
     if (bucket.owner.accountId !== expectedAccountId) throw new S3Error('AccessDenied');
   }
 
+  /** @throws S3Error NoSuchBucket | InvalidBucketState (suspending under Object Lock) */
+  async putVersioning({ bucketId }: BucketRecord, status: 'Enabled' | 'Suspended'): Promise<void> {
+    await this.#metadataStore.commit({
+      type: 'PutBucketConfiguration',
+      bucketId,
+      name: 'versioning',
+      value: { status },
+    });
+  }
+
   /** @throws S3Error NoSuchBucket | BucketNotEmpty */
   async deleteBucket(name: string): Promise<void> {
     const bucket = await this.requireBucket(name);

@@ -1,8 +1,9 @@
-import type { ListObjectsPage, MetadataStore } from '../metadata-store/metadata-store.ts';
+import type { ListObjectsPage, ListVersionsPage, MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { BucketService } from './buckets.ts';
+import { checkVersionId } from './object-rules.ts';
 
 export interface ListingServiceOptions {
-  metadataStore: Pick<MetadataStore, 'listObjects'>;
+  metadataStore: Pick<MetadataStore, 'listObjects' | 'listVersions'>;
   buckets: Pick<BucketService, 'requireBucket'>;
 }
 
@@ -16,9 +17,20 @@ export interface ListingRequest {
   maxKeys: number;
 }
 
+export interface VersionListingRequest {
+  bucket: string;
+  prefix: string;
+  delimiter: string;
+  /** As the client sent them; empty: none. */
+  keyMarker: string;
+  versionIdMarker: string;
+  /** 0 to 1,000. */
+  maxKeys: number;
+}
+
 const EMPTY_PAGE: ListObjectsPage = { objects: [], commonPrefixes: [], isTruncated: false, lastEntry: undefined };
 
-/** S3's listings of current objects. */
+/** S3's listings of objects and versions. */
 export class ListingService {
   readonly #metadataStore: ListingServiceOptions['metadataStore'];
   readonly #buckets: ListingServiceOptions['buckets'];
@@ -42,6 +54,25 @@ export class ListingService {
       delimiter: request.delimiter,
       startAfter: request.startAfter,
       limit: request.maxKeys,
+    });
+  }
+
+  /**
+   * One page of versions and delete markers, likewise.
+   *
+   * @throws S3Error NoSuchBucket | InvalidArgument (version id)
+   */
+  async listVersions(request: VersionListingRequest): Promise<ListVersionsPage> {
+    const { bucketId } = await this.#buckets.requireBucket(request.bucket);
+    const { prefix, delimiter, keyMarker, versionIdMarker, maxKeys } = request;
+    if (versionIdMarker !== '') checkVersionId(versionIdMarker);
+    return this.#metadataStore.listVersions({
+      bucketId,
+      prefix,
+      delimiter,
+      keyMarker,
+      versionIdMarker,
+      limit: maxKeys,
     });
   }
 }

@@ -19,7 +19,7 @@ import { checkUploadChecksum, partMismatch } from './multipart-checksums.ts';
 import { MultipartCompleter, type CompleteRequest } from './multipart-completer.ts';
 import { PartCopier } from './part-copier.ts';
 import { ObjectReader } from './object-reader.ts';
-import { noSuchUpload } from './object-rules.ts';
+import { noSuchUpload, shownSourceVersionId } from './object-rules.ts';
 import type { ObjectAddress, ObjectService, WrittenObject } from './objects.ts';
 import type { ServiceStores } from './service-stores.ts';
 
@@ -61,7 +61,8 @@ export interface CopyPartRequest extends UploadAddress {
 
 export type WrittenPart = Omit<PartRecord, 'blobs'>;
 
-export type CopiedPart = WrittenPart & { sourceVersionId: string };
+/** Without `sourceVersionId`, the source's bucket never had versions. */
+export type CopiedPart = WrittenPart & { sourceVersionId: string | undefined };
 
 export interface PartsPage {
   upload: UploadRecord;
@@ -133,7 +134,7 @@ export class MultipartService {
   async uploadPartCopy(request: CopyPartRequest): Promise<CopiedPart> {
     const upload = await this.getUpload(request);
     for (let attempt = 1; ; attempt++) {
-      const source = await this.#objects.headObject(request.source);
+      const source = await this.#objects.headSource(request.source);
       const range = request.selectSource(source);
       const lastModifiedMs = this.#stores.clock.nowMs();
       try {
@@ -144,7 +145,7 @@ export class MultipartService {
           describe: (content) => this.#describePart(request, content, lastModifiedMs),
           commit: (content, blobs) => this.#commitPart(request, content, lastModifiedMs, blobs),
         });
-        return { ...part, sourceVersionId: source.versionId };
+        return { ...part, sourceVersionId: shownSourceVersionId(request.source.bucket, source) };
       } catch (error) {
         if (!isStoreError(error, 'BlobGone') || attempt === COPY_LIMIT) throw error;
       }

@@ -10,7 +10,7 @@ import type {
 import { encodeBlobDescriptor } from './blob-descriptor.ts';
 import { digestObject } from './digest-object.ts';
 import type { ObjectReader } from './object-reader.ts';
-import { SINGLE_BODY_LIMIT_BYTES } from './object-rules.ts';
+import { shownSourceVersionId, SINGLE_BODY_LIMIT_BYTES } from './object-rules.ts';
 import type { ObjectAddress, WrittenObject } from './objects.ts';
 import type { ServiceStores } from './service-stores.ts';
 
@@ -32,7 +32,8 @@ export interface CopyObjectRequest {
 }
 
 export interface CopiedObject extends WrittenObject {
-  sourceVersionId: string;
+  /** `undefined`: the source's bucket never had versions. */
+  sourceVersionId: string | undefined;
 }
 
 /** What a copy keeps of its source, or computes anew. */
@@ -111,7 +112,7 @@ export class ObjectCopier {
         sizeBytes: content.sizeBytes,
         checksum: content.checksum,
         ...(content.parts ? { partsCount: content.parts.length } : {}),
-        sourceVersionId: source.versionId,
+        sourceVersionId: shownSourceVersionId(request.source.bucket, source),
       };
     } finally {
       manifest.unpin();
@@ -134,7 +135,9 @@ function refuseUnchangedSelfCopy(
   request: CopyObjectRequest,
   computed: ChecksumAlgorithm | undefined,
 ): void {
-  const isSelfCopy = source.bucketId === request.bucket.bucketId && source.key === request.key;
+  // A version that is named is brought back as the newest one.
+  const isBroughtBack = request.source.versionId !== undefined && request.bucket.configuration.versioning !== undefined;
+  const isSelfCopy = source.bucketId === request.bucket.bucketId && source.key === request.key && !isBroughtBack;
   const isChanged = request.replaceMetadata || request.storageClass !== undefined || computed;
   if (!isSelfCopy || isChanged) return;
   throw new S3Error('InvalidRequest', {

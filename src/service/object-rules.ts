@@ -1,6 +1,6 @@
 import { S3Error } from '../errors/s3-error.ts';
 import type { ByteRange } from '../data-store/data-store.ts';
-import type { ObjectPart, ObjectRecord } from '../model/object-record.ts';
+import type { BucketRecord, ObjectPart, ObjectRecord } from '../model/object-record.ts';
 
 /** One body: PutObject, UploadPart, a copied source. @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html */
 export const SINGLE_BODY_LIMIT_BYTES = 5 * 1024 ** 3;
@@ -20,6 +20,11 @@ export function checkVersionId(versionId: string): void {
     message: versionId === '' ? 'Version id cannot be the empty string' : 'Invalid version id specified',
     details: { ArgumentName: 'versionId', ArgumentValue: versionId },
   });
+}
+
+/** `x-amz-copy-source-version-id`; `undefined`: the source's bucket never had versions. */
+export function shownSourceVersionId(bucket: BucketRecord, source: ObjectRecord): string | undefined {
+  return bucket.configuration.versioning === undefined ? undefined : source.versionId;
 }
 
 /** What `partNumber=` selects: the part's bytes, and its facts when the object was made by CompleteMultipartUpload. */

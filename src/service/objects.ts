@@ -62,7 +62,7 @@ export interface DeleteRequest {
 }
 
 export interface DeletedObject {
-  /** `undefined` when nothing was there, or the bucket has no versions. */
+  /** The delete marker that was made, or the version that was named. `undefined`: the bucket never had versions. */
   versionId?: string;
   isDeleteMarker: boolean;
 }
@@ -166,6 +166,23 @@ export class ObjectService {
   }
 
   /**
+   * The record of the source of a copy.
+   *
+   * @throws S3Error as `headObject`; InvalidRequest for a delete marker by its id
+   */
+  async headSource(address: ObjectAddress): Promise<ObjectRecord> {
+    try {
+      return await this.headObject(address);
+    } catch (error) {
+      if (!(error instanceof S3Error) || error.code !== 'MethodNotAllowed') throw error;
+      throw new S3Error('InvalidRequest', {
+        message: 'The source of a copy request may not specifically refer to a delete marker by version id.',
+        cause: error,
+      });
+    }
+  }
+
+  /**
    * Opens an object for reading. `select` looks at the record (conditions, Range, partNumber), throws what the client
    * shall get, or names the bytes to read; it is asked again when the object was replaced before its first byte was
    * read. The bytes stay those of the returned record, whatever is written meanwhile, or the iteration fails.
@@ -188,9 +205,9 @@ export class ObjectService {
   }
 
   /**
-   * Deletes an object; deleting what is not there succeeds.
+   * Deletes an object, covers it with a delete marker, or deletes a version; deleting what is not there succeeds.
    *
-   * @throws S3Error PreconditionFailed | NoSuchKey (a precondition on a missing key) | InvalidArgument (version id)
+   * @throws S3Error PreconditionFailed | InvalidArgument (version id)
    */
   async deleteObject(bucket: BucketRecord, request: DeleteRequest): Promise<DeletedObject> {
     const { key, versionId, preconditions } = request;
@@ -227,7 +244,7 @@ export class ObjectService {
   /** See ObjectCopier. */
   async copyObject(request: CopyObjectRequest): Promise<CopiedObject> {
     for (let attempt = 1; ; attempt++) {
-      const source = await this.headObject(request.source);
+      const source = await this.headSource(request.source);
       try {
         return await this.#copier.copy(source, request);
       } catch (error) {
@@ -242,6 +259,6 @@ function deleteMarkerError(marker: ObjectRecord, versionId: string | undefined):
   if (versionId === undefined) return new S3Error('NoSuchKey', { details: { Key: marker.key }, headers });
   return new S3Error('MethodNotAllowed', {
     details: { Method: 'GET', ResourceType: 'DeleteMarker' },
-    headers: { ...headers, allow: 'DELETE' },
+    headers: { ...headers, allow: 'DELETE', 'last-modified': new Date(marker.lastModifiedMs).toUTCString() },
   });
 }

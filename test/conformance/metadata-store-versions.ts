@@ -263,15 +263,25 @@ export function describeVersions(current: () => MetadataStore): void {
         preconditions: { ifMatch: [etagOf('b')], ifMatchSizeBytes: 20, ifMatchLastModifiedMs: 5999 },
       });
       // A marker is there, but it is no object.
-      await expectCode(remove('k', { preconditions: { ifMatch: ['*'] } }), 'NoSuchKey');
+      await expectCode(remove('k', { preconditions: { ifMatch: [etagOf('b')] } }), 'PreconditionFailed');
       await expectCode(remove('k', { preconditions: { ifMatchSizeBytes: 0 } }), 'PreconditionFailed');
       await remove('k', { ...named, onlyOrder: first.order, preconditions: { ifMatch: ['*'], ifMatchSizeBytes: 10 } });
       expect(await shown()).toEqual(['k:marker:latest', 'k:b']);
       await expectCode(remove('k', { ...named, onlyOrder: first.order }), 'PreconditionFailed');
-      await expectCode(remove('k', { ...named, preconditions: { ifMatch: ['*'] } }), 'NoSuchKey');
-      expect(await remove('k', { ...named, preconditions: { ifMatchSizeBytes: 1 } })).toMatchObject({
-        isDeleteMarker: false,
-      });
+      const gone = await remove('k', { ...named, preconditions: { ifMatch: ['*'], ifMatchSizeBytes: 1 } });
+      expect(gone).toEqual({ deletedVersionId: first.versionId, isDeleteMarker: false });
+      expect(await remove('k', { preconditions: { ifMatch: ['*'] } })).toMatchObject({ isDeleteMarker: true });
+    });
+
+    test('a proposed version id is taken where the bucket makes versions, and ignored where it does not', async () => {
+      const mutation = () => ({ ...putMutation(store, { bucketId, key: 'k', volumeId }), versionId: 'proposed' });
+      expect(await store.commit(mutation())).toMatchObject({ versionId: 'null' });
+      await setVersioning('Enabled');
+      expect(await store.commit(mutation())).toMatchObject({ versionId: 'proposed' });
+      expect(await get('k', 'proposed')).toMatchObject({ isDeleteMarker: false });
+      await expect(store.commit(mutation())).rejects.toThrow('a version id is taken');
+      await setVersioning('Suspended');
+      expect(await store.commit({ ...mutation(), versionId: 'another' })).toMatchObject({ versionId: 'null' });
     });
 
     test('DeleteBucket refuses while a version or a delete marker is left', async () => {

@@ -1,8 +1,14 @@
 import { S3Error } from '../../src/errors/s3-error.ts';
-import type { ListObjectsPage, ListObjectsQuery, MetadataStore } from '../../src/metadata-store/metadata-store.ts';
+import type {
+  ListObjectsPage,
+  ListObjectsQuery,
+  ListVersionsPage,
+  ListVersionsQuery,
+  MetadataStore,
+} from '../../src/metadata-store/metadata-store.ts';
 import type { BucketRecord, ListedObject, Owner } from '../../src/model/object-record.ts';
 
-type Calls = Pick<MetadataStore, 'commit' | 'getBucket' | 'listBuckets' | 'listObjects'>;
+type Calls = Pick<MetadataStore, 'commit' | 'getBucket' | 'listBuckets' | 'listObjects' | 'listVersions'>;
 
 /** Buckets and listings in memory, the plainest way: for tests of what stands above the metadata store. */
 export class MemoryMetadata implements Calls {
@@ -75,6 +81,20 @@ export class MemoryMetadata implements Calls {
       commonPrefixes: page.flatMap(([entry, object]) => (object === undefined ? [entry] : [])),
       isTruncated: entries.size > page.length,
       lastEntry: page.at(-1)?.[0],
+    };
+  }
+
+  /** Nothing here has more than its null version. */
+  async listVersions({ keyMarker, ...query }: ListVersionsQuery): Promise<ListVersionsPage> {
+    const page = await this.listObjects({ ...query, startAfter: keyMarker });
+    const facts = { versionId: 'null', order: 1, isLatest: true, isDeleteMarker: false };
+    const isKey = page.lastEntry === page.objects.at(-1)?.key;
+    return {
+      versions: page.objects.map((object) => ({ ...object, ...facts })),
+      commonPrefixes: page.commonPrefixes,
+      isTruncated: page.isTruncated,
+      nextKeyMarker: page.isTruncated ? page.lastEntry : undefined,
+      nextVersionIdMarker: page.isTruncated && isKey ? 'null' : undefined,
     };
   }
 }

@@ -33,21 +33,18 @@ export function checkWritePreconditions(
 }
 
 /**
- * Of a delete: of the current version, or of the one that is named. If-Match asks for an object; the other two hold
- * where there is none, as on AWS. A delete marker is no object, but has a time.
+ * Of a delete: of the current version, or of the one that is named. What is not there is deleted already, whatever the
+ * conditions (docs/decisions/0015-conditional-deletes.md). A delete marker is there, but is no object: `*` holds, an ETag
+ * or a size never does.
  *
- * @throws S3Error NoSuchKey | PreconditionFailed
+ * @throws S3Error PreconditionFailed
  */
 export function checkDeletePreconditions(
   preconditions: WritePreconditions,
-  key: string,
   version: (CurrentVersion & { isDeleteMarker: boolean }) | undefined,
 ): void {
-  const { ifMatch, ifMatchLastModifiedMs, ifMatchSizeBytes } = preconditions;
-  if (ifMatch !== undefined && (version === undefined || version.isDeleteMarker)) {
-    throw new S3Error('NoSuchKey', { details: { Key: key } });
-  }
   if (version === undefined) return;
+  const { ifMatch, ifMatchLastModifiedMs, ifMatchSizeBytes } = preconditions;
   if (ifMatch !== undefined && !matches(ifMatch, version.etag)) fail('If-Match');
   if (ifMatchLastModifiedMs !== undefined && seconds(ifMatchLastModifiedMs) !== seconds(version.lastModifiedMs)) {
     fail('x-amz-if-match-last-modified-time');

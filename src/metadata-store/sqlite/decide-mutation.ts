@@ -162,7 +162,7 @@ export class MutationDecider {
       }
     }
     if (mutation.manifest !== undefined) this.#blobs.check([{ newBlob: mutation.manifest }]);
-    return this.#objects.complete(bucketId, {
+    return this.#objects.complete(mutation, {
       uploadOrder: upload.order,
       lastModifiedMs,
       decidedAtMs: this.#clock.nowMs(),

@@ -1,7 +1,9 @@
 import type { Database } from 'better-sqlite3';
+import { assert } from '../../errors/assert.ts';
 import { S3Error } from '../../errors/s3-error.ts';
 import type { Randomness } from '../../model/clock.ts';
 import type { Owner } from '../../model/object-record.ts';
+import { makeVersionId } from '../../model/version-id.ts';
 import type { DeletedVersion, Mutation, WritePreconditions, WrittenVersion } from '../metadata-store.ts';
 import { encodeAttributes } from '../records/attributes-codec.ts';
 import type { CompleteFields, JournalRecord } from '../records/journal-record.ts';
@@ -10,7 +12,6 @@ import { checkDeletePreconditions, checkWritePreconditions } from './check-preco
 import type { DecideBlobs } from './decide-blobs.ts';
 import type { DecideBuckets } from './decide-buckets.ts';
 import type { KnownBucket } from './known-rows.ts';
-import { makeVersionId } from './version-id.ts';
 
 export interface DecideObjectsOptions {
   db: Database;
@@ -58,7 +59,7 @@ export class DecideObjects {
     const blobs = this.#options.blobs.check(mutation.blobs);
     const ownerId = this.#options.internOwner(mutation.owner);
     const order = this.#options.nextIdentifier();
-    const versionId = this.#newVersionId(bucket, order);
+    const versionId = this.#newVersionId(bucket, { bucketId, key, order, proposed: mutation.versionId });
     const fields = {
       bucketId,
       key,
@@ -74,9 +75,11 @@ export class DecideObjects {
   }
 
   /** The last step of CompleteMultipartUpload: everything else has been checked. */
-  complete(bucketId: number, fields: Omit<CompleteFields, 'order'>): WrittenVersion {
+  complete(mutation: Of<'CompleteMultipartUpload'>, fields: Omit<CompleteFields, 'order'>): WrittenVersion {
+    const { bucketId, versionId: proposed } = mutation;
     const order = this.#options.nextIdentifier();
-    const versionId = this.#newVersionId(this.#options.buckets.require(bucketId), order);
+    const bucket = this.#options.buckets.require(bucketId);
+    const versionId = this.#newVersionId(bucket, { bucketId, key: Buffer.from(mutation.key), order, proposed });
     if (versionId === undefined) this.#options.emit({ type: 'CompleteMultipartUpload', ...fields, order });
     else this.#options.emit({ type: 'CompleteVersion', ...fields, order, versionId });
     const { attributes, lastModifiedMs } = fields;
@@ -88,14 +91,14 @@ export class DecideObjects {
     checkWritePreconditions(preconditions, at.name, this.#currentObject(at.bucketId, at.key));
   }
 
-  /** @throws S3Error NoSuchBucket | NoSuchKey (If-Match) | PreconditionFailed */
+  /** @throws S3Error NoSuchBucket | PreconditionFailed */
   delete(mutation: Of<'DeleteObject'>): DeletedVersion {
     const { bucketId } = mutation;
     const bucket = this.#options.buckets.require(bucketId);
     const key = Buffer.from(mutation.key);
     if (mutation.versionId !== undefined) return this.#deleteVersion(bucket, key, mutation, mutation.versionId);
     const isVersioned = bucket.configuration.versioning !== undefined;
-    const current = this.#currentObject(bucketId, key) ?? (isVersioned ? this.#newest(bucketId, key) : undefined);
+    const current = this.find(bucketId, key, undefined);
     this.#checkDelete(mutation, current);
     if (!isVersioned) {
       if (current !== undefined) this.#options.emit({ type: 'DeleteObject', bucketId, key });
@@ -103,17 +106,23 @@ export class DecideObjects {
     }
     const ownerId = this.#options.internOwner(mutation.owner);
     const order = this.#options.nextIdentifier();
-    const versionId = this.#newVersionId(bucket, order) ?? NULL_VERSION_ID;
+    const versionId = this.#newVersionId(bucket, { bucketId, key, order }) ?? NULL_VERSION_ID;
     const lastModifiedMs = mutation.atMs;
     this.#options.emit({ type: 'PutDeleteMarker', bucketId, key, order, ownerId, lastModifiedMs, versionId });
     return { deletedVersionId: shownVersionId(versionId), isDeleteMarker: true };
   }
 
+  /** The version or delete marker that a read of these finds. */
+  find(bucketId: number, key: Buffer, versionId: string | undefined): StoredVersion | undefined {
+    if (versionId !== undefined)
+      return this.#version(bucketId, key, versionId === 'null' ? NULL_VERSION_ID : versionId);
+    return this.#currentObject(bucketId, key) ?? this.#newest(bucketId, key);
+  }
+
   /** One that is not there counts as deleted. */
   #deleteVersion(bucket: KnownBucket, key: Buffer, mutation: Of<'DeleteObject'>, wanted: string): DeletedVersion {
     const { bucketId } = mutation;
-    const versionId = wanted === 'null' ? NULL_VERSION_ID : wanted;
-    const version = this.#version(bucketId, key, versionId);
+    const version = this.find(bucketId, key, wanted);
     this.#checkDelete(mutation, version);
     if (version === undefined) return { deletedVersionId: wanted, isDeleteMarker: false };
     if (bucket.configuration.versioning === undefined) this.#options.emit({ type: 'DeleteObject', bucketId, key });
@@ -121,20 +130,28 @@ export class DecideObjects {
     return { deletedVersionId: wanted, isDeleteMarker: version.isDeleteMarker };
   }
 
-  #checkDelete({ key, preconditions, onlyOrder }: Of<'DeleteObject'>, version: StoredVersion | undefined): void {
+  #checkDelete({ preconditions, onlyOrder }: Of<'DeleteObject'>, version: StoredVersion | undefined): void {
     if (onlyOrder !== undefined && version?.order !== onlyOrder) {
       throw new S3Error('PreconditionFailed', {
         details: { Condition: 'the version is not the one that was looked at' },
       });
     }
-    if (preconditions !== undefined) checkDeletePreconditions(preconditions, key, version);
+    if (preconditions !== undefined) checkDeletePreconditions(preconditions, version);
   }
 
   /** `undefined`: the bucket never had versions. */
-  #newVersionId({ configuration }: KnownBucket, order: number): string | undefined {
+  #newVersionId(
+    { configuration }: KnownBucket,
+    { bucketId, key, order, proposed }: { bucketId: number; key: Buffer; order: number; proposed?: string | undefined },
+  ): string | undefined {
     if (configuration.versioning === undefined) return undefined;
     if (configuration.versioning.status === 'Suspended') return NULL_VERSION_ID;
-    return makeVersionId(order, this.#options.randomness);
+    if (proposed === undefined) return makeVersionId(order, this.#options.randomness);
+    assert(
+      proposed !== NULL_VERSION_ID && this.#version(bucketId, key, proposed) === undefined,
+      'a version id is taken',
+    );
+    return proposed;
   }
 
   /** The current version unless it is a delete marker. */

@@ -1,12 +1,12 @@
 import type { Database } from 'better-sqlite3';
 import type { ListedVersion } from '../../model/object-record.ts';
+import { orderOfVersionId } from '../../model/version-id.ts';
 import type { ListVersionsPage, ListVersionsQuery } from '../metadata-store.ts';
 import { decodeChecksumKind, decodeStorageClass } from '../records/attributes-codec.ts';
 import { NULL_VERSION_ID } from './apply-object-record.ts';
 import { shownVersionId } from './decide-objects.ts';
 import type { OwnerTable } from './owner-table.ts';
 import { BEFORE_ALL_ORDERS, justAfter, listBySeeking, startAfterEntry, type ScanStart } from './seek-listing.ts';
-import { orderOfVersionId } from './version-id.ts';
 
 type VersionFacts = [
   order: number,

@@ -90,7 +90,6 @@ export function objectAnswer(
     headers['content-range'] = contentRange(selection.range, object.sizeBytes);
   }
   if (selection.partsCount !== undefined) headers['x-amz-mp-parts-count'] = selection.partsCount;
-  if (object.versionId !== 'null') headers['x-amz-version-id'] = object.versionId;
   if (object.storageClass !== 'STANDARD') headers['x-amz-storage-class'] = object.storageClass;
   if (object.tags && object.tags.length > 0) headers['x-amz-tagging-count'] = object.tags.length;
   if (request.headers.get('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED' && !selection.isByteRange) {

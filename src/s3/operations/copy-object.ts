@@ -46,7 +46,7 @@ export async function copyObject(request: S3Request, services: S3Services): Prom
 function copyAnswer(copied: CopiedObject): S3Response {
   const headers: Record<string, string> = {};
   if (copied.versionId !== 'null') headers['x-amz-version-id'] = copied.versionId;
-  if (copied.sourceVersionId !== 'null') headers['x-amz-copy-source-version-id'] = copied.sourceVersionId;
+  if (copied.sourceVersionId !== undefined) headers['x-amz-copy-source-version-id'] = copied.sourceVersionId;
   return xmlResponse(
     xmlDocument(
       'CopyObjectResult',

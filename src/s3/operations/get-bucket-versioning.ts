@@ -1,9 +1,18 @@
-import { fixedDocument } from '../unset-configuration.ts';
+import type { S3Services } from '../../service/services.ts';
+import type { S3Request, S3Response } from '../operation.ts';
+import { buildXml } from '../xml/build-xml.ts';
+import { xmlResponse } from '../xml/xml-response.ts';
 
 /**
- * No bucket can have anything else: answers as AWS does while nothing is set.
+ * Answers `Enabled` or `Suspended`; nothing while versioning was never enabled.
  *
  * @throws S3Error NoSuchBucket
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketVersioning.html
  */
-export const getBucketVersioning = fixedDocument('VersioningConfiguration', {});
+export async function getBucketVersioning(request: S3Request, services: S3Services): Promise<S3Response> {
+  const { configuration } = await services.buckets.requireBucket(request.bucket);
+  const { versioning } = configuration;
+  return xmlResponse(
+    buildXml('VersioningConfiguration', versioning === undefined ? {} : { Status: versioning.status }),
+  );
+}

@@ -3,6 +3,7 @@ import type { ObjectRecord } from '../../model/object-record.ts';
 import type { S3Services } from '../../service/services.ts';
 import { checksumElementName, checksumElements } from '../headers/checksums.ts';
 import { formatHttpDate } from '../headers/http-date.ts';
+import { addVersionId } from '../headers/version-id.ts';
 import { readPageLimit, readPartNumberMarker } from '../headers/whole-number.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 import { xmlDocument, xmlGroup, xmlOptional, xmlText } from '../xml/write-xml.ts';
@@ -27,7 +28,7 @@ export async function getObjectAttributes(request: S3Request, services: S3Servic
   const versionId = request.query.get('versionId');
   const object = await services.objects.headObject({ bucket, key: request.key, versionId });
   const headers: Record<string, string> = { 'last-modified': formatHttpDate(object.lastModifiedMs) };
-  if (object.versionId !== 'null') headers['x-amz-version-id'] = object.versionId;
+  addVersionId(headers, bucket, object.versionId);
   const elements: Record<Attribute, () => string> = {
     ETag: () => xmlText('ETag', object.etag),
     Checksum: () =>

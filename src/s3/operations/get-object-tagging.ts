@@ -1,4 +1,5 @@
 import type { S3Services } from '../../service/services.ts';
+import { addVersionId } from '../headers/version-id.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 import { xmlDocument, xmlGroup, xmlText } from '../xml/write-xml.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
@@ -16,8 +17,7 @@ export async function getObjectTagging(request: S3Request, services: S3Services)
   const tags = (object.tags ?? []).map(({ key, value }) =>
     xmlGroup('Tag', xmlText('Key', key) + xmlText('Value', value)),
   );
-  return xmlResponse(
-    xmlDocument('Tagging', xmlGroup('TagSet', tags.join(''))),
-    object.versionId === 'null' ? {} : { 'x-amz-version-id': object.versionId },
-  );
+  const headers = {};
+  addVersionId(headers, bucket, object.versionId);
+  return xmlResponse(xmlDocument('Tagging', xmlGroup('TagSet', tags.join(''))), headers);
 }

@@ -1,4 +1,5 @@
 import { objectAnswer, readAnswerOverrides, selectBytes } from '../headers/object-answer.ts';
+import { addVersionId } from '../headers/version-id.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 import type { S3Services } from '../../service/services.ts';
 
@@ -16,5 +17,6 @@ export async function getObject(request: S3Request, services: S3Services): Promi
   const address = { bucket, key: request.key, versionId: request.query.get('versionId') };
   const { object, selection, body } = await services.objects.getObject(address, (found) => selectBytes(request, found));
   const { status, headers } = objectAnswer(request, object, selection, overrides);
+  addVersionId(headers, bucket, object.versionId);
   return { status, headers, body };
 }

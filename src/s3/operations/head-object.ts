@@ -1,4 +1,5 @@
 import { objectAnswer, readAnswerOverrides, selectBytes } from '../headers/object-answer.ts';
+import { addVersionId } from '../headers/version-id.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 import type { S3Services } from '../../service/services.ts';
 
@@ -16,5 +17,7 @@ export async function headObject(request: S3Request, services: S3Services): Prom
     key: request.key,
     versionId: request.query.get('versionId'),
   });
-  return objectAnswer(request, object, selectBytes(request, object), overrides);
+  const answer = objectAnswer(request, object, selectBytes(request, object), overrides);
+  addVersionId(answer.headers, bucket, object.versionId);
+  return answer;
 }

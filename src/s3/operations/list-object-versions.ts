@@ -1,15 +1,14 @@
 import type { S3Services } from '../../service/services.ts';
 import { checkOptionalAttributes, invalidArgument, readKeyEncoding, readPageLimit } from '../listing-parameters.ts';
 import type { S3Request, S3Response } from '../operation.ts';
-import { commonPrefixesXml, listedObjectsXml } from '../xml/listing-xml.ts';
+import { commonPrefixesXml } from '../xml/listing-xml.ts';
+import { listedVersionsXml } from '../xml/versions-xml.ts';
 import { xmlDocument, xmlOptional, xmlText } from '../xml/write-xml.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
 
-const NULL_VERSION = xmlText('VersionId', 'null') + xmlText('IsLatest', true);
-
 /**
- * The versions of a bucket. No bucket is versioned, so each key has exactly one, the null version, and the key marker
- * alone says where a page starts.
+ * Versions and delete markers of a bucket, by key and the newest of each first. A bucket that never had versions shows
+ * its objects as null versions.
  *
  * @throws S3Error NoSuchBucket | InvalidArgument
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
@@ -30,15 +29,15 @@ export async function listObjectVersions(request: S3Request, services: S3Service
       'A version-id marker cannot be specified without a key marker.',
     );
   }
-  const page = await services.listing.listObjects({
+  const page = await services.listing.listVersions({
     bucket: request.bucket,
     prefix,
     delimiter,
-    startAfter: keyMarker,
+    keyMarker,
+    versionIdMarker,
     maxKeys,
   });
-  const nextKeyMarker = page.isTruncated ? page.lastEntry : undefined;
-  const endsWithKey = nextKeyMarker !== undefined && nextKeyMarker === page.objects.at(-1)?.key;
+  const { nextKeyMarker, nextVersionIdMarker } = page;
   return xmlResponse(
     xmlDocument(
       'ListVersionsResult',
@@ -47,12 +46,12 @@ export async function listObjectVersions(request: S3Request, services: S3Service
         xmlText('KeyMarker', encoding.encode(keyMarker)) +
         xmlText('VersionIdMarker', versionIdMarker) +
         xmlOptional('NextKeyMarker', nextKeyMarker === undefined ? undefined : encoding.encode(nextKeyMarker)) +
-        xmlOptional('NextVersionIdMarker', endsWithKey ? 'null' : undefined) +
+        xmlOptional('NextVersionIdMarker', nextVersionIdMarker) +
         xmlText('MaxKeys', maxKeys) +
         xmlOptional('Delimiter', delimiter === '' ? undefined : encoding.encode(delimiter)) +
         xmlOptional('EncodingType', encoding.encodingType) +
         xmlText('IsTruncated', page.isTruncated) +
-        listedObjectsXml(page.objects, { elementName: 'Version', encoding, withOwner: true, extra: NULL_VERSION }) +
+        listedVersionsXml(page.versions, encoding) +
         commonPrefixesXml(page.commonPrefixes, encoding),
     ),
   );

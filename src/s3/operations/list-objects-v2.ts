@@ -44,7 +44,6 @@ export async function listObjectsV2(request: S3Request, services: S3Services): P
         xmlOptional('EncodingType', encoding.encodingType) +
         xmlText('IsTruncated', page.isTruncated) +
         listedObjectsXml(page.objects, {
-          elementName: 'Contents',
           encoding,
           withOwner: query.get('fetch-owner') === 'true',
         }) +

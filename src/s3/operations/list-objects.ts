@@ -38,7 +38,7 @@ export async function listObjects(request: S3Request, services: S3Services): Pro
         xmlOptional('Delimiter', delimiter === '' ? undefined : encoding.encode(delimiter)) +
         xmlOptional('EncodingType', encoding.encodingType) +
         xmlText('IsTruncated', page.isTruncated) +
-        listedObjectsXml(page.objects, { elementName: 'Contents', encoding, withOwner: true }) +
+        listedObjectsXml(page.objects, { encoding, withOwner: true }) +
         commonPrefixesXml(page.commonPrefixes, encoding),
     ),
   );

@@ -47,6 +47,6 @@ function copyAnswer(part: CopiedPart): S3Response {
         xmlText('ETag', `"${part.etag}"`) +
         (part.checksum ? xmlText(checksumElementName(part.checksum.algorithm), part.checksum.value) : ''),
     ),
-    part.sourceVersionId === 'null' ? {} : { 'x-amz-copy-source-version-id': part.sourceVersionId },
+    part.sourceVersionId === undefined ? {} : { 'x-amz-copy-source-version-id': part.sourceVersionId },
   );
 }

@@ -3,6 +3,8 @@ import { formatIsoDate } from '../headers/http-date.ts';
 import type { KeyEncoding } from '../listing-parameters.ts';
 import { escapeXml, xmlGroup, xmlOptional, xmlText } from './write-xml.ts';
 
+const START = '<Contents><Key>';
+
 export function ownerXml(owner: Owner): string {
   return xmlGroup('Owner', xmlText('ID', owner.canonicalId) + xmlText('DisplayName', owner.displayName));
 }
@@ -11,31 +13,27 @@ export function ownerXml(owner: Owner): string {
  * The elements of a page of objects. A page of a thousand keys is written in half a millisecond: what most of its
  * objects have in common is made once and each object adds few pieces, because every piece costs again when the whole
  * is flattened into bytes.
- *
- * @param elementName `Contents`, or `Version` whose entries also carry `extra`
  */
 export function listedObjectsXml(
   objects: readonly ListedObject[],
-  options: { elementName: string; encoding: KeyEncoding; withOwner: boolean; extra?: string },
+  { encoding, withOwner }: { encoding: KeyEncoding; withOwner: boolean },
 ): string {
-  const { encoding, elementName, withOwner, extra = '' } = options;
-  const start = `<${elementName}><Key>`;
   let xml = '';
   let date = '';
   let middle = '';
   let like: ListedObject | undefined;
-  let pieces: CommonPieces = { beforeSize: '', end: '', endAndStart: start };
+  let pieces: CommonPieces = { beforeSize: '', end: '', endAndStart: START };
   const known = new Map<string, CommonPieces>();
   for (const object of objects) {
     const itsDate = formatIsoDate(object.lastModifiedMs);
     if (itsDate !== date) {
       date = itsDate;
-      middle = flat(`</Key>${extra}<LastModified>${date}</LastModified><ETag>&quot;`);
+      middle = flat(`</Key><LastModified>${date}</LastModified><ETag>&quot;`);
     }
     xml += pieces.endAndStart;
     if (like === undefined || !isAlike(object, like)) {
       like = object;
-      pieces = commonPieces(known, object, { elementName, withOwner, start });
+      pieces = commonPieces(known, object, withOwner);
     }
     xml += escapeXml(encoding.encode(object.key)) + middle + object.etag + pieces.beforeSize + object.sizeBytes;
   }
@@ -50,21 +48,17 @@ interface CommonPieces {
   endAndStart: string;
 }
 
-function commonPieces(
-  known: Map<string, CommonPieces>,
-  object: ListedObject,
-  { elementName, withOwner, start }: { elementName: string; withOwner: boolean; start: string },
-): CommonPieces {
+function commonPieces(known: Map<string, CommonPieces>, object: ListedObject, withOwner: boolean): CommonPieces {
   const { checksumAlgorithm, checksumType, storageClass, owner } = object;
   const name = `${checksumAlgorithm} ${checksumType} ${storageClass} ${owner.canonicalId} ${owner.displayName}`;
   let pieces = known.get(name);
   if (pieces === undefined) {
     const itsOwner = withOwner ? ownerXml(owner) : '';
-    const end = `</Size>${itsOwner}<StorageClass>${storageClass}</StorageClass></${elementName}>`;
+    const end = `</Size>${itsOwner}<StorageClass>${storageClass}</StorageClass></Contents>`;
     pieces = {
       beforeSize: flat(`&quot;</ETag>${checksumXml(object)}<Size>`),
       end,
-      endAndStart: flat(end + start),
+      endAndStart: flat(end + START),
     };
     known.set(name, pieces);
   }
@@ -80,7 +74,7 @@ function isAlike(object: ListedObject, other: ListedObject): boolean {
   );
 }
 
-function checksumXml({ checksumAlgorithm, checksumType }: ListedObject): string {
+export function checksumXml({ checksumAlgorithm, checksumType }: ListedObject): string {
   if (checksumAlgorithm === undefined) return '';
   return xmlText('ChecksumAlgorithm', checksumAlgorithm) + xmlOptional('ChecksumType', checksumType);
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Randomness } from '../../model/clock.ts';
+import type { Randomness } from './clock.ts';
 
 const RANDOM_BYTES = 12;
 const ORDER_BYTES = 8;
@@ -17,6 +17,11 @@ export function makeVersionId(order: number, randomness: Pick<Randomness, 'bytes
   id.writeBigUInt64BE(BigInt(order), RANDOM_BYTES);
   mask(id);
   return id.toString('base64url').replaceAll('-', '.');
+}
+
+/** One that can be named before the commit that decides the order; it looks like the others and tells no order. */
+export function proposeVersionId(randomness: Pick<Randomness, 'bytes'>): string {
+  return randomness.bytes(ID_BYTES).toString('base64url').replaceAll('-', '.');
 }
 
 /** `undefined`: not an id that `makeVersionId` made; it may have been imported. */

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { makeVersionId, orderOfVersionId } from '../../../../src/metadata-store/sqlite/version-id.ts';
-import { SystemRandomness } from '../../../../src/observability/system-clock.ts';
-import { checkVersionId } from '../../../../src/service/object-rules.ts';
+import { makeVersionId, orderOfVersionId, proposeVersionId } from '../../../src/model/version-id.ts';
+import { SystemRandomness } from '../../../src/observability/system-clock.ts';
+import { checkVersionId } from '../../../src/service/object-rules.ts';
 
 const randomness = new SystemRandomness();
 
@@ -19,6 +19,12 @@ test('an id is 32 URL-safe characters, valid in a request, and tells its order',
 
 test('two ids of one order differ', () => {
   expect(makeVersionId(7, randomness)).not.toBe(makeVersionId(7, randomness));
+});
+
+test('a proposed id looks like the others', () => {
+  const id = proposeVersionId(randomness);
+  expect(id).toMatch(/^[A-Za-z0-9._]{32}$/);
+  expect(orderOfVersionId(id)).toBeUndefined();
 });
 
 test('an id that was made elsewhere tells no order', () => {
