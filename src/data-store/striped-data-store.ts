@@ -141,7 +141,12 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
       volumes: new LargeVolumes(moving, movingOpener),
     };
     this.#recovery = new VolumeRecovery(this.#context);
-    this.#repairer = new VolumeRepairer(this.#context, this.#files, this.#damage);
+    this.#repairer = new VolumeRepairer({
+      context: this.#context,
+      files: this.#files,
+      damage: this.#damage,
+      recovery: this.#recovery,
+    });
     this.#usage = new UsageMeter(this.#context, () => {
       return [this.#small, this.#moving.small].flatMap(({ openVolume }) => openVolume ?? []);
     });
@@ -153,9 +158,7 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
     this.#unsubscribe = this.#context.disks.onChange((disk, before) => {
       if (!disk.acceptsData) this.#retireUnusable();
       if (disk.state !== 'online' || before === 'online') return;
-      this.#recovery.inspectDisk(disk).catch((error: unknown) => {
-        this.#context.log.warn({ diskId: disk.id, error }, 'the volumes of a disk could not be inspected');
-      });
+      void this.#recovery.inspectDisk(disk);
     });
     await this.#recovery.start();
     this.#state = 'running';
@@ -165,6 +168,7 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
     if (this.#state === 'stopped') return;
     this.#state = 'stopped';
     this.#unsubscribe?.();
+    this.#recovery.stop();
     await Promise.all([
       this.#small.stop(),
       this.#largeVolumes.stop(),

@@ -1,44 +1,29 @@
 import { expect, test } from 'vitest';
-import { FaultDiskFs, type FaultEffect } from '../../src/disk/fault-disk-fs.ts';
-import type { BlobRecord } from '../../src/model/blob.ts';
-import { bodyOf, DataStoreHarness } from '../support/data-store-harness.ts';
-import { ManualClock } from '../support/simulated-clock.ts';
+import type { FaultEffect } from '../../src/disk/fault-disk-fs.ts';
+import {
+  beginSweep,
+  expectReadable,
+  expectShardsWhole,
+  leftoversOf,
+  type SweepSetting,
+} from '../support/sweep-setting.ts';
 
 const CODE = { k: 4, m: 2 };
-const SIZES = [100, 5000, 16_000, 90_000];
 const LOST = [1, 4];
 
-interface Setting {
-  harness: DataStoreHarness;
-  faults: FaultDiskFs[];
-  stored: { blob: BlobRecord; body: Buffer }[];
-}
-
-/** A store whose files on `LOST` are gone or bad, all volumes sealed, one process running. */
-async function begin(seed: number): Promise<Setting> {
-  const faults: FaultDiskFs[] = [];
-  const clock = new ManualClock();
-  const harness = await DataStoreHarness.start({
-    code: CODE,
-    seed,
-    clock,
-    wrap: (fs, index) => (faults[index] = new FaultDiskFs(fs, clock)),
-  });
-  const stored: Setting['stored'] = [];
-  for (const size of SIZES) {
-    const body = bodyOf(`${seed}/${size}`, size);
-    stored.push({ body, blob: await harness.withTime(harness.put(body)) });
-  }
-  await harness.sealAll();
-  harness.cluster.disks[LOST[0]!]!.wipe();
-  const spoiled = harness.cluster.disks[LOST[1]!]!;
+/** Files on `LOST` are gone or bad. */
+async function begin(seed: number): Promise<SweepSetting> {
+  const setting = await beginSweep({ code: CODE, seed });
+  const { disks } = setting.harness.cluster;
+  disks[LOST[0]!]!.wipe();
+  const spoiled = disks[LOST[1]!]!;
   for (const path of spoiled.filePaths().filter((each) => each.startsWith('volumes/'))) {
     for (let at = 100; at < spoiled.peek(path).length; at += 5000) spoiled.corrupt(path, at);
   }
-  return { harness, faults, stored };
+  return setting;
 }
 
-async function repairAll({ harness }: Setting): Promise<string[]> {
+async function repairAll({ harness }: SweepSetting): Promise<string[]> {
   const outcomes: string[] = [];
   for (const id of harness.journal.volumes.keys()) {
     const work = { ...harness.workOn(id), diskIds: harness.cluster.diskIds };
@@ -48,22 +33,9 @@ async function repairAll({ harness }: Setting): Promise<string[]> {
   return outcomes;
 }
 
-async function expectReadable({ harness, stored }: Setting, message: string): Promise<void> {
-  for (const { blob, body } of stored) expect((await harness.get(blob)).equals(body), message).toBe(true);
-}
-
-async function expectWhole({ harness }: Setting, message: string): Promise<void> {
-  for (const id of harness.journal.volumes.keys()) {
-    const { files } = await harness.withTime(harness.store.inspectVolume(harness.workOn(id)));
-    expect(
-      files.map(({ condition }) => condition),
-      message,
-    ).toEqual(files.map(() => 'good'));
-  }
-  const leftovers = harness.cluster.disks
-    .flatMap((disk) => disk.filePaths())
-    .filter((path) => !path.endsWith('.shard'));
-  expect(leftovers, message).toEqual([]);
+async function expectWhole(setting: SweepSetting, message: string): Promise<void> {
+  await expectShardsWhole(setting, message);
+  expect(leftoversOf(setting), message).toEqual([]);
 }
 
 for (const mode of ['keep-all', 'drop-all', 'torn'] as const) {

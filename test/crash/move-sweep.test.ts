@@ -1,76 +1,47 @@
 import { describe, expect, test } from 'vitest';
-import { FaultDiskFs, type FaultEffect } from '../../src/disk/fault-disk-fs.ts';
-import type { BlobRecord, VolumeRecord } from '../../src/model/blob.ts';
-import { bodyOf, DataStoreHarness } from '../support/data-store-harness.ts';
-import { ManualClock } from '../support/simulated-clock.ts';
+import { movedPath, volumePath } from '../../src/data-store/volume/volume-file.ts';
+import type { FaultEffect } from '../../src/disk/fault-disk-fs.ts';
+import { StoreError } from '../../src/errors/store-error.ts';
+import type { VolumeRecord } from '../../src/model/blob.ts';
+import { bodyOf } from '../support/data-store-harness.ts';
+import {
+  beginSweep,
+  expectReadable,
+  expectShardsWhole,
+  leftoversOf,
+  type SweepSetting,
+} from '../support/sweep-setting.ts';
 
 const CODE = { k: 2, m: 1 };
-const DISKS = 5;
-const SIZES = [100, 5000, 16_000, 90_000];
 
-interface Setting {
-  harness: DataStoreHarness;
-  faults: FaultDiskFs[];
-  stored: { blob: BlobRecord; body: Buffer }[];
+function begin(seed: number): Promise<SweepSetting> {
+  return beginSweep({ code: CODE, diskCount: 5, seed });
 }
 
-async function begin(seed: number): Promise<Setting> {
-  const faults: FaultDiskFs[] = [];
-  const clock = new ManualClock();
-  const harness = await DataStoreHarness.start({
-    code: CODE,
-    diskCount: DISKS,
-    seed,
-    clock,
-    wrap: (fs, index) => (faults[index] = new FaultDiskFs(fs, clock)),
-  });
-  const stored: Setting['stored'] = [];
-  for (const size of SIZES) {
-    const body = bodyOf(`${seed}/${size}`, size);
-    stored.push({ body, blob: await harness.withTime(harness.put(body)) });
-  }
-  await harness.sealAll();
-  return { harness, faults, stored };
-}
-
-function volumesOf({ harness }: Setting): VolumeRecord[] {
+function volumesOf({ harness }: SweepSetting): VolumeRecord[] {
   return [...harness.journal.volumes.values()].filter(({ liveBytes }) => liveBytes > 0);
 }
 
 /** The first volume, its first disk, and one that it does not name. */
-function planOf({ harness }: Setting): { volumeId: number; from: number; to: number } {
+function planOf({ harness }: SweepSetting): { volumeId: number; from: number; to: number } {
   const { volumeId, diskIds } = [...harness.journal.volumes.values()][0]!;
   const ids = harness.cluster.diskIds;
   return { volumeId, from: ids.indexOf(diskIds[0]!), to: ids.findIndex((id) => !diskIds.includes(id)) };
 }
 
 function move(
-  { harness }: Setting,
+  { harness }: SweepSetting,
   { volumeId, to }: { volumeId: number; to: number },
 ): Promise<{ movedBytes: number }> {
   const toDiskId = harness.cluster.diskIds[to]!;
   return harness.store.moveShard({ ...harness.workOn(volumeId), shardIndex: 0, toDiskId });
 }
 
-async function expectReadable({ harness, stored }: Setting, message: string): Promise<void> {
-  for (const { blob, body } of stored) expect((await harness.get(blob)).equals(body), message).toBe(true);
-}
-
 /** Every file where the journal says, whole, and no others. */
-async function expectWhole(setting: Setting, message: string): Promise<void> {
-  const { harness } = setting;
-  for (const { volumeId } of volumesOf(setting)) {
-    const { files } = await harness.withTime(harness.store.inspectVolume(harness.workOn(volumeId)));
-    expect(
-      files.map(({ condition }) => condition),
-      message,
-    ).toEqual(files.map(() => 'good'));
-  }
-  const paths = harness.cluster.disks.flatMap((disk) => disk.filePaths());
-  expect(
-    paths.filter((path) => !path.endsWith('.shard') || path.startsWith('quarantine')),
-    message,
-  ).toEqual([]);
+async function expectWhole(setting: SweepSetting, message: string): Promise<void> {
+  await expectShardsWhole(setting, message);
+  expect(leftoversOf(setting), message).toEqual([]);
+  const paths = setting.harness.cluster.disks.flatMap((disk) => disk.filePaths());
   expect(paths.length, message).toBe(volumesOf(setting).length * (CODE.k + CODE.m));
   expect(
     volumesOf(setting).flatMap(({ undroppedDiskIds }) => undroppedDiskIds),
@@ -126,6 +97,66 @@ describe('moving a shard file to another disk', () => {
     await expect(harness.withTime(move(setting, { volumeId: open, to: free }))).rejects.toMatchObject({
       code: 'NotReady',
     });
+  });
+
+  for (const isMoved of [true, false]) {
+    test(`one that is undecided is finished as soon as the journal has decided (${isMoved ? 'moved' : 'not moved'})`, async () => {
+      const setting = await begin(4);
+      const { harness } = setting;
+      const { journal, ledger } = harness;
+      let isDecided = false;
+      const undecided = new StoreError('Undecided', 'on too few disks');
+      ledger.moveShard = () => Promise.reject(undecided);
+      ledger.whenDecided = () => (isDecided ? Promise.resolve() : Promise.reject(undecided));
+      const plan = planOf(setting);
+      await expect(harness.withTime(move(setting, plan))).rejects.toMatchObject({ code: 'Undecided' });
+      await harness.withTime(harness.cluster.clock.advance(60_000));
+      expect(leftoversOf(setting), 'nothing is touched before').toHaveLength(1);
+      const { volumeId, from, to } = plan;
+      const [fromDiskId, toDiskId] = [harness.cluster.diskIds[from]!, harness.cluster.diskIds[to]!];
+      if (isMoved) journal.moveShard({ volumeId, shardIndex: 0, fromDiskId, toDiskId });
+      isDecided = true;
+      await harness.withTime(harness.cluster.clock.advance(600_000));
+      await harness.withTime(harness.cluster.clock.advance(600_000));
+      await expectWhole(setting, 'decided');
+      await expectReadable(setting, 'decided');
+    });
+  }
+
+  test('what a move left never replaces a file that was made in its place since', async () => {
+    const setting = await begin(5);
+    const { harness } = setting;
+    const { volumeId, to } = planOf(setting);
+    await harness.withTime(move(setting, { volumeId, to }));
+    const disk = harness.cluster.disks[to]!;
+    await disk.createDurable(movedPath(volumeId));
+    disk.poke(movedPath(volumeId), 0, Buffer.alloc(50_000, 'rotten since'));
+    await harness.sealAll();
+    await expectWhole(setting, 'after a start');
+  });
+
+  test('a file that waits under the name of a move is not made again by a repair', async () => {
+    const setting = await begin(6);
+    const { harness } = setting;
+    const { volumeId, to } = planOf(setting);
+    await harness.withTime(move(setting, { volumeId, to }));
+    await harness.cluster.disks[to]!.publish(volumePath(volumeId), movedPath(volumeId));
+    const work = { ...harness.workOn(volumeId), diskIds: harness.cluster.diskIds };
+    const { files, writtenBytes } = await harness.withTime(harness.store.repairVolume(work));
+    expect(files.map(({ outcome }) => outcome)).toEqual(['good', 'good', 'good']);
+    expect(writtenBytes).toBe(0);
+    await expectWhole(setting, 'repaired');
+  });
+
+  test('an old file that cannot be removed is removed later, while its disk stays online', async () => {
+    const setting = await begin(7);
+    const { harness, faults } = setting;
+    const { volumeId, from, to } = planOf(setting);
+    faults[from]!.addFault({ operation: 'unlink', times: 3, effect: { kind: 'error', errno: 'EIO' } });
+    await harness.withTime(move(setting, { volumeId, to }));
+    expect(harness.journal.volumes.get(volumeId)!.undroppedDiskIds).toHaveLength(1);
+    for (let round = 0; round < 10; round++) await harness.withTime(harness.cluster.clock.advance(10_000));
+    await expectWhole(setting, 'some time later');
   });
 
   for (const mode of ['keep-all', 'drop-all', 'torn'] as const) {

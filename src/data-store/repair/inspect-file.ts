@@ -11,6 +11,8 @@ import type { ExpectedShard, LiveStripe } from './live-stripes.ts';
 
 /** Damage that is told one by one; of more only the count. A file with so much of it is written anew anyway. */
 const TOLD_LIMIT = 256;
+/** The file may be whole: there was no handle or no memory to look at it. */
+const OF_THE_PROCESS: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EINTR']);
 /** Bytes read between two looks at the pace. */
 const STEP_BYTES = 256 * 1024;
 
@@ -64,12 +66,17 @@ export async function inspectFile(request: FileToInspect): Promise<InspectedFile
   const nothing = { goodCount: 0, damagedCount: expected.length, damage: [], readBytes: 0 };
   if (request.disk.state !== 'online') return { ...nothing, damagedCount: 0, condition: 'unreachable' };
   const inspection = new FileInspection(request);
-  try {
-    await inspection.open();
-  } catch (error) {
-    if (!isStoreError(error)) throw error;
-    if (errnoOf(error) === 'ENOENT' && !isStoreError(error, 'DiskMissing')) return { ...nothing, condition: 'missing' };
-    return { ...nothing, damagedCount: 0, condition: 'unreachable' };
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await inspection.open();
+      break;
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+      const kind = inspection.kindOf(error);
+      if (kind === 'missing') return { ...nothing, condition: 'missing' };
+      if (kind === undefined) return { ...nothing, damagedCount: 0, condition: 'unreachable' };
+      if (attempt > 0) return inspection.unopenable();
+    }
   }
   try {
     return await inspection.run();
@@ -132,6 +139,15 @@ class FileInspection {
     return this.#result(this.#damagedCount === 0 ? 'good' : 'damaged');
   }
 
+  /** The disk is there and does not give this file out. */
+  unopenable(): InspectedFile {
+    this.#note({ offset: 0, shardIndex: 0, kind: 'unreadable' });
+    for (const { offset, shardIndex } of this.#request.expected) {
+      this.#note({ offset, shardIndex, kind: 'unreadable' });
+    }
+    return this.#result('damaged');
+  }
+
   #result(condition: InspectedFile['condition']): InspectedFile {
     return {
       condition,
@@ -176,7 +192,7 @@ class FileInspection {
         if (attempt > 0) return 'corrupt';
       } catch (error) {
         if (!isStoreError(error)) throw error;
-        const kind = this.#kindOf(error);
+        const kind = this.kindOf(error);
         if (kind === undefined) throw error;
         if (attempt > 0 || kind === 'missing') return kind;
       }
@@ -184,10 +200,12 @@ class FileInspection {
     }
   }
 
-  /** `undefined`: it says something about the disk, not about this place. */
-  #kindOf(error: StoreError): DamageKind | undefined {
+  /** `undefined`: it says something about the disk or this process, not about this place. */
+  kindOf(error: StoreError): DamageKind | undefined {
     if (this.#request.disk.state !== 'online') return undefined;
     if (isStoreError(error, 'DiskTimeout', 'DiskMissing', 'NotReady')) return undefined;
-    return errnoOf(error) === 'ENOENT' ? 'missing' : 'unreadable';
+    const errno = errnoOf(error);
+    if (errno === 'ENOENT') return 'missing';
+    return errno !== undefined && OF_THE_PROCESS.has(errno) ? undefined : 'unreadable';
   }
 }

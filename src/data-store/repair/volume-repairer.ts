@@ -13,6 +13,7 @@ import type { DamageLog } from '../reader/damage-log.ts';
 import type { ShardFiles } from '../reader/shard-files.ts';
 import type { StoreContext } from '../store-context.ts';
 import { movedPath, volumePath } from '../volume/volume-file.ts';
+import type { VolumeRecovery } from '../volume/volume-recovery.ts';
 import type { ExpectedShard } from './live-stripes.ts';
 import type { RebuildTarget } from './rebuild-shards.ts';
 import { ShardFileMaker, untouched, type VolumePlan } from './shard-file-maker.ts';
@@ -29,12 +30,21 @@ export class VolumeRepairer {
   readonly #context: StoreContext;
   readonly #files: ShardFiles;
   readonly #maker: ShardFileMaker;
+  /** What a move cannot settle now is left to it. */
+  readonly #recovery: Pick<VolumeRecovery, 'inspectLater' | 'isInspecting'>;
   #repairing: Promise<unknown> = Promise.resolve();
 
-  constructor(context: StoreContext, files: ShardFiles, damage: DamageLog) {
+  constructor(parts: {
+    context: StoreContext;
+    files: ShardFiles;
+    damage: DamageLog;
+    recovery: Pick<VolumeRecovery, 'inspectLater' | 'isInspecting'>;
+  }) {
+    const { context, files, damage, recovery } = parts;
     this.#context = context;
     this.#files = files;
     this.#maker = new ShardFileMaker(context, files, damage);
+    this.#recovery = recovery;
   }
 
   /** See `VolumeKeeper.repairVolume`. */
@@ -100,6 +110,7 @@ export class VolumeRepairer {
         throw new StoreError('NotReady', `volume ${volume.volumeId} is still written to`);
       }
       const plan = await this.#maker.plan(work);
+      for (const diskId of diskIds) await this.#finishMoveTo(volume, diskId);
       const wanted = [...volume.diskIds.keys()].filter((slot) => diskIds.includes(volume.diskIds[slot] ?? ''));
       const found = await Promise.all(
         wanted.map(async (slot) => ({ slot, ...(await this.#maker.inspectFile(work, plan, { slot })) })),
@@ -117,6 +128,18 @@ export class VolumeRepairer {
       return { ...rebuilt, files: [...files, ...rebuilt.files], readBytes: rebuilt.readBytes + inspectedBytes };
     } finally {
       table.unpin(volume.volumeId);
+    }
+  }
+
+  /** A file that waits under the name of a move is put in its place before it is called missing. */
+  async #finishMoveTo({ volumeId, diskIds }: VolumeRecord, diskId: string): Promise<void> {
+    const disk = this.#context.disks.byId(diskId);
+    if (disk === undefined || !diskIds.includes(diskId)) return;
+    try {
+      await this.#putMovedInPlace(volumeId, disk);
+    } catch (error) {
+      // The inspection that follows says what is there.
+      if (!isStoreError(error)) throw error;
     }
   }
 
@@ -165,7 +188,7 @@ export class VolumeRepairer {
     }
     // Where an old file waits to be removed, a start or return of the disk would remove the new one.
     const isTaken = volume.diskIds.includes(toDiskId) || volume.undroppedDiskIds.includes(toDiskId);
-    if (to?.state !== 'online' || to.isDraining || isTaken) {
+    if (to?.state !== 'online' || to.isDraining || isTaken || this.#recovery.isInspecting(toDiskId)) {
       throw new StoreError('NotReady', `disk ${toDiskId} takes no shard of volume ${volumeId} now`);
     }
     table.merge([await this.#recordOf(volume)]);
@@ -217,6 +240,10 @@ export class VolumeRepairer {
       const known = table.get(volumeId);
       if (known !== undefined) known.diskIds = known.diskIds.with(shardIndex, toDiskId);
       await this.#maker.replaced(writer, volumeId);
+    } catch (error) {
+      // Undecided, for one: whether the file counts is known when the journal has decided.
+      this.#recovery.inspectLater(writer.disk);
+      throw error;
     } finally {
       filesInRepair.delete(name);
     }
@@ -224,15 +251,20 @@ export class VolumeRepairer {
 
   /** What a move left undone that learned too late, or never, that the journal has it. */
   async #completeMove({ volumeId, undroppedDiskIds }: VolumeRecord, to: Disk | undefined): Promise<void> {
-    const path = movedPath(volumeId);
-    if (to?.state === 'online' && (await to.fs.stat(path)) !== undefined) {
-      await to.fs.publish(path, volumePath(volumeId));
-      this.#files.discard(to, volumeId);
-    }
+    if (to !== undefined) await this.#putMovedInPlace(volumeId, to);
     for (const fromDiskId of undroppedDiskIds) await this.#removeOld({ volumeId, fromDiskId });
   }
 
-  /** Best effort: what cannot be removed and confirmed now is when the disk comes online. */
+  /** The journal says that it lies there. What has its name already was made by a repair since, and stays. */
+  async #putMovedInPlace(volumeId: number, disk: Disk): Promise<void> {
+    const path = movedPath(volumeId);
+    if (disk.state !== 'online' || (await disk.fs.stat(path)) === undefined) return;
+    if ((await disk.fs.stat(volumePath(volumeId))) === undefined) await disk.fs.publish(path, volumePath(volumeId));
+    else await disk.fs.unlink(path);
+    this.#files.discard(disk, volumeId);
+  }
+
+  /** Best effort: what cannot be removed and confirmed now is later, or when the disk comes online. */
   async #removeOld({ volumeId, fromDiskId }: { volumeId: number; fromDiskId: string }): Promise<void> {
     const { disks, ledger, log } = this.#context;
     const disk = disks.byId(fromDiskId);
@@ -246,6 +278,8 @@ export class VolumeRepairer {
     } catch (error) {
       if (!isStoreError(error)) throw error;
       log.warn({ volumeId, diskId: fromDiskId, err: error }, 'the old file of a moved shard stays for now');
+      const looking = disk ?? disks.disks.find(({ state }) => state === 'online');
+      if (looking !== undefined) this.#recovery.inspectLater(looking);
     }
   }
 }

@@ -17,43 +17,50 @@ import {
 } from './volume-file.ts';
 
 const SCAN_BYTES = 256 * 1024;
-/** Between two looks at a disk while the journal takes no writes. */
+/** Until the next look at a disk of which something could not be settled; twice as long each time, up to the longest. */
 const RETRY_AFTER_MS = 2_000;
+const RETRY_LONGEST_MS = 300_000;
 
 /**
- * What a start does with the volumes of earlier runs, and with each disk that comes back later:
+ * What a start does with the volumes of earlier runs, and with each disk that comes back later or of which a move left
+ * something to be settled:
  *
  * - volumes left open are sealed. Of a small volume's files only zeros are cut off that lie behind the last byte that
  *   is not zero *and* behind the end of the last shard with a whole header: what was written ahead, never anything that
  *   may have been acknowledged. What a torn, unacknowledged stripe left stays as garbage that nothing names.
  * - files of dropped volumes are removed and the drop is confirmed,
  * - files that a repair did not finish are removed; those that were moved here are put in place when the journal says
- *   so, else removed; those that were moved away are removed, which is confirmed,
+ *   so and none is there, else removed; those that were moved away are removed, which is confirmed,
  * - files that the journal does not know are moved into `quarantine/` on their disk. Nothing is deleted.
  */
 export class VolumeRecovery {
   readonly #context: StoreContext;
   readonly #sealing = new Set<number>();
-  /** Disks to be inspected later. */
-  readonly #waiting = new Set<string>();
+  /** Disks to be inspected later: what ends the wait. */
+  readonly #waiting = new Map<string, () => void>();
+  /** Of disks whose last inspection failed. */
+  readonly #delaysMs = new Map<string, number>();
+  readonly #inspecting = new Set<string>();
+  #isStopped = false;
 
   constructor(context: StoreContext) {
     this.#context = context;
   }
 
   async start(): Promise<void> {
-    const { ledger, disks, log } = this.#context;
+    const { ledger, disks } = this.#context;
     await this.#takeOver(await ledger.listVolumes());
     // A journal that takes no writes now does not keep the start from going on to read.
     await this.#context.seals.settle();
     const present = disks.disks.filter((disk) => disk.state === 'online');
-    await Promise.all(
-      present.map((disk) =>
-        this.inspectDisk(disk).catch((error: unknown) => {
-          log.warn({ diskId: disk.id, error }, 'the volumes of a disk could not be inspected');
-        }),
-      ),
-    );
+    await Promise.all(present.map((disk) => this.inspectDisk(disk)));
+  }
+
+  /** No inspection begins after this. */
+  stop(): void {
+    this.#isStopped = true;
+    for (const cancel of this.#waiting.values()) cancel();
+    this.#waiting.clear();
   }
 
   /** Seals what the journal says is open and this process has neither opened nor sealed. */
@@ -118,69 +125,114 @@ export class VolumeRecovery {
   }
 
   /**
-   * Finishes drops and quarantines unknown files of one disk. Safe while volumes are being opened. While the journal has
-   * an undecided frame nothing is touched, because that frame may open the volume of an unknown file: tried again later.
+   * Finishes drops and moves and quarantines unknown files of one disk. Safe while volumes are being opened. While the
+   * journal has an undecided frame nothing is touched, because that frame may open the volume of an unknown file. What
+   * could not be done is tried again for as long as the disk is online. Never rejects.
    */
   async inspectDisk(disk: Disk): Promise<void> {
+    // One at a time: the next looks at what this one has left.
+    if (this.#inspecting.has(disk.id)) return this.inspectLater(disk);
+    this.#inspecting.add(disk.id);
     try {
       await this.#inspect(disk);
+      this.#delaysMs.delete(disk.id);
     } catch (error) {
-      if (!isStoreError(error, 'QuorumLost', 'Undecided', 'IndexFailed')) throw error;
-      this.#inspectLater(disk);
+      const fields = { diskId: disk.id, err: error };
+      if (!isStoreError(error)) this.#context.log.error(fields, 'the volumes of a disk could not be inspected');
+      else if (!isStoreError(error, 'QuorumLost', 'Undecided', 'IndexFailed')) {
+        this.#context.log.warn(fields, 'the volumes of a disk could not be inspected, it is tried again');
+      }
+      this.inspectLater(disk);
+    } finally {
+      this.#inspecting.delete(disk.id);
     }
   }
 
-  #inspectLater(disk: Disk): void {
-    const { clock, log } = this.#context;
-    if (this.#waiting.has(disk.id)) return;
-    this.#waiting.add(disk.id);
-    clock.schedule(RETRY_AFTER_MS, () => {
+  /** Its files are being compared with an earlier list: none may appear there that this list does not know. */
+  isInspecting(diskId: string): boolean {
+    return this.#inspecting.has(diskId);
+  }
+
+  /** Something there has to be settled that cannot be now. */
+  inspectLater(disk: Disk): void {
+    if (this.#isStopped || this.#waiting.has(disk.id)) return;
+    const delayMs = this.#delaysMs.get(disk.id) ?? RETRY_AFTER_MS;
+    this.#delaysMs.set(disk.id, Math.min(RETRY_LONGEST_MS, 2 * delayMs));
+    const cancel = this.#context.clock.schedule(delayMs, () => {
       this.#waiting.delete(disk.id);
       // A disk that is gone is inspected when it comes back.
-      if (disk.state !== 'online') return;
-      this.inspectDisk(disk).catch((error: unknown) => {
-        log.warn({ diskId: disk.id, error }, 'the volumes of a disk could not be inspected');
-      });
+      if (disk.state === 'online') void this.inspectDisk(disk);
+      else this.#delaysMs.delete(disk.id);
     });
+    this.#waiting.set(disk.id, cancel);
   }
 
   async #inspect(disk: Disk): Promise<void> {
-    const { ledger, log } = this.#context;
+    const { ledger, disks, table } = this.#context;
     const names = await listOrNothing(disk, VOLUME_DIRECTORY);
     // After the listing: a file made meanwhile belongs to a volume that was acknowledged before.
     await ledger.whenDecided();
     const listed = await ledger.listVolumes();
     await this.#takeOver(listed);
     const records = new Map(listed.map((record) => [record.volumeId, record]));
+    const failures: unknown[] = [];
+    const staying = new Set<number>();
     for (const name of names) {
-      if (name.endsWith(REPAIR_SUFFIX)) {
-        await this.#removeLeftover(disk, `${VOLUME_DIRECTORY}/${name}`);
-        continue;
-      }
       const isMoved = name.endsWith(MOVED_SUFFIX);
       const volumeId = volumeIdOfFileName(isMoved ? name.slice(0, -MOVED_SUFFIX.length) : name);
       const record = volumeId === undefined ? undefined : records.get(volumeId);
-      if (isMoved && volumeId !== undefined) {
-        await this.#finishMove(disk, volumeId, record);
-      } else if (record?.state === 'dropped' || record?.undroppedDiskIds.includes(disk.id) === true) {
-        await disk.fs.unlink(`${VOLUME_DIRECTORY}/${name}`);
-      } else if (record === undefined || !record.diskIds.includes(disk.id)) {
-        log.warn({ diskId: disk.id, file: name }, 'a shard file that the journal does not know was quarantined');
-        await this.#quarantine(disk, name);
+      try {
+        const isRead = record?.state === 'dropped' && table.pinnedVolumeIds().has(record.volumeId);
+        // Its readers end first; then the collector removes it.
+        if (isRead) staying.add(record.volumeId);
+        else if (isMoved && volumeId !== undefined) await this.#finishMove(disk, volumeId, record);
+        else await this.#settleFile(disk, name, record);
+      } catch (error) {
+        // One file that stays keeps no other from being settled.
+        failures.push(error);
+        if (volumeId !== undefined) staying.add(volumeId);
       }
     }
-    for (const record of records.values()) {
-      if (record.undroppedDiskIds.includes(disk.id)) await ledger.confirmDrop(record.volumeId, [disk.id]);
+    for (const { volumeId, undroppedDiskIds } of records.values()) {
+      if (staying.has(volumeId)) continue;
+      // A disk that left the list never comes back.
+      const gone = undroppedDiskIds.filter((diskId) => diskId === disk.id || disks.byId(diskId) === undefined);
+      if (gone.length > 0) await ledger.confirmDrop(volumeId, gone);
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+
+  async #settleFile(disk: Disk, name: string, record: VolumeRecord | undefined): Promise<void> {
+    if (name.endsWith(REPAIR_SUFFIX)) {
+      await this.#removeLeftover(disk, `${VOLUME_DIRECTORY}/${name}`);
+    } else if (record?.state === 'dropped' || record?.undroppedDiskIds.includes(disk.id) === true) {
+      await disk.fs.unlink(`${VOLUME_DIRECTORY}/${name}`);
+    } else if (record === undefined || !record.diskIds.includes(disk.id)) {
+      this.#context.log.warn(
+        { diskId: disk.id, file: name },
+        'a shard file that the journal does not know was quarantined',
+      );
+      await this.#quarantine(disk, name);
     }
   }
 
-  /** A whole file that came from another disk: the journal, of which nothing is undecided, says whether it lies here. */
+  /**
+   * A whole file that came from another disk: the journal, of which nothing is undecided, says whether it lies here. One
+   * that a repair has made in its place meanwhile was read back later, and stays.
+   */
   async #finishMove(disk: Disk, volumeId: number, record: VolumeRecord | undefined): Promise<void> {
     const path = movedPath(volumeId);
     if (this.#context.filesInRepair.has(`${disk.id}/${path}`)) return;
-    if (record?.state === 'sealed' && record.diskIds.includes(disk.id)) {
+    const isHere = record?.state === 'sealed' && record.diskIds.includes(disk.id);
+    if (!isHere || (await disk.fs.stat(volumePath(volumeId))) !== undefined) await disk.fs.unlink(path);
+    else {
       await disk.fs.publish(path, volumePath(volumeId));
-    } else await disk.fs.unlink(path);
+      // Where it came from may be waited for until now.
+      for (const diskId of record.undroppedDiskIds) {
+        const from = this.#context.disks.byId(diskId);
+        if (from !== undefined) this.inspectLater(from);
+      }
+    }
   }
 
   /** Of a repair that a crash ended: it is begun anew. */

@@ -4,8 +4,10 @@ import type { VolumeInspection, VolumeRepair } from '../../../src/data-store/dat
 import { decodeBlobLayout, stripeOfRun } from '../../../src/data-store/blob-layout.ts';
 import { stripeHeaderLength, type StripeLocation } from '../../../src/data-store/stripe/stripe-header.ts';
 import { repairPath, VOLUME_HEADER_BYTES, volumePath } from '../../../src/data-store/volume/volume-file.ts';
+import { makeErrno, toDiskError } from '../../../src/disk/disk-error.ts';
 import type { BlobRecord } from '../../../src/model/blob.ts';
 import { bodyOf, DataStoreHarness } from '../../support/data-store-harness.ts';
+import { beginSweep, expectReadable } from '../../support/sweep-setting.ts';
 
 const SIZES = [0, 1, 100, 5000, 12_000, 3000, 16_384, 70_000, 200_000, 300_000];
 
@@ -328,3 +330,40 @@ for (const code of [
     await expectAllRead(harness, stored, 'after repairs');
   });
 }
+
+test.each(['EIO', 'EACCES'])(
+  'a file that a disk does not give out (%s) is damaged, and made again beside it',
+  async (errno) => {
+    const setting = await beginSweep({ code: { k: 2, m: 1 }, seed: 1 });
+    const at = setting.harness.journal.volumes.values().next().value!;
+    const index = setting.harness.cluster.diskIds.indexOf(at.diskIds[1]!);
+    const isReplaced = (): boolean => setting.faults[index]!.countOf('publish') > 0;
+    const faulty = setting.faults[index]!;
+    const open = faulty.open.bind(faulty);
+    faulty.open = (path, mode) => {
+      const isBad = path === volumePath(at.volumeId) && !isReplaced();
+      return isBad ? Promise.reject(toDiskError(makeErrno(errno, 'open', path), 'open', path)) : open(path, mode);
+    };
+    const inspect = () =>
+      setting.harness.withTime(setting.harness.store.inspectVolume(setting.harness.workOn(at.volumeId)));
+    const [, file] = (await inspect()).files;
+    expect(file).toMatchObject({ condition: 'damaged', goodCount: 0 });
+    expect(file?.damage[0]).toMatchObject({ offset: 0, kind: 'unreadable' });
+    const work = { ...setting.harness.workOn(at.volumeId), diskIds: setting.harness.cluster.diskIds };
+    const { files } = await setting.harness.withTime(setting.harness.store.repairVolume(work));
+    expect(files.map(({ outcome }) => outcome).sort()).toEqual(['good', 'good', 'repaired']);
+    expect((await inspect()).files.map(({ condition }) => condition)).toEqual(['good', 'good', 'good']);
+    await expectReadable(setting, 'repaired');
+  },
+);
+
+test('no handle left is no damage', async () => {
+  const setting = await beginSweep({ code: { k: 2, m: 1 }, seed: 1 });
+  const effect = { kind: 'error', errno: 'EMFILE' } as const;
+  setting.faults[1]!.addFault({ operation: 'open', times: Infinity, effect });
+  const [volumeId] = setting.harness.journal.volumes.keys();
+  const { files } = await setting.harness.withTime(
+    setting.harness.store.inspectVolume(setting.harness.workOn(volumeId!)),
+  );
+  expect(files.map(({ condition }) => condition).sort()).toEqual(['good', 'good', 'unreachable']);
+});
