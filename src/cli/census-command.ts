@@ -87,6 +87,7 @@ export function renderCensus(report: CensusReport): string {
     const strays = [
       disk.unknownFileCount > 0 ? `${disk.unknownFileCount} unknown files` : '',
       disk.quarantinedFileCount > 0 ? `${disk.quarantinedFileCount} quarantined` : '',
+      disk.leftoverFileCount > 0 ? `${disk.leftoverFileCount} unfinished` : '',
     ].filter((text) => text !== '');
     lines.push(
       `Disk ${String(disk.index).padEnd(8)} ${disk.state}, ${disk.goodCount} of ${disk.expectedCount} shards${strays.length > 0 ? `, ${strays.join(', ')}` : ''}  ${disk.path ?? ''}`.trimEnd(),

@@ -1,6 +1,6 @@
 import type { ExplainReport } from '../admin/explain-report.ts';
 import type { LocalDiskSet } from '../disk/local-disk-set.ts';
-import { DAMAGE_LIMIT, explainObject } from './explain-object.ts';
+import { damageQueriesOf, explainObject } from './explain-object.ts';
 import type { Metadata } from './open-metadata.ts';
 
 /** See `AdminActions.explain`. */
@@ -12,6 +12,7 @@ export async function explainLive(
   const bucket = await store.getBucket(bucketName);
   const object = bucket && (await store.getObject({ bucketId: bucket.bucketId, key }));
   if (object === undefined) return undefined;
-  const [volumes, damage] = await Promise.all([store.listVolumes(), store.listDamage(DAMAGE_LIMIT)]);
+  const volumes = await store.listVolumes();
+  const damage = (await Promise.all(damageQueriesOf(object).map((query) => store.listDamage(query)))).flat();
   return explainObject({ mode: 'online', bucketName, object, volumes, damage, disks: disks.disks });
 }

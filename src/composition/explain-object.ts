@@ -1,7 +1,7 @@
 import type { ExplainReport, ExtentReport, ExtentShard } from '../admin/explain-report.ts';
 import { describeLayout, type LayoutExtent } from '../data-store/describe-layout.ts';
 import { volumePath } from '../data-store/volume/volume-file.ts';
-import type { DamageRecord } from '../metadata-store/metadata-store.ts';
+import type { DamageRecord, MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { VolumeRecord } from '../model/blob.ts';
 import type { ObjectRecord } from '../model/object-record.ts';
 
@@ -20,8 +20,16 @@ export interface ExplainSources {
   }[];
 }
 
-/** So many damage records are looked through: those of one object are among the first, or there is worse to do. */
-export const DAMAGE_LIMIT = 10_000;
+/** Of one volume. */
+const DAMAGE_LIMIT = 100_000;
+
+type DamageQuery = Parameters<MetadataStore['listDamage']>[0];
+
+/** What is to be asked for `ExplainSources.damage`: one query for each volume that the object lies in. */
+export function damageQueriesOf({ blobs }: Pick<ObjectRecord, 'blobs'>): DamageQuery[] {
+  const volumeIds = new Set(blobs.flatMap(({ footprint }) => footprint.map(({ volumeId }) => volumeId)));
+  return [...volumeIds].map((volumeId) => ({ volumeId, limit: DAMAGE_LIMIT }));
+}
 
 /** Pure: where the bytes of an object lie, and what may still be lost. */
 export function explainObject(sources: ExplainSources): ExplainReport {

@@ -20,7 +20,7 @@ import { IndexQueries } from '../metadata-store/sqlite/index-queries.ts';
 import { OwnerTable } from '../metadata-store/sqlite/owner-table.ts';
 import type { VolumeRecord } from '../model/blob.ts';
 import { VolumeGroups } from '../model/volume-groups.ts';
-import { DAMAGE_LIMIT, explainObject } from './explain-object.ts';
+import { damageQueriesOf, explainObject } from './explain-object.ts';
 import { INDEX_FILE, openDisks } from './open-metadata.ts';
 
 /** The end of each journal is read; two segments at the least. */
@@ -217,7 +217,7 @@ export async function explainOffline(
     const object = bucket && queries.object({ bucketId: bucket.bucketId, key });
     if (object === undefined) return undefined;
     const volumes = queries.volumes();
-    const damage = queries.damage(DAMAGE_LIMIT);
+    const damage = damageQueriesOf(object).flatMap((query) => queries.damage(query));
     return explainObject({ mode: 'offline', bucketName, object, volumes, damage, disks: disks.disks });
   } finally {
     db.close();

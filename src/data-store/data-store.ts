@@ -206,7 +206,7 @@ export interface ShardFileRepair {
 export interface ShardFileList {
   /** Size by volume. */
   volumes: Map<number, number>;
-  /** Names in the directory of volumes that are no shard files. */
+  /** Names in the directory of volumes that are no shard files, nor being made into one now. */
   otherNames: string[];
   quarantinedNames: string[];
 }

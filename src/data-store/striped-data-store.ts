@@ -340,8 +340,10 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
     const list: ShardFileList = { volumes: new Map(), otherNames: [], quarantinedNames: [] };
     for (const name of await listOrNothing(disk, VOLUME_DIRECTORY)) {
       const volumeId = volumeIdOfFileName(name);
-      if (volumeId === undefined) list.otherNames.push(name);
-      else list.volumes.set(volumeId, (await disk.fs.stat(`${VOLUME_DIRECTORY}/${name}`))?.sizeBytes ?? 0);
+      if (volumeId === undefined) {
+        const isInUse = this.#context.filesInRepair.has(`${diskId}/${VOLUME_DIRECTORY}/${name}`);
+        if (!isInUse) list.otherNames.push(name);
+      } else list.volumes.set(volumeId, (await disk.fs.stat(`${VOLUME_DIRECTORY}/${name}`))?.sizeBytes ?? 0);
     }
     list.quarantinedNames = await listOrNothing(disk, QUARANTINE_DIRECTORY);
     return list;

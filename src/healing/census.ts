@@ -72,6 +72,8 @@ export interface CensusDisk {
   /** Shard files that the journal does not know. */
   unknownFileCount: number;
   quarantinedFileCount: number;
+  /** Of repairs and moves that ended before their end: the next start, return of the disk or repair removes them. */
+  leftoverFileCount: number;
   isJournalLevel: boolean;
 }
 
@@ -135,8 +137,9 @@ class Tally {
   }
 
   #addDisk({ id, index, path, state }: Omit<DiskFacts, 'stateSinceMs'>): CensusDisk {
-    const counts = { expectedCount: 0, goodCount: 0, fileCount: 0, unknownFileCount: 0, quarantinedFileCount: 0 };
-    const disk = { diskId: id, index, path, state, ...counts, isJournalLevel: false };
+    const shards = { expectedCount: 0, goodCount: 0 };
+    const files = { fileCount: 0, unknownFileCount: 0, quarantinedFileCount: 0, leftoverFileCount: 0 };
+    const disk = { diskId: id, index, path, state, ...shards, ...files, isJournalLevel: false };
     this.#disks.set(id, disk);
     return disk;
   }
@@ -195,11 +198,12 @@ class Tally {
       }
     }
     const known = new Map((await metadataStore.listVolumes()).map((volume) => [volume.volumeId, volume]));
-    for (const [diskId, { volumes, quarantinedNames }] of lists) {
+    for (const [diskId, { volumes, otherNames, quarantinedNames }] of lists) {
       const disk = this.#disks.get(diskId);
       if (disk === undefined) continue;
       disk.fileCount = volumes.size;
       disk.quarantinedFileCount = quarantinedNames.length;
+      disk.leftoverFileCount = otherNames.length;
       for (const volumeId of volumes.keys()) {
         const volume = known.get(volumeId);
         const belongs = volume?.diskIds.includes(diskId) === true || volume?.undroppedDiskIds.includes(diskId) === true;

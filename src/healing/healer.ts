@@ -1,6 +1,6 @@
 import type { ShardFileRepair, VolumeKeeper } from '../data-store/data-store.ts';
 import { isStoreError } from '../errors/store-error.ts';
-import type { DamageRecord, MetadataStore } from '../metadata-store/metadata-store.ts';
+import type { DamagedFile, DamageRecord, MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { VolumeRecord } from '../model/blob.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Log } from '../observability/log.ts';
@@ -14,7 +14,7 @@ export interface HealerOptions {
   volumeKeeper: VolumeKeeper;
   metadataStore: Pick<
     MetadataStore,
-    'commit' | 'getDocument' | 'listVolumes' | 'listBlobsInVolume' | 'listDamage' | 'status'
+    'commit' | 'getDocument' | 'listVolumes' | 'listBlobsInVolume' | 'listDamagedFiles' | 'listDamage' | 'status'
   >;
   disks: () => readonly DiskFacts[];
   /** Told of every change of a disk's state; returns what ends that. */
@@ -33,7 +33,7 @@ const INTERVAL_MS = 1_000;
 const RETRY_AFTER_MS = 5_000;
 /** … or as soon as a disk comes online. */
 const RETRY_LONGEST_MS = 3_600_000;
-/** Damage records looked at in one round. */
+/** Damage records that are cleared at once; a file with more of them is looked at again. */
 const DAMAGE_LIMIT = 10_000;
 
 /** Which disks are still to be read after their return, as JSON `{ diskIds }`. */
@@ -42,8 +42,6 @@ const TO_READ = { collection: 'healing', id: 'to-read' };
 /** A shard file that may not be whole. */
 interface Suspect {
   readonly sinceMs: number;
-  /** Everything recorded is cleared once the file was read back. */
-  readonly damage: DamageRecord[];
 }
 
 /**
@@ -122,18 +120,15 @@ export class Healer {
     });
   }
 
-  /** Somebody found this file missing or bad; it is inspected and repaired soon. */
-  suspect(volumeId: number, diskId: string, damage: readonly DamageRecord[] = []): void {
+  /** This file is missing or bad, or may be; it is inspected and repaired soon. */
+  #suspect(volumeId: number, diskId: string, damage?: Pick<DamagedFile, 'sinceMs' | 'isMissing'>): void {
     let files = this.#suspects.get(volumeId);
     if (files === undefined) this.#suspects.set(volumeId, (files = new Map()));
-    const sinceMs = Math.min(this.#options.clock.nowMs(), ...damage.map(({ seenAtMs }) => seenAtMs));
     const known = files.get(diskId);
     // Where one file is gone others may be.
-    if (known === undefined && damage.some(({ kind }) => kind === 'missing')) this.#toList.add(diskId);
-    files.set(diskId, {
-      sinceMs: Math.min(sinceMs, known?.sinceMs ?? Infinity),
-      damage: damage.length > 0 ? [...damage] : (known?.damage ?? []),
-    });
+    if (known === undefined && damage?.isMissing === true) this.#toList.add(diskId);
+    const sinceMs = damage?.sinceMs ?? this.#options.clock.nowMs();
+    files.set(diskId, { sinceMs: Math.min(sinceMs, known?.sinceMs ?? Infinity) });
   }
 
   /**
@@ -225,7 +220,7 @@ export class Healer {
       const present = await this.#shardFilesOf(diskId);
       if (present === undefined) continue;
       for (const volume of volumes) {
-        if (volume.diskIds.includes(diskId) && !present.has(volume.volumeId)) this.suspect(volume.volumeId, diskId);
+        if (volume.diskIds.includes(diskId) && !present.has(volume.volumeId)) this.#suspect(volume.volumeId, diskId);
       }
       this.#toList.delete(diskId);
     }
@@ -257,7 +252,7 @@ export class Healer {
         const { files } = await volumeKeeper.inspectVolume(work);
         if (files.some(({ condition }) => condition === 'unreachable')) break;
         if (files.some(({ condition }) => condition !== 'good')) {
-          this.suspect(volume.volumeId, diskId);
+          this.#suspect(volume.volumeId, diskId);
           if (await this.#healSuspects()) isChanged = true;
         }
         reading.lastVolumeId = volume.volumeId;
@@ -271,8 +266,7 @@ export class Healer {
 
   async #healSuspects(): Promise<boolean> {
     const { metadataStore, clock } = this.#options;
-    const damage = await metadataStore.listDamage(DAMAGE_LIMIT);
-    for (const { volumeId, diskId, records } of byFile(damage)) this.suspect(volumeId, diskId, records);
+    for (const file of await metadataStore.listDamagedFiles()) this.#suspect(file.volumeId, file.diskId, file);
     if (this.#suspects.size === 0) return false;
     const volumes = new Map((await metadataStore.listVolumes()).map((volume) => [volume.volumeId, volume]));
     const online = this.#onlineIds();
@@ -298,11 +292,13 @@ export class Healer {
     const { volumeKeeper, metadataStore, clock, log } = this.#options;
     const files = this.#suspects.get(volumeId);
     if (files === undefined) return false;
-    if (!isAlive(volume)) return this.#forget(volumeId, files);
-    for (const [diskId, { damage }] of files) {
-      // Moved to another disk since.
-      if (!volume.diskIds.includes(diskId)) await this.#clear(volumeId, files, { diskId, damage });
+    // As of now: what is recorded during the repair may be newer than what the repair reads.
+    const damage = await metadataStore.listDamage({ volumeId, limit: DAMAGE_LIMIT });
+    for (const diskId of files.keys()) {
+      // Nothing lives there any more, or the file was moved to another disk.
+      if (!isAlive(volume) || !volume.diskIds.includes(diskId)) await this.#clear(files, diskId, damage);
     }
+    if (!isAlive(volume)) return this.#forget(volumeId);
     const diskIds = [...files.keys()].filter((diskId) => online.has(diskId));
     if (diskIds.length === 0) return false;
     if (volume.state === 'open') volumeKeeper.retireVolume(volumeId);
@@ -318,14 +314,12 @@ export class Healer {
     for (const file of repair.files) {
       if (file.outcome === 'good' || file.outcome === 'repaired') {
         isChanged = true;
-        await this.#clear(volumeId, files, { diskId: file.diskId, damage: files.get(file.diskId)?.damage ?? [] });
+        await this.#clear(files, file.diskId, damage);
       }
       if (file.outcome !== 'good') this.#tell(volumeId, file);
     }
-    if (files.size === 0) {
-      this.#suspects.delete(volumeId);
-      this.#retries.delete(volumeId);
-    } else log.warn({ volumeId, fileCount: files.size }, 'a volume could not be healed completely yet');
+    if (files.size === 0) this.#forget(volumeId);
+    else log.warn({ volumeId, fileCount: files.size }, 'a volume could not be healed completely yet');
     return isChanged;
   }
 
@@ -335,34 +329,15 @@ export class Healer {
     else this.#options.log.error(facts, `a shard file could not be healed: ${outcome}`);
   }
 
-  /** Nothing lives there any more. */
-  async #forget(volumeId: number, files: Map<string, Suspect>): Promise<boolean> {
-    for (const [diskId, { damage }] of files) await this.#clear(volumeId, files, { diskId, damage });
+  #forget(volumeId: number): boolean {
     this.#suspects.delete(volumeId);
     this.#retries.delete(volumeId);
     return true;
   }
 
-  async #clear(
-    volumeId: number,
-    files: Map<string, Suspect>,
-    { diskId, damage }: { diskId: string; damage: readonly DamageRecord[] },
-  ): Promise<void> {
-    const { metadataStore } = this.#options;
-    const records = damage.map(({ offset }) => ({ volumeId, diskId, offset }));
-    await metadataStore.commit({ type: 'ClearDamage', damage: records });
+  async #clear(files: Map<string, Suspect>, diskId: string, ofVolume: readonly DamageRecord[]): Promise<void> {
+    const damage = ofVolume.filter((record) => record.diskId === diskId);
+    await this.#options.metadataStore.commit({ type: 'ClearDamage', damage });
     files.delete(diskId);
   }
-}
-
-function byFile(damage: readonly DamageRecord[]): { volumeId: number; diskId: string; records: DamageRecord[] }[] {
-  const files = new Map<string, { volumeId: number; diskId: string; records: DamageRecord[] }>();
-  for (const record of damage) {
-    const { volumeId, diskId } = record;
-    const key = `${volumeId}/${diskId}`;
-    const file = files.get(key) ?? { volumeId, diskId, records: [] };
-    file.records.push(record);
-    files.set(key, file);
-  }
-  return [...files.values()];
 }

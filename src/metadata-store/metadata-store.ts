@@ -75,7 +75,10 @@ export interface MetadataStore {
   volumeChanges(sinceVersion: number | undefined): Promise<VolumeChanges>;
   /** Live blobs that have bytes in the volume, ascending by id, after `afterBlobId`. */
   listBlobsInVolume(query: { volumeId: number; afterBlobId: number; limit: number }): Promise<BlobRecord[]>;
-  listDamage(limit: number): Promise<DamageRecord[]>;
+  /** Every shard file with recorded damage, once. */
+  listDamagedFiles(): Promise<DamagedFile[]>;
+  /** Of one volume, by disk and offset. */
+  listDamage(query: { volumeId: number; limit: number }): Promise<DamageRecord[]>;
 
   /**
    * Reads every record and every checkpoint on every disk that carries them. What is bad is repaired from the others in
@@ -262,6 +265,15 @@ export interface DamageRecord {
   offset: number;
   kind: 'missing' | 'corrupt' | 'unreadable';
   seenAtMs: number;
+}
+
+export interface DamagedFile {
+  volumeId: number;
+  diskId: string;
+  /** The oldest damage still recorded. */
+  sinceMs: number;
+  /** Some of it: something was not there at all. */
+  isMissing: boolean;
 }
 
 export interface ListObjectsQuery {

@@ -111,7 +111,7 @@ export function describeVolumes(current: () => MetadataStore): void {
     expect(await store.commit(move)).toBe(true);
     expect(await store.commit(move), 'again').toBe(true);
     expect(await volume()).toMatchObject({ diskIds: ['d0', 'd9', 'd2'], undroppedDiskIds: ['d1'], state: 'sealed' });
-    expect((await store.listDamage(10)).map(({ diskId }) => diskId)).toEqual(['d2']);
+    expect((await store.listDamage({ volumeId, limit: 10 })).map(({ diskId }) => diskId)).toEqual(['d2']);
     await store.commit({ type: 'ConfirmDrop', volumeId, diskIds: ['d1'] });
     expect(await volume()).toMatchObject({ undroppedDiskIds: [], state: 'sealed' });
     expect(await store.commit({ ...move, fromDiskId: 'd9', toDiskId: 'd1' }), 'and back').toBe(true);
@@ -224,12 +224,20 @@ export function describeVolumes(current: () => MetadataStore): void {
     });
     await store.commit({ type: 'RecordDamage', damage: [damage(0, 'missing'), damage(4096, 'corrupt')] });
     await store.commit({ type: 'RecordDamage', damage: [damage(0, 'unreadable')] });
-    expect(await store.listDamage(10)).toEqual([damage(0, 'unreadable'), damage(4096, 'corrupt')]);
-    expect(await store.listDamage(1)).toHaveLength(1);
+    expect(await store.listDamage({ volumeId, limit: 10 })).toEqual([damage(0, 'unreadable'), damage(4096, 'corrupt')]);
+    expect(await store.listDamage({ volumeId, limit: 1 })).toHaveLength(1);
+    await store.commit({ type: 'RecordDamage', damage: [{ ...damage(0, 'corrupt'), diskId: 'd0', seenAtMs: 3 }] });
+    expect(await store.listDamagedFiles()).toEqual([
+      { volumeId, diskId: 'd0', sinceMs: 3, isMissing: false },
+      { volumeId, diskId: 'd1', sinceMs: 5, isMissing: false },
+    ]);
+    expect(await store.listDamage({ volumeId: volumeId + 1, limit: 10 })).toEqual([]);
+    await store.commit({ type: 'ClearDamage', damage: [{ volumeId, diskId: 'd0', offset: 0 }] });
     await store.commit({ type: 'ClearDamage', damage: [{ volumeId, diskId: 'd1', offset: 0 }] });
-    expect(await store.listDamage(10)).toEqual([damage(4096, 'corrupt')]);
+    expect(await store.listDamage({ volumeId, limit: 10 })).toEqual([damage(4096, 'corrupt')]);
     await store.commit({ type: 'DropVolume', volumeId });
-    expect(await store.listDamage(10)).toEqual([]);
+    expect(await store.listDamage({ volumeId, limit: 10 })).toEqual([]);
+    expect(await store.listDamagedFiles()).toEqual([]);
   });
 
   test('identifiers are unique and belong to the current epoch', async () => {

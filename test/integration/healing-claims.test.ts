@@ -143,3 +143,48 @@ test('one disk whose directory cannot be listed does not keep the others from be
   for (let round = 0; round < 5; round++) await service.withTime(partial.healOnce());
   expect((await service.census()).findings).toEqual([]);
 });
+
+test('more recorded damage than is looked at in one round, on a disk that is away, hides no other', async () => {
+  await begin();
+  await fill('one');
+  await service.stop();
+  await service.start();
+  const { metadata, healer } = service.process;
+  await healer.stop();
+  const [first, last] = (await metadata.listVolumes()).filter(({ liveBytes }) => liveBytes > 0);
+  const away = service.cluster.diskIds.indexOf(first!.diskIds[0]!);
+  service.cluster.detach([away]);
+  const damageOf = (volumeId: number, diskId: string, count: number) =>
+    Array.from({ length: count }, (_, n) => {
+      return { volumeId, diskId, shardIndex: 0, offset: n * 4096, kind: 'corrupt' as const, seenAtMs: 1 };
+    });
+  const many = damageOf(first!.volumeId, service.cluster.diskIds[away]!, 10_001);
+  for (let at = 0; at < many.length; at += 500) {
+    await service.withTime(metadata.commit({ type: 'RecordDamage', damage: many.slice(at, at + 500) }));
+  }
+  const bad = last!.diskIds.find((id) => id !== service.cluster.diskIds[away])!;
+  const disk = service.cluster.disks[service.cluster.diskIds.indexOf(bad)]!;
+  for (let at = 0; at < disk.peek(volumePath(last!.volumeId)).length; at += 3000) {
+    disk.corrupt(volumePath(last!.volumeId), at);
+  }
+  await service.withTime(metadata.commit({ type: 'RecordDamage', damage: damageOf(last!.volumeId, bad, 1) }));
+  const another = healerWith({});
+  await service.withTime(another.healOnce());
+  expect(another.report()).toMatchObject({ repairedFileCount: 1, suspectFileCount: 1 });
+  const left = await metadata.listDamagedFiles();
+  expect(left.map(({ volumeId }) => volumeId)).toEqual([first!.volumeId]);
+});
+
+test('a census counts what repairs and moves have left behind', async () => {
+  await begin();
+  await fill('one');
+  await service.stop();
+  await service.start();
+  await service.cluster.disks[2]!.createDurable(`${volumePath(12_345)}.heal`);
+  await service.cluster.disks[2]!.createDurable(`${volumePath(12_345)}.moved`);
+  const { disks } = await service.census();
+  expect(disks.map(({ leftoverFileCount }) => leftoverFileCount)).toEqual([0, 0, 2, 0, 0, 0]);
+  await service.stop();
+  await service.start();
+  expect((await service.census()).disks.map(({ leftoverFileCount }) => leftoverFileCount)).toEqual([0, 0, 0, 0, 0, 0]);
+});

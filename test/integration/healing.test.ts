@@ -138,7 +138,7 @@ test('damage that a read met is healed and forgotten only when the file reads ba
   }
   await expectReadable(keys, 'damaged');
   await service.withTime(service.process.damageRecorder.recordNow());
-  const damage = await service.process.metadata.listDamage(1000);
+  const damage = await service.process.metadata.listDamagedFiles();
   expect(damage.length).toBeGreaterThan(0);
   await until(async () => (await service.process.metadata.status()).damageCount === 0);
   expect((await service.process.metadata.status()).damageCount).toBe(0);

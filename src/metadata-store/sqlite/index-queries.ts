@@ -3,7 +3,7 @@ import { assert } from '../../errors/assert.ts';
 import type { BlobRecord, VolumeRecord } from '../../model/blob.ts';
 import type { BucketConfiguration } from '../../model/bucket-configuration.ts';
 import type { BucketRecord, ListedBucket, ObjectRecord } from '../../model/object-record.ts';
-import type { BucketUsage, DamageRecord, DocumentAddress } from '../metadata-store.ts';
+import type { BucketUsage, DamagedFile, DamageRecord, DocumentAddress } from '../metadata-store.ts';
 import { decodeAttributes } from '../records/attributes-codec.ts';
 import { decodeFootprint } from '../records/record-codec.ts';
 import { NULL_VERSION_ID } from './apply-object-record.ts';
@@ -144,8 +144,14 @@ export class IndexQueries {
     return row === undefined ? undefined : volumeRecord(row);
   }
 
-  damage(limit: number): DamageRecord[] {
-    return this.#sql.damage.all(limit).map(([volumeId, diskId, offset, shardIndex, kind, seenAtMs]) => {
+  damagedFiles(): DamagedFile[] {
+    return this.#sql.damagedFiles.all().map(([volumeId, diskId, sinceMs, isMissing]) => {
+      return { volumeId, diskId, sinceMs, isMissing: isMissing === 1 };
+    });
+  }
+
+  damage({ volumeId: id, limit }: { volumeId: number; limit: number }): DamageRecord[] {
+    return this.#sql.damage.all(id, limit).map(([volumeId, diskId, offset, shardIndex, kind, seenAtMs]) => {
       return { volumeId, diskId, shardIndex, offset, kind, seenAtMs };
     });
   }
@@ -279,9 +285,14 @@ function prepareStatements(db: Database) {
       .raw(),
     volumes: db.prepare<[], VolumeRow>('SELECT * FROM volumes ORDER BY volume_id'),
     volume: db.prepare<[number], VolumeRow>('SELECT * FROM volumes WHERE volume_id = ?'),
+    damagedFiles: db
+      .prepare<[], [number, string, number, 0 | 1]>(
+        `SELECT volume_id, disk_id, min(seen_at_ms), max(kind = 'missing') FROM damage GROUP BY volume_id, disk_id`,
+      )
+      .raw(),
     damage: db
-      .prepare<[number], [number, string, number, number, DamageRecord['kind'], number]>(
-        'SELECT volume_id, disk_id, shard_offset, shard_index, kind, seen_at_ms FROM damage LIMIT ?',
+      .prepare<[number, number], [number, string, number, number, DamageRecord['kind'], number]>(
+        'SELECT volume_id, disk_id, shard_offset, shard_index, kind, seen_at_ms FROM damage WHERE volume_id = ? LIMIT ?',
       )
       .raw(),
     uploadKey: db.prepare<[number], [number, Buffer]>('SELECT bucket_id, key FROM uploads WHERE ord = ?').raw(),

@@ -8,6 +8,7 @@ import type { Log } from '../../observability/log.ts';
 import type { Journal } from '../journal/journal.ts';
 import type {
   BucketUsage,
+  DamagedFile,
   DamageRecord,
   DocumentAddress,
   ListObjectsPage,
@@ -252,8 +253,12 @@ export class SqliteMetadataStore implements MetadataStore {
     return this.#read(undefined, (index) => index.queries.blobsInVolume(query));
   }
 
-  listDamage(limit: number): Promise<DamageRecord[]> {
-    return this.#read(undefined, (index) => index.queries.damage(limit));
+  listDamagedFiles(): Promise<DamagedFile[]> {
+    return this.#read(undefined, (index) => index.queries.damagedFiles());
+  }
+
+  listDamage(query: { volumeId: number; limit: number }): Promise<DamageRecord[]> {
+    return this.#read(undefined, (index) => index.queries.damage(query));
   }
 
   scrubJournal(): Promise<void> {
