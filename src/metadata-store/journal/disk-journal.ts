@@ -102,6 +102,7 @@ export class DiskJournal implements Journal {
       reserveSegments: options.reserveSegments ?? 4,
       scanBytes: options.scanBytes ?? 32 * 1024 * 1024,
       promisedFormat: 1,
+      journalDisks: new Set(),
     };
     this.#limits = {
       maxQueuedFrames: options.maxQueuedFrames ?? 64,

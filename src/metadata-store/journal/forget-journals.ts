@@ -8,7 +8,7 @@ import type { LostDisks } from './lost-disks.ts';
  * only disks of an earlier list. Call it when the new list is acknowledged. Those that are away keep theirs.
  */
 export async function forgetJournals(
-  { disks, log }: JournalContext,
+  { disks, log, journalDisks }: JournalContext,
   lostDisks: LostDisks,
   diskIds: readonly string[],
 ): Promise<void> {
@@ -17,6 +17,8 @@ export async function forgetJournals(
     if (disk === undefined || !isPresent(disk)) continue;
     try {
       await lostDisks.settled(diskId);
+      // A checkpoint or a levelling that ends later must not bring the state back.
+      await Promise.all([...journalDisks].map((one) => (one.diskId === diskId ? one.forget() : undefined)));
       await disk.fs.unlink(STATE_FILE);
     } catch (error) {
       if (!isStoreError(error)) throw error;

@@ -20,6 +20,8 @@ export interface JournalContext {
   scanBytes: number;
   /** The greatest format that the state of any disk names: every state published from now on names it too. */
   promisedFormat: number;
+  /** Those that may still write. */
+  journalDisks: Set<JournalDisk>;
 }
 
 /** May its files be read and written now? `returning` disks count at a start and are levelled. */
@@ -39,6 +41,8 @@ export function journalDiskOf(
   const promisedFormat = (): number => context.promisedFormat;
   const options = { diskId: disk.id, fs: disk.fs, segmentBytes, reserveSegments, promisedFormat };
   const journalDisk = new JournalDisk(options, inspection.scan ?? blankScan(context, disk, genesis), names);
+  for (const known of context.journalDisks) if (known.isOver) context.journalDisks.delete(known);
+  context.journalDisks.add(journalDisk);
   if (isTainted || inspection.scan === undefined || inspection.scan.state.segmentBytes !== segmentBytes) {
     journalDisk.taint();
   }

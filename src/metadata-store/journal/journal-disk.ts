@@ -67,6 +67,8 @@ export class JournalDisk {
   /** Zeroing failed (a full disk, most likely): not tried again before something was cut or a file is needed. */
   #cannotPrepare = false;
   #isClosed = false;
+  /** Closed, with nothing under way, or forgotten: its state is not changed any more. */
+  #isOver = false;
   #stateWork: Promise<void> = Promise.resolve();
 
   constructor(options: JournalDiskOptions, scan: JournalScan, names: readonly string[]) {
@@ -252,6 +254,7 @@ export class JournalDisk {
   /** Changes the state in one synced step. Changes of one disk are made one after the other. */
   publish(change: (state: JournalState) => JournalState): Promise<void> {
     const work = this.#stateWork.then(async () => {
+      if (this.#isOver) throw new StoreError('NotReady', `the journal of disk ${this.diskId} is not in use any more`);
       const lastSegment = this.#segments.at(-1)?.number ?? this.#state.firstSegment - 1;
       const format = Math.max(this.#state.format, this.#options.promisedFormat());
       const state = { ...change({ ...this.#state, lastSegment, format }) };
@@ -260,6 +263,16 @@ export class JournalDisk {
     });
     this.#stateWork = work.catch(() => undefined);
     return work;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** It is no journal disk any more: no change of its state follows, and none is under way when this resolves. */
+  async forget(): Promise<void> {
+    this.#isOver = true;
+    await this.#stateWork;
   }
 
   /**
@@ -382,6 +395,7 @@ export class JournalDisk {
     this.#isClosed = true;
     await this.#preparing;
     await this.#stateWork;
+    this.#isOver = true;
     const open = [this.#current, this.#next].filter((segment) => segment !== undefined);
     this.#current = undefined;
     this.#next = undefined;

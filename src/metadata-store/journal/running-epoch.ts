@@ -145,7 +145,12 @@ export class RunningEpoch {
   #append(kind: FrameKind, payload: Buffer, next?: JournalConfiguration): Promise<JournalPosition> {
     if (this.#isUndecided) throw this.undecided();
     const frameBytes = frameBytesFor(payload.length);
-    this.#requireRoom(frameBytes);
+    try {
+      this.#requireRoom(frameBytes);
+    } catch (error) {
+      this.#waiting.shift()?.(); // No round follows that would wake the next one.
+      throw error;
+    }
     const frame = this.#encode(kind, payload, frameBytes);
     if (next !== undefined) {
       this.#configurations.push({ position: frame.position, configuration: next });

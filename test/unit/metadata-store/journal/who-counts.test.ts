@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FaultDiskFs } from '../../../../src/disk/fault-disk-fs.ts';
+import { isStoreError } from '../../../../src/errors/store-error.ts';
 import type { DiskJournal } from '../../../../src/metadata-store/journal/disk-journal.ts';
 import { journalCluster, levelDiskIds, startedJournal, until } from '../../../support/journal-cluster.ts';
 import { settle } from '../../../support/simulated-clock.ts';
@@ -103,5 +104,63 @@ describe('a checkpoint that too few disks hold', () => {
     const kept = journal.checkpoints().map((one) => one.position.sequence);
     expect(kept).toContain(newest!.position.sequence);
     expect(kept).not.toContain(second!.position.sequence);
+  });
+});
+
+describe('a change of the list', () => {
+  it('takes the state of a disk that leaves, also when a checkpoint is being noted there', async () => {
+    const { cluster, faults } = await faultyCluster();
+    const journal = await startedJournal(cluster);
+    await journal.append(Buffer.from('a'));
+    const source = join(folder, 'source');
+    await writeFile(source, 'snapshot');
+    for (const fault of faults) fault.addFault({ operation: 'publish', path: /state$/, effect: { kind: 'hang' } });
+    const installing = journal.installCheckpoint(source, journal.acknowledged).catch(() => undefined);
+    await until(cluster, () => faults.some(({ hungCount }) => hungCount > 0), 'the checkpoint is being noted');
+    const leaving = faults.findIndex(({ hungCount }) => hungCount > 0);
+    const diskIds = cluster.diskIds.filter((_, index) => index !== leaving);
+    let isChanged = false;
+    const changing = journal
+      .changeConfiguration({ k: 1, m: 1, diskIds, journalDiskIds: diskIds })
+      .then(() => (isChanged = true));
+    await until(cluster, () => journal.configuration?.diskIds.length === 2, 'the change is acknowledged');
+    for (let i = 0; i < 5; i++) await settle();
+    expect(isChanged, 'before the write under way has ended').toBe(false);
+    for (const fault of faults) fault.clearFaults();
+    faults[leaving]!.releaseHung();
+    await Promise.all([installing, changing]);
+    for (let i = 0; i < 5; i++) await settle();
+    expect(cluster.disks[leaving]!.filePaths()).not.toContain('journal/state');
+  });
+
+  it('that finds no room tells so, and another that waits behind it does not wait for ever', async () => {
+    /** No new journal files can be made; `frames` that fill one each are there. */
+    const filled = async (frames: number) => {
+      const { cluster, faults } = await faultyCluster();
+      const journal = await startedJournal(cluster, { reserveSegments: 3 });
+      const effect = { kind: 'error', errno: 'ENOSPC' } as const;
+      for (const fault of faults) fault.addFault({ operation: 'createDurable', times: 1e9, effect });
+      const append = () => journal.append(Buffer.alloc(journal.maxPayloadBytes, 'x'));
+      for (let frame = 0; frame < frames; frame++) await append();
+      return { cluster, faults, journal, append };
+    };
+    const trial = await filled(0);
+    let room = 0;
+    const isFull = (error: unknown): boolean => isStoreError(error, 'QuorumLost');
+    while (!(await trial.append().then(() => false, isFull))) room++;
+    const { cluster, faults, journal, append } = await filled(room - 1);
+    const hang = { operation: 'write', path: /\.seg$/, effect: { kind: 'hang' } } as const;
+    for (const fault of faults) fault.addFault(hang);
+    const last = append();
+    const { diskIds } = cluster;
+    const change = () => journal.changeConfiguration({ k: 2, m: 1, diskIds, journalDiskIds: diskIds });
+    const codes: unknown[] = [];
+    const note = (error: unknown): number => codes.push(isStoreError(error) ? error.code : error);
+    for (const changing of [change(), change()]) changing.catch(note);
+    await until(cluster, () => faults[0]!.hungCount > 0, 'the last frame is on its way');
+    for (const fault of faults) fault.releaseHung();
+    await last;
+    await until(cluster, () => codes.length === 2, 'both changes are answered');
+    expect(codes).toEqual(['QuorumLost', 'QuorumLost']);
   });
 });
