@@ -1,15 +1,12 @@
 import type {
-  CollectorReport,
   DiskReport,
   Finding,
-  MovesReport,
-  HealingReport,
   LastCensus,
   ReadinessReport,
-  ScrubReport,
   StatusReport,
   UnusedDirectory,
 } from '../admin/status-report.ts';
+import type { CollectorReport, HealingReport, MovesReport, ScrubReport } from '../model/healing-report.ts';
 import type { MetadataStatus } from '../metadata-store/metadata-store.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
 import { NEWEST_STORE_FORMAT } from '../model/store-format.ts';

@@ -1,4 +1,5 @@
-import type { DiskReport, MovesReport, StatusReport } from '../admin/status-report.ts';
+import type { DiskReport, StatusReport } from '../admin/status-report.ts';
+import type { MovesReport } from '../model/healing-report.ts';
 import { formatBytes, renderTable } from './render-table.ts';
 
 /** `holdfast disk list` as text. */

@@ -1,4 +1,4 @@
-import type { ScrubReport } from '../healing/scrubber.ts';
+import type { ScrubReport } from '../model/healing-report.ts';
 import { askServer } from './admin-client.ts';
 import { type Command, CommandFailure, strayArgument, UsageError } from './command.ts';
 import { formatBytes } from './render-table.ts';

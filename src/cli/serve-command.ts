@@ -12,7 +12,7 @@ import {
   type Invocation,
   UsageError,
 } from './command.ts';
-import { createLog } from './create-log.ts';
+import { createLog, type FlushableLog } from './create-log.ts';
 import { inspectDirectories } from './disk-directories.ts';
 import { briefFindings, syncFindings } from './doctor/doctor.ts';
 import { chownLine } from './explain-error.ts';
@@ -91,20 +91,19 @@ async function formatOrRemembered(context: CliContext, settings: Settings, log: 
   if ((await readRememberedCluster(settings.stateDirectory)) === undefined) await formatStorage(context, settings, log);
 }
 
-type FlushableLog = ReturnType<typeof createLog>;
-
 async function serve(context: CliContext, settings: Settings): Promise<ExitCode> {
   if (settings.diskPaths.length === 0) {
     throw new UsageError(`no disks: give --disks '/mnt/disk{1..6}' (or HOLDFAST_DISKS)`);
   }
   checkStateDirectoryIsNoDisk(settings);
   await requireStateDirectory(settings.stateDirectory);
-  const { log, flush } = createLog(settings.config.log, context.stderr.isTerminal);
+  const logging = createLog(settings.config.log, context.stderr.isTerminal);
+  const { log, flush } = logging;
   try {
     await refuseOrFormatEmptyDisks(context, settings, log);
     const remembered = await readRememberedCluster(settings.stateDirectory);
     const diskPaths = searchPaths(settings.diskPaths, remembered);
-    return await runServer(context, { ...settings, diskPaths }, { log, flush });
+    return await runServer(context, { ...settings, diskPaths }, logging);
   } finally {
     flush();
   }
@@ -141,7 +140,8 @@ async function refuseOrFormatEmptyDisks(context: CliContext, settings: Settings,
   });
 }
 
-async function runServer(context: CliContext, settings: Settings, { log, flush }: FlushableLog): Promise<ExitCode> {
+async function runServer(context: CliContext, settings: Settings, logging: FlushableLog): Promise<ExitCode> {
+  const { log } = logging;
   const { config, stateDirectory, diskPaths } = settings;
   const [secrets, remembered] = await Promise.all([
     loadSecrets(settings, context.workingDirectory),
@@ -172,25 +172,26 @@ async function runServer(context: CliContext, settings: Settings, { log, flush }
     findings,
     onProgress: progress.report,
   });
-  return await new RunningServer({ context, settings, log, flush, server }).run(progress.end);
+  return await new RunningServer({ context, settings, logging, server }).run(progress.end);
 }
 
 /** Signals within this time are one request. */
 const SAME_SIGNAL_MS = 1000;
+const LAST_WORDS_MS = 250;
 
 /** One server from start to stop, with the signals that end it. */
 class RunningServer {
   readonly #context: CliContext;
   readonly #settings: Settings;
   readonly #log: Log;
-  readonly #flush: () => void;
+  readonly #logging: FlushableLog;
   readonly #server: Server;
 
-  constructor(options: FlushableLog & { context: CliContext; settings: Settings; server: Server }) {
+  constructor(options: { context: CliContext; settings: Settings; logging: FlushableLog; server: Server }) {
     this.#context = options.context;
     this.#settings = options.settings;
-    this.#log = options.log;
-    this.#flush = options.flush;
+    this.#log = options.logging.log;
+    this.#logging = options.logging;
     this.#server = options.server;
   }
 
@@ -232,13 +233,22 @@ class RunningServer {
         ends.push(
           this.#context.onSignal(name, () => {
             firstMs ??= clock.monotonicMs();
-            if (clock.monotonicMs() - firstMs > SAME_SIGNAL_MS) this.#context.killSelf();
+            if (clock.monotonicMs() - firstMs > SAME_SIGNAL_MS) void this.#endAtOnce();
             resolve(name);
           }),
         );
       }
     });
     return { signal, end: () => ends.forEach((end) => end()) };
+  }
+
+  /** What was logged is told, unless nobody reads it: that must not keep the process. */
+  async #endAtOnce(): Promise<void> {
+    try {
+      await this.#logging.flushWithin(LAST_WORDS_MS);
+    } finally {
+      this.#context.killSelf();
+    }
   }
 
   async #announce(facts: ServerFacts): Promise<void> {
@@ -272,7 +282,7 @@ class RunningServer {
       'file calls are stuck: the process ends without them; nothing acknowledged is lost',
     );
     try {
-      this.#flush();
+      this.#logging.flush();
     } finally {
       this.#context.killSelf();
     }

@@ -14,7 +14,8 @@ vi.mock('../../../src/cli/create-log.ts', () => ({
       if (logged.isBroken) throw new Error('EPIPE');
       logged.flushed.push(...logged.lines.splice(0));
     };
-    return { log, flush };
+    const flushWithin = async (): Promise<void> => flush();
+    return { log, flush, flushWithin };
   },
 }));
 
@@ -48,4 +49,27 @@ test('a server whose log cannot be written ends by force all the same', async ()
   cli.composition.onStop = async () => void (logged.isBroken = true);
   await endByForce().catch(() => {});
   expect(cli.killCount).toBeGreaterThan(0);
+});
+
+test('a second signal ends a server at once, and what was logged until then is told', async () => {
+  let flushedBefore: string[] = [];
+  cli.onKill = () => (flushedBefore = [...logged.flushed]);
+  mkdirSync(cli.path('disk1'));
+  writeFileSync(cli.path('disk1/disk.json'), '{}');
+  let isStopping = false;
+  let stopped = (): void => {};
+  cli.composition.onStop = () => {
+    isStopping = true;
+    return new Promise<void>((resolve) => (stopped = resolve));
+  };
+  const ended = cli.run('serve', '--disks', cli.path('disk1'), '--state', cli.stateDirectory);
+  await vi.waitFor(() => expect(cli.stdout).toContain('ready'));
+  cli.signal('SIGINT');
+  await vi.waitFor(() => expect(isStopping).toBe(true));
+  await cli.clock.advance(1500);
+  cli.signal('SIGINT');
+  await vi.waitFor(() => expect(cli.killCount).toBe(1));
+  expect(flushedBefore).toContain('stopping');
+  stopped();
+  await ended;
 });

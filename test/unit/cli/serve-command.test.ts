@@ -149,7 +149,7 @@ test('SIGHUP reloads TLS, a hung disk ends the process by force, a second Ctrl-C
   expect(cli.killCount).toBe(0);
   await cli.clock.advance(1001);
   cli.signal('SIGINT');
-  expect(cli.killCount).toBe(1);
+  await vi.waitFor(() => expect(cli.killCount).toBe(1));
   stopped();
   await ended;
   expect(cli.killCount).toBe(2);
