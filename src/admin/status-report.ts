@@ -1,4 +1,5 @@
 import type { ErasureCode } from '../model/erasure-code.ts';
+import type { CollectorReport, HealingReport, MovesReport, ScrubReport } from '../model/healing-report.ts';
 
 /** What `holdfast status --json` prints and `/status` of the admin listener answers. Fields are only ever added. */
 export interface StatusReport {
@@ -103,22 +104,6 @@ export interface DiskReport {
   stateChanges: Readonly<Record<string, number>>;
 }
 
-/** Shards on their way to other disks. */
-export interface MovesReport {
-  isRunning: boolean;
-  /** Only to even out use. */
-  isBalancing: boolean;
-  movedShardCount: number;
-  movedBytes: number;
-  leftShardCount: number;
-  leftBytes: number;
-  /** No disk has room for them now. */
-  stuckShardCount: number;
-  rateBytesPerSecond: number | undefined;
-  timeLeftMs: number | undefined;
-  lastError: string | undefined;
-}
-
 /** A directory that is looked at and carries no disk in use. */
 export interface UnusedDirectory {
   path: string;
@@ -128,57 +113,10 @@ export interface UnusedDirectory {
   isEmpty: boolean;
 }
 
-export interface CollectorReport {
-  isRunning: boolean;
-  rateLimitBytesPerSecond: number;
-  movedBytes: number;
-  droppedVolumeCount: number;
-  lastError: string | undefined;
-}
-
-export interface ScrubReport {
-  isRunning: boolean;
-  /** Somebody asked for this pass: it goes at the rate of healing. */
-  isRequested: boolean;
-  startedAtMs: number | undefined;
-  /** 0 to 1. */
-  fraction: number;
-  timeLeftMs: number | undefined;
-  readBytes: number;
-  /** Found by this pass, or by the last when none runs. */
-  damagedFileCount: number;
-  lastFinishedAtMs: number | undefined;
-  nextDueAtMs: number | undefined;
-  periodMs: number;
-  lastError: string | undefined;
-}
-
 export interface LastCensus {
   endedAtMs: number;
   isClean: boolean;
   worstMargin: number | undefined;
-}
-
-export interface HealingReport {
-  isRunning: boolean;
-  /** Shard files that wait for being inspected and repaired, those on disks that are away included. */
-  suspectFileCount: number;
-  suspectVolumeCount: number;
-  suspectSinceMs: number | undefined;
-  /** Disks that were away and whose files are still to be read. */
-  disksToRead: number;
-  /** Since the start of the server. */
-  repairedFileCount: number;
-  rebuiltShardCount: number;
-  lostShardCount: number;
-  readBytes: number;
-  writtenBytes: number;
-  /** Of files that can be repaired now. */
-  leftBytes: number;
-  rateBytesPerSecond: number | undefined;
-  timeLeftMs: number | undefined;
-  rateLimitBytesPerSecond: number;
-  lastError: string | undefined;
 }
 
 /** Something the operator should know, with the line that repairs it. */

@@ -4,6 +4,7 @@ import type { MetadataStore, VolumeChanges } from '../metadata-store/metadata-st
 import type { BlobRecord, VolumeRecord } from '../model/blob.ts';
 import type { Clock } from '../model/clock.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
+import type { CollectorReport } from '../model/healing-report.ts';
 import type { Log } from '../observability/log.ts';
 import { BackgroundLoop } from './background-loop.ts';
 import { isCollectible, planCollection } from './collection-policy.ts';
@@ -66,14 +67,7 @@ export class Collector {
     return this.#loop.stop();
   }
 
-  report(): {
-    isRunning: boolean;
-    rateLimitBytesPerSecond: number;
-    movedBytes: number;
-    movedBlobCount: number;
-    droppedVolumeCount: number;
-    lastError: string | undefined;
-  } {
+  report(): CollectorReport & { movedBlobCount: number } {
     return {
       isRunning: this.#loop.isRunning,
       rateLimitBytesPerSecond: this.#options.rateBytesPerSecond,

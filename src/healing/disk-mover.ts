@@ -2,6 +2,7 @@ import { isStoreError, type StoreError } from '../errors/store-error.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { VolumeRecord } from '../model/blob.ts';
 import type { Clock } from '../model/clock.ts';
+import type { MovesReport } from '../model/healing-report.ts';
 import type { Log } from '../observability/log.ts';
 import { BackgroundLoop } from './background-loop.ts';
 import { type MovableDisk, type PlanOptions, planShardMoves, type ShardMove } from './plan-shard-moves.ts';
@@ -29,23 +30,6 @@ export interface DiskMoverOptions {
   balanceRateBytesPerSecond: number;
   balanceThreshold?: number;
   intervalMs?: number;
-}
-
-/** What `status` tells of shards on their way. */
-export interface DiskMoverReport {
-  isRunning: boolean;
-  /** For evening out use only. */
-  isBalancing: boolean;
-  /** Since the start of the server. */
-  movedShardCount: number;
-  movedBytes: number;
-  leftShardCount: number;
-  leftBytes: number;
-  /** No disk has room for them now. */
-  stuckShardCount: number;
-  rateBytesPerSecond: number | undefined;
-  timeLeftMs: number | undefined;
-  lastError: string | undefined;
 }
 
 const INTERVAL_MS = 2_000;
@@ -91,7 +75,7 @@ export class DiskMover {
     return this.#loop.stop();
   }
 
-  report(): DiskMoverReport {
+  report(): MovesReport {
     const { count, bytes, isBalancing } = this.#left;
     const rate = this.#rate();
     return {

@@ -3,10 +3,11 @@ import { isStoreError } from '../errors/store-error.ts';
 import type { DamagedFile, DamageRecord, MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { VolumeRecord } from '../model/blob.ts';
 import type { Clock } from '../model/clock.ts';
+import type { HealingReport } from '../model/healing-report.ts';
 import type { Log } from '../observability/log.ts';
 import { BackgroundLoop } from './background-loop.ts';
 import type { DiskFacts } from './census.ts';
-import { HealingProgress, type HealingReport } from './healing-progress.ts';
+import { HealingProgress } from './healing-progress.ts';
 import { isAlive, liveBlobsOf, whenDecided } from './live-blobs.ts';
 import { WorkPace } from './work-pace.ts';
 

@@ -1,30 +1,6 @@
 import type { VolumeRepair } from '../data-store/data-store.ts';
 import type { Clock } from '../model/clock.ts';
-
-/** What `status` tells of healing. */
-export interface HealingReport {
-  /** Files are being repaired, or those of a disk that was away are being read. */
-  isRunning: boolean;
-  /** Shard files that are known or thought to be missing or bad, and the volumes they belong to. */
-  suspectFileCount: number;
-  suspectVolumeCount: number;
-  suspectSinceMs: number | undefined;
-  /** Disks that were away and whose files are still to be read. */
-  disksToRead: number;
-  /** Since the start of the server. */
-  repairedFileCount: number;
-  rebuiltShardCount: number;
-  /** Shards that could not be rebuilt: too few others were good. */
-  lostShardCount: number;
-  readBytes: number;
-  writtenBytes: number;
-  /** Of files on disks that are online. */
-  leftBytes: number;
-  rateBytesPerSecond: number | undefined;
-  timeLeftMs: number | undefined;
-  rateLimitBytesPerSecond: number;
-  lastError: string | undefined;
-}
+import type { HealingReport } from '../model/healing-report.ts';
 
 type Counted = Pick<
   HealingReport,

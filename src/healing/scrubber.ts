@@ -3,6 +3,7 @@ import { isStoreError } from '../errors/store-error.ts';
 import type { DamageRecord, MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { VolumeRecord } from '../model/blob.ts';
 import type { Clock } from '../model/clock.ts';
+import type { ScrubReport } from '../model/healing-report.ts';
 import type { Log } from '../observability/log.ts';
 import { BackgroundLoop } from './background-loop.ts';
 import { inspectLiveVolume } from './inspect-live.ts';
@@ -20,24 +21,6 @@ export interface ScrubberOptions {
   rateBytesPerSecond: number;
   requestsInFlight: () => number;
   intervalMs?: number;
-}
-
-/** What `status` tells of scrubbing. */
-export interface ScrubReport {
-  isRunning: boolean;
-  /** Somebody asked for this pass: it goes at the rate of healing. */
-  isRequested: boolean;
-  startedAtMs: number | undefined;
-  /** 0 to 1, of the bytes of all volumes. */
-  fraction: number;
-  timeLeftMs: number | undefined;
-  readBytes: number;
-  /** Shard files with something missing or bad that this pass, or the last when none runs, has found. */
-  damagedFileCount: number;
-  lastFinishedAtMs: number | undefined;
-  nextDueAtMs: number | undefined;
-  periodMs: number;
-  lastError: string | undefined;
 }
 
 /** Document `healing/scrub`: where a pass stands, across restarts. */

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { payloadOf } from '../support/payload.ts';
@@ -102,5 +103,29 @@ test('bits flipped in every file of one disk while the server runs: every read r
   expect(clean.output).toContain('CLEAN: everything');
   expect(clean.status).toBe(0);
   for (const disk of [0, 5]) rmSync(server.diskPaths[disk]!, { recursive: true });
+  await expectReadable(keys);
+});
+
+test('kill -9 in the middle of healing, again and again: nothing is lost, and the next start heals to the end', async () => {
+  const keys = await fill('killed');
+  await server.stop();
+  for (const disk of [2, 5]) for (const file of shardFiles(disk)) rmSync(file);
+  const isHealing = (): boolean => [2, 5].some((disk) => shardFiles(disk).some((file) => file.endsWith('.heal')));
+  for (const moreMs of [0, 150, 400]) {
+    // So slowly that a file is under way for seconds.
+    await server.start({ environment: { HOLDFAST_HEAL_RATE: '1 MiB/s' } });
+    client = server.client();
+    await eventually('a shard file is being made', async () => isHealing());
+    await delay(moreMs);
+    await server.kill();
+  }
+  await server.start();
+  client = server.client();
+  await expectReadable(keys);
+  const clean = await census('--wait', '--timeout', '60', '--json');
+  expect(clean.status).toBe(0);
+  const { disks } = JSON.parse(clean.stdout) as { disks: { leftoverFileCount: number }[] };
+  expect(disks.map(({ leftoverFileCount }) => leftoverFileCount)).toEqual([0, 0, 0, 0, 0, 0]);
+  for (const disk of [0, 3]) rmSync(server.diskPaths[disk]!, { recursive: true });
   await expectReadable(keys);
 });

@@ -18,7 +18,7 @@ export async function forgetJournals(
     try {
       await lostDisks.settled(diskId);
       // A checkpoint or a levelling that ends later must not bring the state back.
-      await Promise.all([...journalDisks].map((one) => (one.diskId === diskId ? one.forget() : undefined)));
+      for (const one of journalDisks) if (one.diskId === diskId) await one.forget();
       await disk.fs.unlink(STATE_FILE);
     } catch (error) {
       if (!isStoreError(error)) throw error;
