@@ -11,6 +11,7 @@ import type { StatusReport } from './admin/status-report.ts';
 import { DigestPool } from './checksums/digest-pool.ts';
 import { prepareChecksums } from './checksums/wasm-hashers.ts';
 import type { Composition, Server, ServerFacts, ServerOptions } from './cli/server-types.ts';
+import { clockMemory } from './composition/clock-memory.ts';
 import { explainLive } from './composition/explain-live.ts';
 import { formatStorage } from './composition/format-storage.ts';
 import { readLiveStatus } from './composition/live-status.ts';
@@ -30,6 +31,7 @@ import { IndexInspection } from './metadata-store/sqlite/index-inspection.ts';
 import { createListener, type Listener } from './http/listener.ts';
 import { TlsCertificates } from './http/tls-certificates.ts';
 import { NEWEST_STORE_FORMAT } from './model/store-format.ts';
+import { ClockWatch } from './observability/clock-watch.ts';
 import { EventLoopDelayMonitor } from './observability/event-loop-delay.ts';
 import type { BufferPool } from './memory/buffer-pool.ts';
 import { IdleMemory } from './observability/idle-memory.ts';
@@ -89,6 +91,7 @@ class HoldfastServer implements Server {
   readonly #authenticator: RequestAuthenticator;
   readonly #handler: S3RequestHandler;
   #startedAtMs = 0;
+  readonly #clockWatch: ClockWatch;
   #isStopping = false;
 
   constructor(options: ServerOptions) {
@@ -96,6 +99,7 @@ class HoldfastServer implements Server {
     const { clock, config, onProgress } = options;
     this.#readiness = new Readiness(clock, onProgress);
     this.#eventLoop = new EventLoopDelayMonitor(clock);
+    this.#clockWatch = new ClockWatch({ clock, log: options.log });
     this.#idleMemory = new IdleMemory({ clock, requests: this.#metrics });
     this.#watchdog = new StallWatchdog({
       clock,
@@ -119,6 +123,7 @@ class HoldfastServer implements Server {
     const credentials = this.#makeCredentials(disks);
     const { isCreated } = await credentials.open(metadata.store);
     this.#credentials = credentials;
+    await this.#clockWatch.start(clockMemory(metadata.store, metadata.journal.lastRecordAtMs));
     await storage.diskManager.start();
     this.#readiness.enter('opening-volumes', 0);
     await storage.dataStore.start();
@@ -251,6 +256,7 @@ class HoldfastServer implements Server {
         explain: (address) => explainLive(this.#readyStorage(), address),
         disks: () => this.#readyStorage().diskManager,
         census: () => this.#openStorage().healing.census,
+        acceptClock: () => this.#acceptClock(),
         finalizeUpgrade: () => this.#finalizeUpgrade(),
         scrub: () => this.#openStorage().healing.scrubber,
       },
@@ -260,6 +266,13 @@ class HoldfastServer implements Server {
     });
     const { endpoints } = await this.#admin.start();
     return endpoints;
+  }
+
+  async #acceptClock(): Promise<{ before: StatusReport['clock'] }> {
+    this.#readyStorage();
+    const before = { jump: this.#clockWatch.jump };
+    if (before.jump !== undefined) await this.#clockWatch.accept();
+    return { before };
   }
 
   async #finalizeUpgrade(): Promise<StatusReport['onDiskFormat']> {
@@ -346,6 +359,7 @@ class HoldfastServer implements Server {
     this.#services = undefined;
     this.#tls?.stop();
     await this.#admin?.stop();
+    this.#clockWatch.stop();
     await this.#storage?.healing.stop();
     await this.#storage?.dataStore.stop();
     await this.#metadata?.store.stop();
@@ -368,6 +382,7 @@ class HoldfastServer implements Server {
     return readLiveStatus(this.#options, {
       ...storage,
       accountId: this.#credentials?.owner.accountId,
+      clockJump: this.#clockWatch.jump,
       readiness: this.#readiness.report(),
       startedAtMs: this.#startedAtMs,
       endpoints: this.#endpoints(),

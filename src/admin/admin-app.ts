@@ -29,6 +29,8 @@ export interface AdminActions {
   disks(): DiskCommands;
   /** @throws StoreError NotReady while the stores are not open. */
   census(): CensusControl;
+  /** The clock is right as it is; only for the socket. Tells what was thought of it before. @throws StoreError */
+  acceptClock(): Promise<{ before: StatusReport['clock'] }>;
   /** Raises the on-disk format to the newest; only for the socket. Tells what is active then. @throws StoreError */
   finalizeUpgrade(): Promise<StatusReport['onDiskFormat']>;
   /** @throws StoreError NotReady while the stores are not open. */
@@ -196,6 +198,7 @@ function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void 
     await actions.reloadTls();
     await reply.send({ isReloaded: true });
   });
+  app.post('/clock/accept', async (_request, reply) => reply.send(await actions.acceptClock()));
   app.post('/upgrade/finalize', async (_request, reply) => reply.send(await actions.finalizeUpgrade()));
   addDiskRoutes(app, () => actions.disks());
 }

@@ -38,6 +38,8 @@ export interface StatusReport {
     /** Wall clock of the newest record, where it is known. */ lastRecordAtMs: number | undefined;
   };
   checkpoints: { epoch: number; sequence: number; sizeBytes: number; createdAtMs: number; holders: string[] }[];
+  /** `jump`: the clock is not believed, and nothing expires, until it is accepted. Always `undefined` offline. */
+  clock: { jump: { expectedAtMs: number; foundAtMs: number } | undefined };
   /** What is written on the disks now, and what this version can write: see `holdfast upgrade`. */
   onDiskFormat: { active: number; newest: number };
   indexBytes: number;

@@ -37,6 +37,7 @@ export interface StatusSources {
   scrub: ScrubReport | undefined;
   lastCensus: LastCensus | undefined;
   lastRecordAtMs: number | undefined;
+  clockJump: StatusReport['clock']['jump'];
   startedAtMs: number | undefined;
   endpoints: readonly string[];
   findings: readonly Finding[];
@@ -87,6 +88,7 @@ export function collectStatus(sources: StatusSources): StatusReport {
     },
     journal: { epoch: metadata.epoch, sequence: metadata.sequence, lastRecordAtMs: sources.lastRecordAtMs },
     checkpoints: metadata.checkpoints,
+    clock: { jump: sources.clockJump },
     onDiskFormat: { active: metadata.formatVersion, newest: NEWEST_STORE_FORMAT },
     indexBytes: metadata.indexBytes,
     damagedShardCount: metadata.damageCount,
@@ -259,6 +261,12 @@ function stateFindings(report: StatusReport): Finding[] {
       'warning',
       `${report.damagedShardCount} damaged shards wait for repair; reads rebuild them from the others`,
     );
+  }
+  const { jump } = report.clock;
+  if (jump !== undefined) {
+    const [expected, found] = [jump.expectedAtMs, jump.foundAtMs].map((ms) => new Date(ms).toISOString());
+    const message = `the clock has jumped: it should have shown ${expected} and showed ${found}; nothing expires meanwhile`;
+    add('clock-jumped', 'warning', message, 'Set the clock right, or if it is right: holdfast clock accept');
   }
   const { active, newest } = report.onDiskFormat;
   if (active < newest) {

@@ -3,6 +3,7 @@ import { CONFIG_ENTRIES } from '../config/config-schema.ts';
 import { suggest } from '../config/suggest.ts';
 import { type CliContext, type Command, type ExitCode, type Invocation, strayArgument, UsageError } from './command.ts';
 import { censusCommand } from './census-command.ts';
+import { clockCommand } from './clock-command.ts';
 import { credentialsCommand } from './credentials-command.ts';
 import { diskCommand } from './disk-command.ts';
 import { doctorCommand } from './doctor-command.ts';
@@ -36,6 +37,7 @@ export const COMMANDS: readonly Command[] = [
   durabilityCommand,
   tlsCommand,
   upgradeCommand,
+  clockCommand,
   printConfigCommand,
 ];
 

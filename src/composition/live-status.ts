@@ -15,6 +15,7 @@ export interface LiveSources {
   dataStore: DataStore;
   healing: Healing;
   accountId: string | undefined;
+  clockJump: StatusReport['clock']['jump'];
   readiness: ReadinessReport;
   startedAtMs: number;
   endpoints: readonly string[];

@@ -90,6 +90,7 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
     scrub: undefined,
     lastCensus: undefined,
     lastRecordAtMs: newestRecordAtMs(contents),
+    clockJump: undefined,
     startedAtMs: undefined,
     endpoints: [],
     findings: [...syncFindings(config), ...(index.isMissing ? [INDEX_MISSING] : [])],

@@ -8,6 +8,12 @@ export interface Clock {
   schedule(delayMs: number, callback: () => void): () => void;
 }
 
+/** For what must not happen on the word of a clock that was set wrongly: expiring objects, ending a retention. */
+export interface TrustedTime {
+  /** Wall clock, milliseconds since 1970; `undefined` while the clock has jumped and nobody has accepted that. */
+  trustedNowMs(): number | undefined;
+}
+
 /** Randomness is injected likewise. */
 export interface Randomness {
   bytes(lengthBytes: number): Buffer;

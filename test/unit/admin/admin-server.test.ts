@@ -43,6 +43,7 @@ beforeEach(async () => {
       throw new StoreError('NotReady', 'no disks here');
     },
     census: () => NO_CENSUS,
+    acceptClock: async () => ({ before: { jump: undefined } }),
     finalizeUpgrade: async () => ({ active: 2, newest: 2 }),
     scrub: () => NO_SCRUB,
   };

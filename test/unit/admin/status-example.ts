@@ -30,6 +30,7 @@ export function statusExample(change: Partial<StatusReport> = {}): StatusReport 
   };
   return {
     formatVersion: 1,
+    clock: { jump: undefined },
     onDiskFormat: { active: 2, newest: 2 },
     mode: 'online',
     version: '0.1.0',

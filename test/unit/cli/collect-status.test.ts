@@ -81,6 +81,7 @@ function sources(
     scrub: undefined,
     lastCensus: undefined,
     lastRecordAtMs: undefined,
+    clockJump: undefined,
     startedAtMs: 0,
     endpoints: [],
     findings: [],

@@ -174,6 +174,7 @@ async function serveAdmin(actions: Partial<AdminActions>): Promise<AdminServer> 
         throw new StoreError('NotReady', 'no disks here');
       },
       census: () => NO_CENSUS,
+      acceptClock: async () => ({ before: { jump: undefined } }),
       finalizeUpgrade: async () => ({ active: 2, newest: 2 }),
       scrub: () => NO_SCRUB,
       ...actions,
