@@ -6,6 +6,9 @@
  * A start that opens no epoch reads on from the acknowledged prefix; first it reserves and then notes on n − m disks that
  * what it does not know is void. Whatever lies on any disk then and not on its chain was answered «absent».
  *
+ * With spare disks the list may change once, by declaring disks lost: a frame that names them and puts the spare ones in
+ * their places, written as the second one of the epoch that opens under the relaxed rule.
+ *
  * Checked in every state: whatever was acknowledged or read lies on every chain that is acknowledged or read later
  * (nothing lost, no divergence, no flip-flop), nothing that was answered «absent» does, and no epoch in which a frame was
  * written is chosen a second time (no position is used twice).
@@ -38,7 +41,13 @@ export type PlantedBug =
   /** A disk forgets its notes when it reserves a later epoch, acknowledged or not. */
   | 'note-forgotten-too-early'
   /** A process that reads without an epoch opens one later and does not look at the notes. */
-  | 'notes-ignored-by-reopen';
+  | 'notes-ignored-by-reopen'
+  /** What a disk has noted that was declared lost is honoured when it comes back. */
+  | 'notes-of-declared-disks'
+  /** The declaration is on m + 1 less the number of declared disks only: enough if it is true. */
+  | 'declare-on-too-few'
+  /** The epoch of the declaration is reserved nowhere. */
+  | 'declare-without-reserving';
 
 export interface ModelBounds {
   n: number;
@@ -51,10 +60,25 @@ export interface ModelBounds {
   maxWipes: number;
   /** A start on any number of disks may end reading without an epoch, because opening one failed; else only one on m or fewer. */
   anyOpeningFails?: boolean;
+  /** Blank disks outside of the list; so many may be declared lost, all at once. Default 0. */
+  spares?: number;
+  /**
+   * `blank`: only disks without a journal are declared lost. `any-absent`: any that a start does not meet, so that they may come
+   * back with all they have.
+   */
+  declared?: 'blank' | 'any-absent';
+  /** What a declaration gives up, if it is known to be given up: not reported. */
+  givenUp?: readonly GivenUp[];
   bug?: PlantedBug;
   /** Give up after so many states; `isComplete` says whether that happened. */
   maxStates?: number;
 }
+
+export type GivenUp =
+  /** What a reading start had answered «absent», noted on no disk that is left when the others are declared lost. */
+  | 'notes-on-declared-disks'
+  /** A start on disks none of which knows the declaration reads what was then. */
+  | 'stale-reads';
 
 export interface ModelResult {
   states: number;
@@ -69,7 +93,10 @@ interface ModelFrame {
   payloads: number;
   /** Last acknowledged frame when it was written. */
   acknowledged: number;
+  kind: FrameKind;
 }
+
+type FrameKind = 'payload' | 'opening' | 'declaration';
 
 /** Frames of epochs up to `epoch` that are not on the chain that ends with `tip` are void. */
 interface VoidNote {
@@ -79,6 +106,8 @@ interface VoidNote {
 
 /** `tip`: last frame held; -1: blank. `missing`: frames before the tip that it does not hold (only with planted bugs). */
 interface ModelDisk {
+  /** `declared`: once it is, by a frame of some chain. */
+  role: 'listed' | 'declared' | 'spare';
   reserved: number;
   tip: number;
   missing: readonly number[];
@@ -108,7 +137,7 @@ export function exploreJournalModel(bounds: ModelBounds): ModelResult {
 
 class Explorer {
   readonly #bounds: ModelBounds;
-  readonly #frames: ModelFrame[] = [{ parent: -1, epoch: 0, length: 0, payloads: 0, acknowledged: 0 }];
+  readonly #frames: ModelFrame[] = [{ parent: -1, epoch: 0, length: 0, payloads: 0, acknowledged: 0, kind: 'opening' }];
   readonly #frameIds = new Map<string, number>();
   readonly #visited = new Map<string, { before: string | undefined; action: string }>();
   #queue: { state: ModelState; key: string }[] = [];
@@ -119,10 +148,10 @@ class Explorer {
   }
 
   run(): ModelResult {
-    const { n, maxStates = Infinity } = this.#bounds;
-    const disk: ModelDisk = { reserved: 0, tip: 0, missing: [], isLevel: false, notes: [] };
+    const { n, spares = 0, maxStates = Infinity } = this.#bounds;
+    const disk: ModelDisk = { role: 'listed', reserved: 0, tip: 0, missing: [], isLevel: false, notes: [] };
     const first: ModelState = {
-      disks: Array.from({ length: n }, () => disk),
+      disks: Array.from({ length: n + spares }, (_, i) => (i < n ? disk : { ...disk, role: 'spare', tip: -1 })),
       running: undefined,
       seen: 0,
       writtenEpoch: 0,
@@ -154,7 +183,10 @@ class Explorer {
   #expand(state: ModelState): void {
     const all = state.disks.map((_, i) => i);
     if (state.running === undefined) {
-      for (const present of this.#subsets(all, state)) this.#start(state, present);
+      for (const present of this.#subsets(all, state)) {
+        this.#start(state, present);
+        this.#declare(state, present);
+      }
     } else {
       this.#reach(this.#crashed(state), 'crash', state);
       if (state.running.isUndecided) {
@@ -169,13 +201,15 @@ class Explorer {
   }
 
   #start(state: ModelState, present: readonly number[]): void {
-    const { n, m, bug } = this.#bounds;
-    const counted = present.filter((i) => bug === 'count-blank-disks' || state.disks[i]!.tip >= 0).length;
-    const readable = present.filter((i) => state.disks[i]!.tip >= 0);
-    if (counted < n - m || readable.length === 0) return;
+    const { bug } = this.#bounds;
+    const readable = this.#withoutDeclared(state, present);
+    const counted = bug === 'count-blank-disks' ? present : readable;
+    if (readable.length === 0) return;
     const base = this.#newestTip(state, readable);
+    const rules = this.#rulesOf(state, base, this.#acknowledgedOn(state, readable));
+    if (!isQuorum(rules, counted, 'read')) return;
     this.#requireComplete(state, readable, base);
-    const isReading = counted < m + 1 || this.#bounds.anyOpeningFails === true;
+    const isReading = !isQuorum(rules, counted, 'write') || this.#bounds.anyOpeningFails === true;
     if (isReading) this.#readOnly(state, readable, base, `start on ${present.join('')}`);
     const known = bug === 'serve-before-opened' ? this.#read(state, base, 'start reads') : state;
     this.#openEpoch(known, present, base, `start on ${present.join('')}`);
@@ -186,7 +220,10 @@ class Explorer {
    * the chain is known to be open. Before that the greatest number met is reserved, then noted, on n − m disks.
    */
   #readOnly(state: ModelState, readable: readonly number[], base: number, action: string): void {
-    const { n, m, bug } = this.#bounds;
+    const { bug } = this.#bounds;
+    const rules = this.#rulesOf(state, base, this.#acknowledgedOn(state, readable));
+    const isDeclared = state.disks.some(({ tip }) => this.#declarationOn(tip) !== undefined);
+    if (this.#isGivenUp('stale-reads') && isDeclared && this.#declarationOn(base) === undefined) return;
     const prefix = this.#frame(base).acknowledged;
     if (!this.#isAncestor(prefix, state.seen)) throw new Violation('read-only start shows what nobody acknowledged');
     if (!this.#isAncestor(state.seen, base)) throw new Violation('read-only start does not know an acknowledged frame');
@@ -201,11 +238,11 @@ class Explorer {
       const reserved = readable.filter((i) => raised.includes(i) || !behind.includes(i));
       const disks = state.disks.map((disk, i) => (raised.includes(i) ? { ...disk, reserved: epoch } : disk));
       const afterReserving: ModelState = { ...state, disks };
-      if (isTwoPhase && reserved.length < n - m) {
+      if (isTwoPhase && !isQuorum(rules, reserved, 'read')) {
         this.#reach(afterReserving, `${action}: ${epoch} reserved for a note on ${reserved.join('')}, crash`, state);
       } else if (isTwoPhase) {
         for (const noted of this.#subsets(reserved, afterReserving))
-          this.#note(state, afterReserving, noted, note, action);
+          this.#note(state, afterReserving, noted, note, rules, action);
       }
     }
     if (isTwoPhase) return;
@@ -215,16 +252,24 @@ class Explorer {
           ? { ...disk, reserved: Math.max(disk.reserved, epoch) }
           : disk,
       );
-      this.#note(state, { ...state, disks }, noted, note, action);
+      this.#note(state, { ...state, disks }, noted, note, rules, action);
     }
   }
 
-  #note(state: ModelState, reserved: ModelState, noted: readonly number[], note: VoidNote, action: string): void {
-    const { n, m, bug } = this.#bounds;
+  #note(
+    state: ModelState,
+    reserved: ModelState,
+    noted: readonly number[],
+    note: VoidNote,
+    rules: readonly Rule[],
+    action: string,
+  ): void {
+    const { bug } = this.#bounds;
     const disks = reserved.disks.map((disk, i) =>
       noted.includes(i) && bug !== 'no-void-note' ? { ...disk, notes: [...disk.notes, note] } : disk,
     );
-    const isAnswering = noted.length >= (bug === 'void-note-on-too-few' ? n - m - 1 : n - m);
+    const needed = bug === 'void-note-on-too-few' ? rules.map((rule) => ({ ...rule, read: rule.read - 1 })) : rules;
+    const isAnswering = isQuorum(needed, noted, 'read');
     const after: ModelState = {
       ...reserved,
       disks,
@@ -274,7 +319,7 @@ class Explorer {
   }
 
   #reopen(state: ModelState, usable: readonly number[]): void {
-    const readable = usable.filter((i) => state.disks[i]!.tip >= 0);
+    const readable = this.#withoutDeclared(state, usable);
     if (readable.length === 0) return;
     const base = this.#newestTip(state, readable);
     const holdsAcknowledged = this.#isAncestor(this.#acknowledgedOf(state), base);
@@ -288,54 +333,111 @@ class Explorer {
     return isUndecided ? this.#frame(tip).parent : tip;
   }
 
+  /**
+   * Blank disks take the places of absent ones. The rule that was is relaxed at once, the new one holds beside it; the
+   * spare disks have the whole new journal before any other has the first frame of it.
+   */
+  #declare(state: ModelState, present: readonly number[]): void {
+    const { n, m, spares = 0, declared = 'blank' } = this.#bounds;
+    const readable = present.filter((i) => state.disks[i]!.role !== 'spare' && state.disks[i]!.tip >= 0);
+    if (spares === 0 || readable.length === 0) return;
+    if (state.disks.some(({ role }, i) => role === 'spare' && !present.includes(i))) return;
+    const withJournal = present.filter((i) => state.disks[i]!.tip >= 0);
+    const base = this.#newestTip(state, withJournal);
+    if (this.#declarationOn(base) !== undefined) return;
+    const isAbsent = (i: number): boolean =>
+      state.disks[i]!.role !== 'spare' &&
+      !present.includes(i) &&
+      (declared === 'any-absent' || state.disks[i]!.tip < 0);
+    const absent = state.disks.flatMap((_, i) => (isAbsent(i) ? [i] : []));
+    const isDeclaredBefore = state.disks.some(({ role }) => role === 'declared');
+    for (const lost of this.#subsets(absent, state)) {
+      if (lost.length !== spares) continue;
+      if (isDeclaredBefore && lost.some((i) => state.disks[i]!.role !== 'declared')) continue;
+      const disks = state.disks.map((disk, i): ModelDisk => (lost.includes(i) ? { ...disk, role: 'declared' } : disk));
+      if (readable.length < n - m) continue;
+      this.#requireComplete(state, withJournal, base);
+      const isForgiven = (frame: number): boolean =>
+        !withJournal.some((i) => this.#isVoid(frame, state.disks[i]!.notes)) && this.#isAncestor(frame, base);
+      const forgiving = this.#isGivenUp('notes-on-declared-disks');
+      const kept = state.absent.filter((frame) => !forgiving || !isForgiven(frame));
+      const after = { ...state, disks, absent: kept };
+      this.#openEpoch(after, present, base, `${lost.join('')} declared lost on ${present.join('')}`, true);
+    }
+  }
+
+  #isGivenUp(what: GivenUp): boolean {
+    return this.#bounds.givenUp?.includes(what) === true;
+  }
+
   /** Reserve, level, write the opening frame: each disk may have got anywhere when it ends. */
-  #openEpoch(state: ModelState, members: readonly number[], base: number, action: string): void {
-    const { m, maxEpoch, bug } = this.#bounds;
-    const withJournal = members.filter((i) => state.disks[i]!.tip >= 0);
+  #openEpoch(state: ModelState, present: readonly number[], base: number, action: string, isDeclaring = false): void {
+    const { maxEpoch, bug } = this.#bounds;
+    const met = present.filter((i) => state.disks[i]!.tip >= 0);
     const spent = state.running?.epoch ?? 0;
-    const epoch = 1 + Math.max(spent, ...withJournal.map((i) => this.#epochMetOn(state.disks[i]!)));
+    const epoch = 1 + Math.max(spent, ...met.map((i) => this.#epochMetOn(state.disks[i]!)));
     if (epoch > maxEpoch) return;
-    if (epoch <= state.writtenEpoch) throw new Violation(`epoch ${epoch} is used a second time`);
-    const acknowledged = Math.max(...withJournal.map((i) => this.#frame(state.disks[i]!.tip).acknowledged));
+    const acknowledged = this.#acknowledgedOn(state, this.#withoutDeclared(state, present));
     const known = state.running === undefined ? acknowledged : this.#acknowledgedOf(state);
-    const opening = this.#makeFrame({ parent: base, epoch, acknowledged: known, isPayload: false });
+    const opening = this.#makeFrame({ parent: base, epoch, acknowledged: known, kind: 'opening' });
+    const tip = isDeclaring
+      ? this.#makeFrame({ parent: opening, epoch, acknowledged: known, kind: 'declaration' })
+      : opening;
+    const rules = this.#rulesOf(state, tip, known);
+    const members = present.filter((i) => rules.some((rule) => rule.members.includes(i)));
+    const oldRules = isDeclaring ? rules.slice(0, 1) : rules;
+    const isAsked = (disk: ModelDisk): boolean =>
+      (disk.tip >= 0 || bug === 'count-blank-disks') && (!isDeclaring || disk.role === 'listed');
+    const withJournal = members.filter((i) => isAsked(state.disks[i]!));
+    const skipsReserving = bug === 'skip-reservation' || (isDeclaring && bug === 'declare-without-reserving');
     const dead = this.#crashed(state);
     for (const reserved of this.#subsets(withJournal, state)) {
       const settled = bug === 'note-forgotten-too-early' ? epoch : this.#frame(acknowledged).epoch;
       const disks = dead.disks.map((disk, i) =>
-        reserved.includes(i) && bug !== 'skip-reservation'
+        reserved.includes(i) && !skipsReserving
           ? { ...disk, reserved: epoch, notes: disk.notes.filter((note) => note.epoch >= settled) }
           : disk,
       );
       const afterReserving: ModelState = { ...dead, disks };
-      if (reserved.length < m + 1 && bug !== 'skip-reservation') {
+      if (!isQuorum(oldRules, reserved, 'reserve') && !skipsReserving) {
         this.#reach(afterReserving, `${action}: epoch ${epoch} reserved on ${reserved.join('')}, crash`, state);
         continue;
       }
-      this.#takeOpening(state, afterReserving, members, base, opening, epoch, action);
+      if (epoch <= state.writtenEpoch) throw new Violation(`epoch ${epoch} is used a second time`);
+      this.#takeOpening(state, afterReserving, { members, rules, base, tip, epoch, action });
     }
   }
 
   #takeOpening(
     state: ModelState,
     reserved: ModelState,
-    members: readonly number[],
-    base: number,
-    opening: number,
-    epoch: number,
-    action: string,
+    opening: {
+      members: readonly number[];
+      rules: readonly Rule[];
+      base: number;
+      /** The opening frame, or the declaration behind it. */
+      tip: number;
+      epoch: number;
+      action: string;
+    },
   ): void {
-    const outcomes = members.map((i) => this.#levellingOutcomes(reserved.disks[i]!, base, opening, epoch));
+    const { members, rules, base, tip, epoch, action } = opening;
+    const isDeclaring = this.#frame(tip).kind === 'declaration';
+    const outcomes = members.map((i) => this.#levellingOutcomes(reserved.disks[i]!, base, tip, epoch));
     for (const chosen of product(outcomes)) {
       const disks = [...reserved.disks];
       for (const [at, i] of members.entries()) disks[i] = chosen[at]!;
-      const holders = members.filter((i) => disks[i]!.tip === opening);
-      const writtenEpoch = holders.length > 0 ? epoch : reserved.writtenEpoch;
+      const holders = members.filter((i) => disks[i]!.tip === tip);
+      const written = members.filter((i) => disks[i]!.tip >= 0 && this.#frame(disks[i]!.tip).epoch === epoch);
+      const isBegun = written.some((i) => disks[i]!.role === 'listed');
+      const isPrepared = members.every((i) => disks[i]!.role !== 'spare' || disks[i]!.tip === tip);
+      if (isDeclaring && isBegun && !isPrepared) continue;
+      const writtenEpoch = written.length > 0 ? epoch : reserved.writtenEpoch;
       const dead: ModelState = { ...reserved, disks, writtenEpoch };
       const where = `${action}: epoch ${epoch} on ${holders.join('') || '-'}`;
       this.#reach(dead, `${where}, crash`, state);
-      if (holders.length < this.#quorum()) continue;
-      const opened = this.#read({ ...dead, running: { epoch, tip: opening, isUndecided: false } }, opening, where);
+      if (!isQuorum(rules, holders, 'write')) continue;
+      const opened = this.#read({ ...dead, running: { epoch, tip, isUndecided: false } }, tip, where);
       this.#reach(
         { ...opened, disks: disks.map((disk, i) => ({ ...disk, isLevel: holders.includes(i) })) },
         where,
@@ -348,7 +450,7 @@ class Explorer {
   #levellingOutcomes(disk: ModelDisk, base: number, opening: number, epoch: number): ModelDisk[] {
     if (disk.tip >= 0 && this.#isAncestor(disk.tip, base)) {
       const between = this.#pathBetween(disk.tip, base);
-      const outcomes = [disk.tip, ...between, opening].map((tip) => ({ ...disk, tip }));
+      const outcomes = [disk.tip, ...this.#pathBetween(disk.tip, opening)].map((tip) => ({ ...disk, tip }));
       if (this.#bounds.bug === 'vote-before-levelled')
         outcomes.push({ ...disk, tip: opening, missing: [...disk.missing, ...between] });
       return outcomes;
@@ -361,9 +463,10 @@ class Explorer {
     const running = state.running!;
     if (this.#frame(running.tip).payloads >= maxPayloads) return;
     const { epoch, tip } = running;
-    const frame = this.#makeFrame({ parent: tip, epoch, acknowledged: tip, isPayload: true });
+    const frame = this.#makeFrame({ parent: tip, epoch, acknowledged: tip, kind: 'payload' });
     const level = state.disks.flatMap((disk, i) => (disk.isLevel ? [i] : []));
-    if (level.length < this.#quorum()) return;
+    const rules = this.#rulesOf(state, tip, tip);
+    if (!isQuorum(rules, level, 'write')) return;
     for (const synced of this.#subsets(level, state)) {
       const disks = state.disks.map((disk, i) => {
         if (synced.includes(i)) return { ...disk, tip: frame, missing: this.#missingAfter(disk, frame) };
@@ -372,7 +475,7 @@ class Explorer {
       const where = `append synced on ${synced.join('') || '-'}`;
       const written: ModelState = { ...state, disks };
       this.#reach(this.#crashed(written), `${where}, crash`, state);
-      const isAcknowledged = synced.length >= this.#quorum();
+      const isAcknowledged = isQuorum(rules, synced, 'write');
       const after: ModelState = { ...written, running: { epoch, tip: frame, isUndecided: !isAcknowledged } };
       const isRead = isAcknowledged || bug === 'read-before-acknowledged';
       this.#reach(isRead ? this.#read(after, frame, where) : after, where, state);
@@ -387,8 +490,9 @@ class Explorer {
   /** At run time a disk that is not level gets the next frame it lacks, or new files; at the end of the chain it is level. */
   #levelOneStep(state: ModelState): void {
     const { tip } = state.running!;
+    const [rule] = this.#rulesOf(state, tip, tip);
     for (const [i, disk] of state.disks.entries()) {
-      if (disk.isLevel) continue;
+      if (disk.isLevel || !rule!.members.includes(i)) continue;
       const isOnChain = disk.tip >= 0 && this.#isAncestor(disk.tip, tip);
       const next = isOnChain && disk.tip !== tip ? this.#pathBetween(disk.tip, tip)[0]! : tip;
       const levelled = { ...disk, tip: next, missing: isOnChain ? disk.missing : [], isLevel: next === tip };
@@ -400,17 +504,51 @@ class Explorer {
   #wipe(state: ModelState): void {
     for (const [i, disk] of state.disks.entries()) {
       if (disk.tip < 0) continue;
-      const blank: ModelDisk = { reserved: 0, tip: -1, missing: [], isLevel: false, notes: [] };
+      const blank: ModelDisk = { role: disk.role, reserved: 0, tip: -1, missing: [], isLevel: false, notes: [] };
       const wiped = { ...state, disks: state.disks.with(i, blank), wipes: state.wipes + 1 };
       // A loss is within the promise while every other disk has a journal of its own that is not behind a loss.
-      if (wiped.disks.filter((one) => one.tip < 0).length <= this.#bounds.m) this.#reach(wiped, `wipe ${i}`, state);
+      const blankCount = wiped.disks.filter((one) => one.tip < 0 && one.role !== 'spare').length;
+      if (disk.role !== 'spare' && blankCount <= this.#bounds.m) this.#reach(wiped, `wipe ${i}`, state);
     }
   }
 
   // ——— the chain ———
 
-  #quorum(): number {
-    return this.#bounds.bug === 'acknowledge-at-m' ? Math.max(1, this.#bounds.m) : this.#bounds.m + 1;
+  #declarationOn(tip: number): number | undefined {
+    for (let at = tip; at > 0; at = this.#frame(at).parent) if (this.#frame(at).kind === 'declaration') return at;
+    return undefined;
+  }
+
+  /** Disks with a journal that count: none that a declaration on one of them names, unless it is void by what the others noted. */
+  #withoutDeclared(state: ModelState, present: readonly number[]): number[] {
+    const found = present.filter((i) => state.disks[i]!.tip >= 0);
+    const others = found.filter((i) => state.disks[i]!.role !== 'declared');
+    const notes = others.flatMap((i) => state.disks[i]!.notes);
+    const isDeclared = others.some((i) => {
+      const declaration = this.#declarationOn(state.disks[i]!.tip);
+      return declaration !== undefined && !this.#isVoid(declaration, notes);
+    });
+    return isDeclared && this.#bounds.bug !== 'notes-of-declared-disks' ? others : found;
+  }
+
+  #acknowledgedOn(state: ModelState, readable: readonly number[]): number {
+    return Math.max(...readable.map((i) => this.#frame(state.disks[i]!.tip).acknowledged));
+  }
+
+  /** Those in force on the chain that ends with `tip`, as far as `acknowledged` is known to be. */
+  #rulesOf(state: ModelState, tip: number, acknowledged: number): Rule[] {
+    const { n, m, spares = 0, bug } = this.#bounds;
+    const write = bug === 'acknowledge-at-m' ? Math.max(1, m) : m + 1;
+    const withRole = (...roles: ModelDisk['role'][]): number[] =>
+      state.disks.flatMap(({ role }, i) => (roles.includes(role) ? [i] : []));
+    const declaration = this.#declarationOn(tip);
+    if (declaration === undefined)
+      return [{ members: withRole('listed', 'declared'), read: n - m, reserve: m + 1, write }];
+    const changed: Rule = { members: withRole('listed', 'spare'), read: n - m, reserve: m + 1, write };
+    if (this.#isAncestor(declaration, acknowledged)) return [changed];
+    const least = bug === 'declare-on-too-few' ? 1 : n - m;
+    const relaxed = Math.max(least, write - spares);
+    return [{ members: withRole('listed'), read: n - m, reserve: relaxed, write: relaxed }, changed];
   }
 
   #newestTip(state: ModelState, readable: readonly number[]): number {
@@ -451,14 +589,15 @@ class Explorer {
     return this.#frames[id]!;
   }
 
-  #makeFrame(frame: { parent: number; epoch: number; acknowledged: number; isPayload: boolean }): number {
-    const { parent, epoch, acknowledged, isPayload } = frame;
-    const key = `${parent}.${epoch}.${acknowledged}.${isPayload}`;
+  #makeFrame(frame: { parent: number; epoch: number; acknowledged: number; kind: FrameKind }): number {
+    const { parent, epoch, acknowledged, kind } = frame;
+    const key = `${parent}.${epoch}.${acknowledged}.${kind}`;
     const known = this.#frameIds.get(key);
     if (known !== undefined) return known;
     const before = this.#frame(parent);
     const length = before.length + 1;
-    this.#frames.push({ parent, epoch, length, payloads: before.payloads + Number(isPayload), acknowledged });
+    const payloads = before.payloads + Number(kind === 'payload');
+    this.#frames.push({ parent, epoch, length, payloads, acknowledged, kind });
     this.#frameIds.set(key, this.#frames.length - 1);
     return this.#frames.length - 1;
   }
@@ -502,7 +641,7 @@ class Explorer {
     let key = this.#keys.get(disk);
     if (key === undefined) {
       const notes = disk.notes.map((note) => `${note.tip}:${note.epoch}`).join('+');
-      key = `${disk.reserved},${disk.tip},${disk.missing.join('+')},${disk.isLevel ? 1 : 0},${notes}`;
+      key = `${disk.role},${disk.reserved},${disk.tip},${disk.missing.join('+')},${disk.isLevel ? 1 : 0},${notes}`;
       this.#keys.set(disk, key);
     }
     return key;
@@ -513,7 +652,7 @@ class Explorer {
     const { state, noteKeys } = this.#withoutInert(reached);
     const disks = state.disks
       .map((disk, i) => {
-        return `${disk.reserved},${disk.tip},${disk.missing.join('+')},${disk.isLevel ? 1 : 0},${noteKeys[i]}`;
+        return `${disk.role},${disk.reserved},${disk.tip},${disk.missing.join('+')},${disk.isLevel ? 1 : 0},${noteKeys[i]}`;
       })
       .sort()
       .join(' ');
@@ -536,7 +675,8 @@ class Explorer {
     const held = this.#held(state);
     const absent = [...new Set(state.absent)].filter((id) => held.includes(id)).sort((a, b) => a - b);
     const met = state.disks.map((disk) => (disk.tip < 0 ? 0 : this.#epochMetOn(disk))).sort((a, b) => a - b);
-    const nextEpoch = met[this.#bounds.m]! + 1;
+    const { m, spares = 0 } = this.#bounds;
+    const nextEpoch = met[spares > 0 ? 0 : m]! + 1;
     const noteKeys: string[] = [];
     const disks = state.disks.map((disk) => {
       const notes = new Map<string, VoidNote>();
@@ -566,6 +706,18 @@ class Explorer {
     }
     return trace;
   }
+}
+
+/** Who counts, and how many of them are needed. */
+interface Rule {
+  members: readonly number[];
+  read: number;
+  reserve: number;
+  write: number;
+}
+
+function isQuorum(rules: readonly Rule[], present: readonly number[], what: 'read' | 'reserve' | 'write'): boolean {
+  return rules.every((rule) => rule.members.filter((i) => present.includes(i)).length >= rule[what]);
 }
 
 function* product<T>(choices: readonly (readonly T[])[]): Generator<T[]> {
