@@ -411,6 +411,7 @@ class HoldfastServer implements Server {
       code: disks.cluster.code,
       diskCount: disks.disks.length,
       diskPlaces: placesOf(disks),
+      listSequence: metadata.journal.listSequence,
       usableDiskCount: disks.disks.filter(({ state }) => state === 'online').length,
       isCreated,
       bucketCount,

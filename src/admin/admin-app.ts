@@ -47,6 +47,8 @@ interface ScrubControl {
 export interface DiskCommands {
   add(path: string): Promise<DiskCommandAnswer>;
   replace(request: { name: string; newPath: string | undefined }): Promise<DiskCommandAnswer>;
+  /** New disks in the places of lost ones, also when too few are left for `replace`. `newPaths`: none, or one for each. */
+  declareLost(request: { names: readonly string[]; newPaths: readonly string[] }): Promise<DiskCommandAnswer>;
   drain(name: string): Promise<DiskCommandAnswer>;
   cancelDrain(name: string): Promise<DiskCommandAnswer>;
   remove(name: string): Promise<DiskCommandAnswer>;
@@ -161,10 +163,25 @@ function addDiskRoutes(app: FastifyInstance, disks: () => DiskCommands): void {
   };
   route('add', ({ name }) => disks().add(name));
   route('replace', ({ name, newPath }) => disks().replace({ name, newPath }));
+  app.post<{ Body: { names: string[]; newPaths: string[] } }>(
+    '/disks/declare-lost',
+    { schema: { body: LOST_DISKS } },
+    async (request, reply) => reply.send(await disks().declareLost(request.body)),
+  );
   route('drain', ({ name }) => disks().drain(name));
   route('cancel-drain', ({ name }) => disks().cancelDrain(name));
   route('remove', ({ name }) => disks().remove(name));
 }
+
+const LOST_DISKS = {
+  type: 'object',
+  required: ['names', 'newPaths'],
+  additionalProperties: false,
+  properties: {
+    names: { type: 'array', minItems: 1, items: { type: 'string', minLength: 1 } },
+    newPaths: { type: 'array', items: { type: 'string', minLength: 1 } },
+  },
+} as const;
 
 interface DiskRequest {
   name: string;

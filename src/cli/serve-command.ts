@@ -162,6 +162,7 @@ async function runServer(context: CliContext, settings: Settings, logging: Flush
     config,
     diskPaths,
     lastDiskPaths: lastDiskPaths(remembered),
+    leastListSequence: remembered?.listSequence,
     stateDirectory,
     secrets,
     expectedClusterId: remembered?.clusterId,
@@ -253,12 +254,15 @@ class RunningServer {
 
   async #announce(facts: ServerFacts): Promise<void> {
     const { stateDirectory, diskPaths } = this.#settings;
+    const remembered = await readRememberedCluster(stateDirectory);
+    const listSequence = facts.listSequence ?? remembered?.listSequence ?? 0;
     await rememberCluster(stateDirectory, {
-      ...(await readRememberedCluster(stateDirectory)),
+      ...remembered,
       clusterId: facts.clusterId,
       diskPaths,
       code: facts.code,
       disks: facts.diskPlaces,
+      listSequence,
     });
     const credentialsFile =
       facts.root.source === 'stored' ? await writeAwsCredentials(stateDirectory, facts.root) : undefined;

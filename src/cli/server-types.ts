@@ -52,6 +52,8 @@ export interface StorageOptions {
   diskPaths: readonly string[];
   /** Disk id → where it was seen last, as the state directory remembers. */
   lastDiskPaths: ReadonlyMap<string, string>;
+  /** See `RememberedCluster.listSequence`. */
+  leastListSequence?: number | undefined;
   /** Default: the real file system. For a server whose disks are made to fail on purpose. */
   makeDiskFs?: MakeDiskFs;
   log: Log;
@@ -107,6 +109,8 @@ export interface ServerFacts {
   usableDiskCount: number;
   /** Where the disks of the list are or were. */
   diskPlaces: readonly { diskId: string; path: string }[];
+  /** `undefined`: not known. */
+  listSequence: number | undefined;
   /** This start made the account and the root key. */
   isCreated: boolean;
   bucketCount: number;

@@ -78,6 +78,8 @@ export interface RememberedCluster {
   disks?: readonly DiskPlace[];
   /** Directories that commands have added while a server ran: looked at beside those given. */
   addedPaths?: readonly string[];
+  /** The journal's sequence of the newest change of the list: a start on disks that know only older ones is refused. */
+  listSequence?: number;
 }
 
 export interface DiskPlace {
@@ -92,25 +94,34 @@ export async function readRememberedCluster(stateDirectory: string): Promise<Rem
 
 /** Durable when it resolves; writes nothing when nothing changed. */
 export async function rememberCluster(stateDirectory: string, cluster: RememberedCluster): Promise<void> {
-  const { clusterId, diskPaths, code, disks = [], addedPaths = [] } = cluster;
-  const facts = { clusterId, diskPaths, code: { k: code.k, m: code.m }, disks, addedPaths };
+  const { clusterId, diskPaths, code, disks = [], addedPaths = [], listSequence = 0 } = cluster;
+  const facts = { clusterId, diskPaths, code: { k: code.k, m: code.m }, disks, addedPaths, listSequence };
   const content = `${JSON.stringify(facts, null, 2)}\n`;
   if ((await readFileIfPresent(path.join(stateDirectory, 'cluster.json'))) === content) return;
   await makePrivateDirectory(stateDirectory);
   await writePrivateFile(path.join(stateDirectory, 'cluster.json'), content);
 }
 
+/** What a running server keeps for the next start. */
+export interface DiskListFacts {
+  disks: readonly DiskPlace[];
+  addedPath: string | undefined;
+  /** `undefined`: not known, the one that is remembered stays. */
+  listSequence: number | undefined;
+}
+
 /** Where the disks of the list are, and a directory that a command adds: its disk may not be in the list yet. */
 export async function rememberDisks(
   stateDirectory: string,
-  { disks, addedPath }: { disks: readonly DiskPlace[]; addedPath: string | undefined },
+  { disks, addedPath, listSequence }: DiskListFacts,
 ): Promise<void> {
   const cluster = await readRememberedCluster(stateDirectory);
   if (cluster === undefined) return;
   const inUse = new Set(disks.map((place) => place.path));
   const stillUsed = (cluster.addedPaths ?? []).filter((place) => inUse.has(place));
   const addedPaths = [...new Set([...stillUsed, ...(addedPath === undefined ? [] : [addedPath])])];
-  await rememberCluster(stateDirectory, { ...cluster, disks, addedPaths });
+  const newest = listSequence ?? cluster.listSequence ?? 0;
+  await rememberCluster(stateDirectory, { ...cluster, disks, addedPaths, listSequence: newest });
 }
 
 /** Where to look for disks: the directories given, or else those of the last start, and those that commands have added. */

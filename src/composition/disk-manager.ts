@@ -13,7 +13,9 @@ import { DiskDuties } from './disk-duties.ts';
 
 export interface DiskManagerOptions {
   disks: LocalDiskSet;
-  journal: Pick<DiskJournal, 'configuration' | 'changeConfiguration' | 'acknowledged'>;
+  journal: Pick<DiskJournal, 'configuration' | 'changeConfiguration' | 'declareLost' | 'acknowledged' | 'status'>;
+  /** Runs what opens a new epoch of the journal when no commit is under way. */
+  openEpoch: (open: () => Promise<void>) => Promise<void>;
   metadata: Pick<MetadataStore, 'commit' | 'getDocument' | 'listVolumes'>;
   /** Keeps for the next start where the disks are. */
   remember: (facts: { disks: readonly DiskPlace[]; addedPath: string | undefined }) => Promise<void>;
@@ -69,6 +71,81 @@ export class DiskManager implements DiskCommands {
       this.#options.log.warn({ oldDiskId: old.id, diskId: disk.id, path }, 'a disk was replaced');
       return { diskId: disk.id, path, message: `disk ${old.id} was replaced; its shards are rebuilt on ${path}` };
     });
+  }
+
+  /**
+   * New disks in the places of those that are lost for good, when so few are left that the list cannot be changed in the
+   * usual way (and nothing be written). The disks named never count again.
+   * @throws StoreError FormatRefused: nothing was changed | NotReady | QuorumLost | DiskFailed: give the command again
+   */
+  declareLost({
+    names,
+    newPaths,
+  }: {
+    names: readonly string[];
+    newPaths: readonly string[];
+  }): Promise<DiskCommandAnswer> {
+    return this.#oneByOne(async () => {
+      const { journal, openEpoch, log } = this.#options;
+      const before = this.#configuration();
+      const lost = names.map((name) => this.#findToReplace(name));
+      this.#requireDeclarable(before, lost, newPaths);
+      const taken = new Map<string, LocalDisk>();
+      const withTaken = (): string[] => before.diskIds.map((id) => taken.get(id)?.id ?? id);
+      try {
+        for (const [index, old] of lost.entries()) {
+          const name = names[index]!;
+          const path = newPaths[index] ?? (name.startsWith('/') ? name : old.lastPath);
+          if (path === undefined) throw refused(`it is not known where disk ${old.id} was`, 'Give it: --with NEW');
+          const listWith: ListWith = (diskId) => withTaken().map((id) => (id === old.id ? diskId : id));
+          taken.set(old.id, await this.#prepare(path, listWith));
+        }
+        const lostDiskIds = [...(before.lostDiskIds ?? []), ...lost.map(({ id }) => id)];
+        const journalDiskIds = before.journalDiskIds.map((id) => taken.get(id)?.id ?? id);
+        const next = { ...before, diskIds: withTaken(), journalDiskIds, lostDiskIds };
+        await openEpoch(() => journal.declareLost(before, next));
+      } catch (error) {
+        for (const disk of taken.values()) this.#options.disks.dismiss(disk.id);
+        throw error;
+      }
+      await this.#remember();
+      log.warn(
+        { lostDiskIds: lost.map(({ id }) => id), diskIds: withTaken() },
+        'disks were declared lost and replaced',
+      );
+      const [first] = taken.values();
+      const what = lost.length === 1 ? `disk ${lost[0]!.id} was` : `${lost.length} disks were`;
+      const message = `${what} declared lost and replaced; the shards are rebuilt. Never use the old ${lost.length === 1 ? 'directory' : 'directories'} again`;
+      return { diskId: first!.id, path: first!.path, message };
+    });
+  }
+
+  #requireDeclarable(before: JournalConfiguration, lost: readonly LocalDisk[], newPaths: readonly string[]): void {
+    if (newPaths.length > 0 && newPaths.length !== lost.length) {
+      throw refused(`${lost.length} disks, ${newPaths.length} directories`, 'Name one directory for each lost disk.');
+    }
+    if (new Set(lost).size < lost.length) throw refused('a disk is named twice', 'Name each once.');
+    const usable = lost.find(isUsable);
+    if (usable !== undefined) {
+      throw refused(
+        `the disk at ${usable.path} works (${usable.state}): it is not lost`,
+        `To move a disk that works to another directory: holdfast disk replace ${usable.path} --with NEW`,
+      );
+    }
+    const { m, journalDiskIds } = before;
+    if (lost.length > m) {
+      throw refused(
+        `${lost.length} disks cannot be declared lost: with m = ${m} what only they held would be lost`,
+        'Bring one of them back; or rebuild what is left: holdfast recover --from-shards',
+      );
+    }
+    const level = this.#options.journal.status().filter((one) => one.isLevel && journalDiskIds.includes(one.diskId));
+    if (level.length > m) {
+      throw refused(
+        `${level.length} disks work, ${m + 1} are enough to replace a lost one without giving anything up`,
+        'Leave out --declare-lost.',
+      );
+    }
   }
 
   async #replaceUsable(old: LocalDisk, newPath: string | undefined): Promise<DiskCommandAnswer> {
@@ -178,19 +255,16 @@ export class DiskManager implements DiskCommands {
    * disk of the list that nobody looks for. One that is in the list and was missing is taken up as what it is.
    */
   async #adopt(path: string, listWith: ListWith): Promise<LocalDisk> {
-    const { disks, journal, checkDirectory } = this.#options;
+    const { disks, checkDirectory } = this.#options;
     await checkDirectory(path);
     const listed = await disks.takeUp(path);
     if (listed !== undefined) {
       await this.#remember(path);
       return listed;
     }
-    const { k, m } = this.#configuration();
-    const { sequence } = journal.acknowledged;
-    const disk = await disks.adopt(path, { addedAtSequence: sequence, code: { k, m }, listWith });
+    const disk = await this.#prepare(path, listWith);
     try {
       await this.#duties.forget(disk.id);
-      await this.#remember(path);
       await this.#changeList(listWith(disk.id));
     } catch (error) {
       // If it is Undecided and adopted later, the disk is found again at its path.
@@ -198,6 +272,22 @@ export class DiskManager implements DiskCommands {
       throw error;
     }
     await this.#remember(path);
+    return disk;
+  }
+
+  /** A directory with an identity, which is remembered; its disk is in no list yet. */
+  async #prepare(path: string, listWith: ListWith): Promise<LocalDisk> {
+    const { disks, journal, checkDirectory } = this.#options;
+    await checkDirectory(path);
+    const { k, m } = this.#configuration();
+    const { sequence } = journal.acknowledged;
+    const disk = await disks.adopt(path, { addedAtSequence: sequence, code: { k, m }, listWith });
+    try {
+      await this.#remember(path);
+    } catch (error) {
+      disks.dismiss(disk.id);
+      throw error;
+    }
     return disk;
   }
 

@@ -18,7 +18,10 @@ export function makeDiskManager(
     disks,
     journal: metadata.journal,
     metadata: metadata.store,
-    remember: (facts) => rememberDisks(stateDirectory, facts),
+    remember: (facts) => {
+      return rememberDisks(stateDirectory, { ...facts, listSequence: metadata.journal.listSequence });
+    },
+    openEpoch: (open) => metadata.store.openEpoch(open),
     sealVolume: (volumeId) => dataStore.retireVolume(volumeId),
     checkDirectory: (directory) => checkDirectory(directory, options),
     log: log.child({ part: 'disks' }),

@@ -4,7 +4,6 @@ import { type LocalDiskSetOptions, LocalDiskSet } from '../disk/local-disk-set.t
 import { RealDiskFs } from '../disk/real-disk-fs.ts';
 import { DEFAULT_SEGMENT_BYTES } from '../metadata-store/journal/format-journal.ts';
 import { DiskJournal } from '../metadata-store/journal/disk-journal.ts';
-import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { IndexInspection } from '../metadata-store/sqlite/index-inspection.ts';
 import { SqliteMetadataStore } from '../metadata-store/sqlite/sqlite-metadata-store.ts';
 
@@ -34,7 +33,7 @@ export function openDisks(
 export interface Metadata {
   /** Started and stopped by the store. */
   journal: DiskJournal;
-  store: MetadataStore;
+  store: SqliteMetadataStore;
 }
 
 export function indexPathOf({ stateDirectory }: StorageOptions): string {
@@ -55,6 +54,7 @@ export function makeMetadata(
     log: log.child({ part: 'journal' }),
     reserveSegments: Math.ceil(config.storage.journalReserve / DEFAULT_SEGMENT_BYTES),
     onConfiguration: ({ diskIds }) => disks.applyList(diskIds),
+    leastListSequence: config.storage.acceptOlderList ? 0 : (options.leastListSequence ?? 0),
   });
   const store = new SqliteMetadataStore({
     journal,

@@ -94,6 +94,13 @@ export const CONFIG_SCHEMA = {
       what: '`if-empty` lets `serve` format when every disk is empty and the state directory knows no cluster.',
       why: 'A disk that is not mounted looks like an empty one and must not become a new cluster; for containers.',
     }),
+    acceptOlderList: key({
+      type: boolean(),
+      default: false,
+      env: 'HOLDFAST_ACCEPT_OLDER_LIST',
+      what: 'Start even when the disks that are present know only an older list of disks than the last start did.',
+      why: 'They may lack acknowledged writes and bring back what was deleted; for when all newer disks are lost for good.',
+    }),
     allowUnusualFilesystems: key({
       type: boolean(),
       default: false,

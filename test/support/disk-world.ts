@@ -5,6 +5,7 @@ import { LocalDiskSet } from '../../src/disk/local-disk-set.ts';
 import { SimulatedDiskFs } from '../../src/disk/simulated-disk-fs.ts';
 import type { CrashMode } from '../../src/disk/simulated-node.ts';
 import { DiskJournal } from '../../src/metadata-store/journal/disk-journal.ts';
+import type { DiskJournalOptions } from '../../src/metadata-store/journal/disk-journal-options.ts';
 import { formatJournal } from '../../src/metadata-store/journal/format-journal.ts';
 import type { DocumentAddress } from '../../src/metadata-store/metadata-store.ts';
 import type { VolumeRecord } from '../../src/model/blob.ts';
@@ -76,7 +77,10 @@ export class DiskWorld {
   }
 
   /** A new process. Rejects as a start does. */
-  async start(paths: readonly string[]): Promise<DiskProcess> {
+  async start(
+    paths: readonly string[],
+    journalOptions: Pick<DiskJournalOptions, 'leastListSequence'> = {},
+  ): Promise<DiskProcess> {
     const { clock, random } = this;
     const disks = await LocalDiskSet.open({
       paths,
@@ -94,6 +98,7 @@ export class DiskWorld {
       acquireLock: () => ({ release: () => {} }),
     });
     const journal = new DiskJournal({
+      ...journalOptions,
       disks,
       clock,
       log: silentLog,
@@ -112,6 +117,7 @@ export class DiskWorld {
       journal,
       metadata: this.#metadata(),
       remember: async ({ addedPath }) => this.onRemember(addedPath),
+      openEpoch: (open) => open(),
       sealVolume: () => {},
       checkDirectory: async () => {},
       log: silentLog,

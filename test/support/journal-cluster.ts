@@ -1,5 +1,6 @@
 import type { DiskFs } from '../../src/disk/disk-fs.ts';
-import { DiskJournal, type DiskJournalOptions } from '../../src/metadata-store/journal/disk-journal.ts';
+import { DiskJournal } from '../../src/metadata-store/journal/disk-journal.ts';
+import type { DiskJournalOptions } from '../../src/metadata-store/journal/disk-journal-options.ts';
 import { formatJournal } from '../../src/metadata-store/journal/format-journal.ts';
 import type { Journal, JournalPosition } from '../../src/metadata-store/journal/journal.ts';
 import { silentLog } from '../../src/observability/log.ts';

@@ -153,6 +153,12 @@ def find_chain(disks, warn):
             journals.append(read_journal(disk, state, known, warn))
     if not journals:
         raise TooFewDisks('no directory has a readable journal', None)
+    lost = _declared_lost(journals)
+    for disk_id in sorted(lost & {journal.disk.id for journal in journals}):
+        warn(f'{disks[disk_id].path}: the disk was declared lost: nothing there counts')
+    journals = [journal for journal in journals if journal.disk.id not in lost]
+    if not journals:
+        raise TooFewDisks('every directory with a journal was declared lost', None)
     by_hash = {frame.hash: frame for frame in known.values()}
     notes = [note for journal in journals for note in journal.state.get('voidNotes', [])]
     for journal in journals:
@@ -169,6 +175,23 @@ def find_chain(disks, warn):
     chain = Chain(frames, digest, [(journal.disk, journal.state) for journal in journals])
     _check_quorum(journals, chain)
     return chain
+
+
+def _declared_lost(journals):
+    """Named by a configuration on any disk, unless that is void by what disks that it does not name have noted."""
+    lost = set()
+    for journal in journals:
+        lost.update(journal.state['configuration'].get('lostDiskIds', []))
+        for frame in journal.frames:
+            if frame.kind != CONFIGURATION:
+                continue
+            named = json.loads(frame.payload).get('lostDiskIds', [])
+            notes = [
+                note for other in journals if other.disk.id not in named for note in other.state.get('voidNotes', [])
+            ]
+            if not any(_is_void(frame, note) for note in notes):
+                lost.update(named)
+    return lost
 
 
 def _is_void(frame, note):

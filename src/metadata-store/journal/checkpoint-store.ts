@@ -14,7 +14,7 @@ import {
 import { isWriteQuorum } from './epoch-opening.ts';
 import { samePosition } from './frame.ts';
 import type { CheckpointFacts, JournalPosition } from './journal.ts';
-import { type JournalConfiguration, writeQuorum } from './journal-configuration.ts';
+import { type JournalConfiguration, type JournalRule, writeQuorum } from './journal-configuration.ts';
 import type { JournalContext } from './journal-context.ts';
 import type { StoredCheckpoint } from './journal-state.ts';
 import { checkpointName, inJournal, temporaryName } from './segment-names.ts';
@@ -34,7 +34,7 @@ export interface CheckpointHost {
   holders(): readonly CheckpointHolder[];
   /** The oldest position from which frames are kept. */
   oldestSequence(): number;
-  rules(): readonly JournalConfiguration[];
+  rules(): readonly JournalRule[];
   configurationAt(position: JournalPosition): JournalConfiguration;
 }
 

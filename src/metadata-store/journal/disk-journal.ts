@@ -1,20 +1,21 @@
-import type { Disk, DiskSet } from '../../disk/disk-set.ts';
+import type { Disk } from '../../disk/disk-set.ts';
 import { assert } from '../../errors/assert.ts';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
-import type { Clock } from '../../model/clock.ts';
-import type { Log } from '../../observability/log.ts';
 import { AlignedBuffers } from './aligned-buffers.ts';
-import { readChain } from './chain-reader.ts';
+import { changeRule } from './change-rule.ts';
 import { type CheckpointHolder, CheckpointStore } from './checkpoint-store.ts';
+import { declarationOn, requireKnownList } from './declare-lost.ts';
+import type { DiskJournalOptions } from './disk-journal-options.ts';
 import { isWriteQuorum, openEpoch } from './epoch-opening.ts';
 import { forgetJournals } from './forget-journals.ts';
 import { DEFAULT_SEGMENT_BYTES } from './format-journal.ts';
 import { clusterTagOf, FRAME_HEADER_BYTES, samePosition, zeroPosition } from './frame.ts';
 import type { CheckpointFacts, Journal, JournalDiskStatus, JournalFrame, JournalPosition } from './journal.ts';
-import { type JournalConfiguration, writeQuorum } from './journal-configuration.ts';
+import type { JournalConfiguration } from './journal-configuration.ts';
 import { isPresent, type JournalContext } from './journal-context.ts';
 import type { JournalDisk } from './journal-disk.ts';
 import { JournalDiskKeeper } from './journal-disk-keeper.ts';
+import { newestRecordAtMs, statusOf } from './journal-status.ts';
 import { knowsPosition, oldestBase, type ReadableChain, readPayloads } from './journal-reader.ts';
 import { LevellingCrew } from './levelling-crew.ts';
 import { LostDisks } from './lost-disks.ts';
@@ -27,37 +28,12 @@ import {
   LOST_HINT,
   requireReadQuorum,
 } from './recovery.ts';
-import { otherChange, RunningEpoch } from './running-epoch.ts';
+import { RunningEpoch } from './running-epoch.ts';
+import { scrubFrames } from './scrub-frames.ts';
 import { noteVoids } from './void-notes.ts';
-
-export interface DiskJournalOptions {
-  disks: DiskSet;
-  clock: Clock;
-  log: Log;
-  /** Default 16 MiB; a multiple of 4096. The largest payload is 128 bytes less. */
-  segmentBytes?: number;
-  /** Zeroed segments kept on each disk beside the current one: room for a full disk. Default 4. */
-  reserveSegments?: number;
-  /** A disk that is more frames behind is out until it is level again. Default 64. */
-  maxQueuedFrames?: number;
-  /** Likewise in bytes. Default 16 MiB. */
-  maxQueuedBytes?: number;
-  /** So much of the end of each disk's journal is read at a start. Default 32 MiB. */
-  scanBytes?: number;
-  /** With spare disks: a journal disk lost for so long is replaced by another. Default one hour. */
-  replaceLostAfterMs?: number;
-  /**
-   * Told which disks there are: when a start or a reopening knows, and at the end of each change of the list. The disks
-   * that left it may be let go then.
-   */
-  onConfiguration?: (configuration: JournalConfiguration) => void;
-}
 
 /** How long stopping and reopening wait for calls that may hang. */
 const HUNG_CALLS_MS = 1000;
-
-/** A clock that is set by a few seconds is nothing to tell. */
-const CLOCK_TOLERANCE_MS = 60_000;
 
 /**
  * The journal on the disks of a `DiskSet`. Between `start` and `stop` it is in one of three conditions: an epoch is open
@@ -71,6 +47,7 @@ export class DiskJournal implements Journal {
   readonly #lostDisks = new LostDisks();
   readonly #crew: LevellingCrew;
   readonly #keeper: JournalDiskKeeper;
+  readonly #leastListSequence: number;
   readonly #onConfiguration: (configuration: JournalConfiguration) => void;
   readonly #stopWatching: () => void;
   #running: RunningEpoch | undefined;
@@ -91,6 +68,7 @@ export class DiskJournal implements Journal {
 
   constructor(options: DiskJournalOptions) {
     const { disks, clock, log } = options;
+    this.#leastListSequence = options.leastListSequence ?? 0;
     this.#onConfiguration = options.onConfiguration ?? (() => {});
     this.#context = {
       disks,
@@ -135,6 +113,11 @@ export class DiskJournal implements Journal {
     return this.#view && configurationsInForce(this.#view.configurations, this.#view.acknowledged)[0];
   }
 
+  /** The journal's sequence of the newest change of the list; `undefined` when it lies before what is kept. */
+  get listSequence(): number | undefined {
+    return this.#running?.configurationSequence;
+  }
+
   #tellConfiguration(): void {
     if (this.configuration !== undefined) this.#onConfiguration(this.configuration);
   }
@@ -166,10 +149,11 @@ export class DiskJournal implements Journal {
     assert(this.#condition === 'new', 'a journal starts once');
     progress(0);
     const inspections = await this.#inspect();
-    this.#noteClock(inspections);
+    this.#lastRecordAtMs = newestRecordAtMs(this.#context, inspections);
     progress(0.5);
     const view = await chooseChain(inspections, this.#context.clusterTag);
     requireReadQuorum(view);
+    requireKnownList(view, this.#leastListSequence);
     for (const { disk, scan } of inspections) {
       if (scan === undefined || !samePosition(scan.last, view.tail)) this.#behindAtStart.add(disk.id);
     }
@@ -193,6 +177,7 @@ export class DiskJournal implements Journal {
     const view = await chooseChain(inspections, this.#context.clusterTag);
     if (this.#hasOpened) await this.#requireAcknowledged(view);
     else requireReadQuorum(view);
+    requireKnownList(view, this.#leastListSequence);
     try {
       await this.#open(view, inspections);
     } catch (error) {
@@ -202,6 +187,30 @@ export class DiskJournal implements Journal {
       }
       throw error;
     }
+    this.#tellConfiguration();
+    this.#begin();
+  }
+
+  /**
+   * Opens a new epoch whose first change puts other disks in the place of disks that are lost for good, named in
+   * `next.lostDiskIds`: also when too few of the old list are left for an ordinary change. All of the new disks must be there, and n − m of the
+   * old list that are not lost. Whatever happens, `reopen` goes on from it: a declaration that reached a disk may be completed then.
+   * @throws StoreError FormatRefused: a disk that is declared lost is there, nothing was written | NotReady: another
+   *   change came first | QuorumLost | DiskFailed: a new disk cannot take the journal
+   */
+  async declareLost(before: JournalConfiguration, next: JournalConfiguration): Promise<void> {
+    assert(this.#condition === 'started', 'disks are declared lost while the journal runs');
+    this.#running?.end();
+    await this.#unlessHung(this.#crew.idle());
+    await this.#dismantle();
+    const inspections = await this.#inspect();
+    const view = await chooseChain(inspections, this.#context.clusterTag);
+    const { declaration, rules } = declarationOn(view, { before, next, inspections });
+    requireReadQuorum(view, rules);
+    if (this.#hasOpened) await this.#requireAcknowledged(view);
+    await this.#open(view, inspections, declaration);
+    // As after any change: a later start needs only the new list.
+    await this.#requireRunning().appendNote();
     this.#tellConfiguration();
     this.#begin();
   }
@@ -231,18 +240,6 @@ export class DiskJournal implements Journal {
     );
   }
 
-  #noteClock(inspections: readonly Inspection[]): void {
-    const { clock, log } = this.#context;
-    const times = inspections.flatMap(({ scan }) => scan?.lastWrittenAtMs ?? []);
-    if (times.length === 0) return;
-    const lastRecordAtMs = Math.max(...times);
-    this.#lastRecordAtMs = lastRecordAtMs;
-    const behindMs = lastRecordAtMs - clock.nowMs();
-    if (behindMs > CLOCK_TOLERANCE_MS) {
-      log.warn({ behindMs }, 'the clock is behind the last record: it labels new versions, it does not order them');
-    }
-  }
-
   async #inspect(): Promise<Inspection[]> {
     const candidates = this.#context.disks.disks.filter(
       (disk) => isPresent(disk) && !this.#lostDisks.isEnding(disk.id),
@@ -264,10 +261,11 @@ export class DiskJournal implements Journal {
     throw new StoreError('QuorumLost', `no present disk has journal frame ${known.sequence}`, { hint: LOST_HINT });
   }
 
-  async #open(view: ChainView, inspections: readonly Inspection[]): Promise<void> {
+  async #open(view: ChainView, inspections: readonly Inspection[], declaration?: JournalConfiguration): Promise<void> {
     const opened = await openEpoch(this.#context, {
       view,
       inspections,
+      declaration,
       taintedDiskIds: this.#lostDisks.tainted,
       spentEpoch: this.#spentEpoch,
       onSpent: (epoch) => void (this.#spentEpoch = epoch),
@@ -278,7 +276,6 @@ export class DiskJournal implements Journal {
     this.#running = new RunningEpoch({
       context: this.#context,
       opened,
-      configurations: view.configurations,
       lostDisks: this.#lostDisks,
       ...this.#limits,
       onDisksChanged: (_diskId, isLevel) => this.#levelDisksChanged(isLevel),
@@ -288,8 +285,8 @@ export class DiskJournal implements Journal {
       this.#context.disks.markLevel(disk.diskId);
       this.#crew.tidy(disk);
     }
-    const { epoch, opening, level } = opened;
-    this.#context.log.info({ epoch, sequence: opening.sequence, levelDisks: level.length }, 'journal: epoch opened');
+    const { epoch, last, level } = opened;
+    this.#context.log.info({ epoch, sequence: last.sequence, levelDisks: level.length }, 'journal: epoch opened');
   }
 
   /** Background work of an open epoch. */
@@ -361,29 +358,8 @@ export class DiskJournal implements Journal {
    */
   async changeConfiguration(next: JournalConfiguration): Promise<void> {
     const running = this.#requireRunning();
-    const [before, ...others] = running.rules;
-    if (before === undefined || others.length > 0) throw otherChange();
-    const isListed = (diskId: string): boolean => next.diskIds.includes(diskId);
-    assert(next.journalDiskIds.every(isListed), 'journal disks are in the disk list');
-    const endTeaching = this.#crew.teach(next.journalDiskIds);
-    try {
-      await this.#crew.idle();
-      const level = new Set(running.voters().map((disk) => disk.diskId));
-      const count = next.journalDiskIds.filter((diskId) => level.has(diskId)).length;
-      if (count < writeQuorum(next)) {
-        const message = `${count} of the new journal disks hold the chain, ${writeQuorum(next)} are needed`;
-        throw new StoreError('QuorumLost', message, { hint: LOST_HINT });
-      }
-      await running.appendConfiguration(next, before);
-      // Tells the disks that it is acknowledged, so that a later start needs only the new list.
-      await running.appendNote();
-    } finally {
-      endTeaching();
-    }
-    for (const disk of running.voters()) {
-      if (!next.journalDiskIds.includes(disk.diskId)) running.drop(disk.diskId);
-    }
-    const gone = before.diskIds.filter((diskId) => !isListed(diskId));
+    const before = await changeRule(running, this.#crew, next);
+    const gone = before.diskIds.filter((diskId) => !next.diskIds.includes(diskId));
     await forgetJournals(this.#context, this.#lostDisks, gone);
     this.#tellConfiguration();
   }
@@ -491,37 +467,14 @@ export class DiskJournal implements Journal {
    * in the background: a disk with a bad frame is levelled anew, a bad checkpoint is copied again.
    */
   async scrub(): Promise<void> {
-    await this.#checkpoints.scrub(() => this.#scrubFrames());
-  }
-
-  async #scrubFrames(): Promise<void> {
-    const { clusterTag, log } = this.#context;
-    const running = this.#requireRunning();
-    for (const disk of running.voters()) {
-      const onBadSource = (diskId: string, error: unknown): void => running.badSource(diskId, error);
-      const reading = { sources: [disk], clusterTag, after: disk.base.position, upToSequence: disk.lastSequence };
-      try {
-        for await (const { position } of readChain({ ...reading, onBadSource })) void position;
-      } catch (error) {
-        if (!isStoreError(error)) throw error;
-        log.warn({ diskId: disk.diskId, error }, 'journal: the scrub of a disk ended early');
-      }
-    }
+    await this.#checkpoints.scrub(() => scrubFrames(this.#context, this.#requireRunning()));
   }
 
   status(): JournalDiskStatus[] {
-    const level = new Map((this.#running?.voters() ?? []).map((disk) => [disk.diskId, disk]));
-    const members = this.#running?.rules.at(-1)?.journalDiskIds;
-    return this.#context.disks.disks.map(({ id }) => {
-      const disk = level.get(id);
-      return {
-        diskId: id,
-        carriesJournal: members?.includes(id) ?? true,
-        isLevel: disk !== undefined,
-        wasBehindAtStart: this.#behindAtStart.has(id),
-        journalBytes: disk?.journalBytes ?? 0,
-        checkpointBytes: disk === undefined ? 0 : this.#checkpoints.bytesOn(disk),
-      };
+    return statusOf(this.#context, {
+      running: this.#running,
+      behindAtStart: this.#behindAtStart,
+      checkpointBytesOn: (disk) => this.#checkpoints.bytesOn(disk),
     });
   }
 }

@@ -11,11 +11,32 @@ export interface JournalConfiguration {
   diskIds: readonly string[];
   /** The disks that carry the journal: all of them up to k + m, else J of them. `n` of the protocol is their number. */
   journalDiskIds: readonly string[];
+  /** Declared lost for good when they were replaced, by this configuration or an earlier one: nothing there counts. */
+  lostDiskIds?: readonly string[];
+}
+
+/** A configuration as it is in force. */
+export interface JournalRule extends JournalConfiguration {
+  /** Of a rule without the disks that are being declared lost. */
+  leastWriters?: number;
 }
 
 /** Frames are acknowledged on m + 1 journal disks. */
-export function writeQuorum(configuration: JournalConfiguration): number {
-  return configuration.m + 1;
+export function writeQuorum({ m, leastWriters = 0 }: JournalRule): number {
+  return Math.max(m + 1, leastWriters);
+}
+
+/**
+ * The rule while a later configuration declares some of its disks lost and is not yet acknowledged. A frame that was
+ * acknowledged on m + 1 disks is on m + 1 - d of those that are left, so n − m of them are read as before, and m + 1 - d written.
+ * At least n − m are written too: then, even if the declaration is false, no m + 1 disks are without it.
+ */
+export function withoutLost(configuration: JournalConfiguration, lostDiskIds: readonly string[]): JournalRule {
+  const left = configuration.journalDiskIds.filter((diskId) => !lostDiskIds.includes(diskId));
+  const lostCount = configuration.journalDiskIds.length - left.length;
+  if (lostCount === 0) return configuration;
+  const { m } = configuration;
+  return { ...configuration, m: m - lostCount, journalDiskIds: left, leastWriters: readQuorum(configuration) };
 }
 
 /** A start needs n − m journal disks with a journal of their own, so that it meets every write quorum. */
@@ -43,13 +64,14 @@ export function withDiskList(
   diskIds: readonly string[],
   isPreferred: (diskId: string) => boolean,
 ): JournalConfiguration {
-  const { k, m, journalDiskIds } = configuration;
+  const { k, m, journalDiskIds, lostDiskIds = [] } = configuration;
   const wanted = chooseJournalDisks(diskIds, { k, m }).length;
   const kept = journalDiskIds.filter((diskId) => diskIds.includes(diskId)).slice(0, wanted);
   const others = diskIds.filter((diskId) => !kept.includes(diskId));
   const added = [...others.filter(isPreferred), ...others.filter((diskId) => !isPreferred(diskId))];
   const chosen = new Set([...kept, ...added.slice(0, wanted - kept.length)]);
-  return { k, m, diskIds: [...diskIds], journalDiskIds: diskIds.filter((diskId) => chosen.has(diskId)) };
+  const next = { k, m, diskIds: [...diskIds], journalDiskIds: diskIds.filter((diskId) => chosen.has(diskId)) };
+  return lostDiskIds.length === 0 ? next : { ...next, lostDiskIds };
 }
 
 /** Where every chain of this cluster begins: epoch 0, sequence 0, and a hash of what it was formatted with. */
@@ -59,8 +81,9 @@ export function genesisPosition(clusterId: string, configuration: JournalConfigu
 }
 
 export function configurationToJson(configuration: JournalConfiguration): JournalConfiguration {
-  const { k, m, diskIds, journalDiskIds } = configuration;
-  return { k, m, diskIds: [...diskIds], journalDiskIds: [...journalDiskIds] };
+  const { k, m, diskIds, journalDiskIds, lostDiskIds = [] } = configuration;
+  const facts = { k, m, diskIds: [...diskIds], journalDiskIds: [...journalDiskIds] };
+  return lostDiskIds.length === 0 ? facts : { ...facts, lostDiskIds: [...lostDiskIds] };
 }
 
 export function configurationFromJson(value: unknown): JournalConfiguration {

@@ -5,7 +5,7 @@ import { type ChainSource, readFrameOf } from './chain-reader.ts';
 import { comparePositions, decodeFrame, positionOf, samePosition } from './frame.ts';
 import type { JournalPosition } from './journal.ts';
 import type { JournalContext } from './journal-context.ts';
-import { type JournalConfiguration, readQuorum } from './journal-configuration.ts';
+import { type JournalConfiguration, type JournalRule, readQuorum, withoutLost } from './journal-configuration.ts';
 import { type JournalScan, scanJournal } from './journal-scan.ts';
 import { isVoid, JOURNAL_DIRECTORY, readState, type StoredCheckpoint, type VoidNote } from './journal-state.ts';
 
@@ -65,11 +65,13 @@ export interface ChainView {
 
 /**
  * Takes the union: the chain of the newest epoch that any disk has accepted, which within one epoch is the longest. Void
- * notes of any of the disks hold for all of them.
+ * notes of any of the disks hold for all of them. Disks that were declared lost are passed over.
  * @throws StoreError QuorumLost when no disk has a journal.
  */
 export async function chooseChain(inspections: readonly Inspection[], clusterTag: Buffer): Promise<ChainView> {
-  const found = inspections.filter((inspection): inspection is ScannedDisk => inspection.scan !== undefined);
+  const all = inspections.filter((inspection): inspection is ScannedDisk => inspection.scan !== undefined);
+  const lostDiskIds = declaredLost(all);
+  const found = all.filter(({ disk }) => !lostDiskIds.has(disk.id));
   const notes = found.flatMap(({ scan }) => scan.state.voidNotes);
   const scanned = await Promise.all(found.map((one) => withoutVoidFrames(one, { all: found, notes, clusterTag })));
   const [best, ...others] = scanned.sort(
@@ -91,7 +93,7 @@ export async function chooseChain(inspections: readonly Inspection[], clusterTag
     corruption,
     appendable: new Set(),
     countable: new Set(),
-    highestEpoch: Math.max(...found.map(({ scan }) => Math.max(scan.highest.epoch, scan.state.reservedEpoch))),
+    highestEpoch: Math.max(...all.map(({ scan }) => Math.max(scan.highest.epoch, scan.state.reservedEpoch))),
   };
   for (const one of scanned) {
     const { scan, disk } = one;
@@ -105,6 +107,22 @@ export async function chooseChain(inspections: readonly Inspection[], clusterTag
   return view;
 }
 
+/** Named by a configuration on any of the disks, unless that is void by what the disks that it does not name have noted. */
+function declaredLost(scanned: readonly ScannedDisk[]): Set<string> {
+  const lost = new Set<string>();
+  for (const { scan } of scanned) {
+    const { base, configuration: atBase } = scan.state;
+    for (const { position, configuration } of [{ position: base, configuration: atBase }, ...scan.configurations]) {
+      const { lostDiskIds = [] } = configuration;
+      const notes = scanned
+        .filter(({ disk }) => !lostDiskIds.includes(disk.id))
+        .flatMap((other) => other.scan.state.voidNotes);
+      if (!isVoid(position, notes)) for (const diskId of lostDiskIds) lost.add(diskId);
+    }
+  }
+  return lost;
+}
+
 export const LOST_HINT =
   'Bring back the missing disks: a start needs enough of the journal disks to be sure that nothing acknowledged is missed.';
 
@@ -112,8 +130,11 @@ export const LOST_HINT =
  * Are there enough disks, under every configuration that may be in force, and is the chain whole?
  * @throws StoreError QuorumLost | JournalCorrupt
  */
-export function requireReadQuorum(view: ChainView): void {
-  for (const configuration of configurationsInForce(view.configurations, view.acknowledged)) {
+export function requireReadQuorum(
+  view: ChainView,
+  rules: readonly JournalRule[] = configurationsInForce(view.configurations, view.acknowledged),
+): void {
+  for (const configuration of rules) {
     const counted = configuration.journalDiskIds.filter((diskId) => view.countable.has(diskId)).length;
     const needed = readQuorum(configuration);
     if (counted < needed) {
@@ -125,13 +146,20 @@ export function requireReadQuorum(view: ChainView): void {
   if (view.corruption !== undefined) throw view.corruption;
 }
 
-/** The newest acknowledged configuration and all later ones: until one is acknowledged both rules must hold. */
+/**
+ * The newest acknowledged configuration and all later ones: until one is acknowledged both rules must hold, each without the
+ * disks that a later one declares lost.
+ */
 export function configurationsInForce(
   configurations: readonly PositionedConfiguration[],
   acknowledged: JournalPosition,
-): JournalConfiguration[] {
+): JournalRule[] {
   const newest = configurations.findLastIndex((one) => one.position.sequence <= acknowledged.sequence);
-  return configurations.slice(Math.max(newest, 0)).map((one) => one.configuration);
+  const inForce = configurations.slice(Math.max(newest, 0)).map((one) => one.configuration);
+  return inForce.map((configuration, index) => {
+    const lostDiskIds = inForce.slice(index + 1).flatMap((later) => later.lostDiskIds ?? []);
+    return withoutLost(configuration, lostDiskIds);
+  });
 }
 
 type ScannedDisk = Inspection & { scan: JournalScan; hasVoidFrames?: boolean };

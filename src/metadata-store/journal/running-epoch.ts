@@ -5,7 +5,12 @@ import { DiskLane, type OutgoingFrame } from './disk-lane.ts';
 import { isWriteQuorum, type OpenedEpoch } from './epoch-opening.ts';
 import { encodeFrame, FRAME_HEADER_BYTES, frameBytesFor, type FrameKind } from './frame.ts';
 import type { JournalPosition } from './journal.ts';
-import { configurationToJson, type JournalConfiguration, writeQuorum } from './journal-configuration.ts';
+import {
+  configurationToJson,
+  type JournalConfiguration,
+  type JournalRule,
+  writeQuorum,
+} from './journal-configuration.ts';
 import type { JournalContext } from './journal-context.ts';
 import type { JournalDisk } from './journal-disk.ts';
 import type { LostDisks } from './lost-disks.ts';
@@ -14,7 +19,6 @@ import { configurationsInForce, LOST_HINT, type PositionedConfiguration } from '
 export interface RunningEpochOptions {
   context: JournalContext;
   opened: OpenedEpoch;
-  configurations: readonly PositionedConfiguration[];
   lostDisks: LostDisks;
   /** A disk that is more frames or bytes behind is out until it is level again. */
   maxQueuedFrames: number;
@@ -42,7 +46,7 @@ export class RunningEpoch {
   readonly #options: RunningEpochOptions;
   readonly #configurations: PositionedConfiguration[];
   #lanes: DiskLane[];
-  #rules: JournalConfiguration[] = [];
+  #rules: JournalRule[] = [];
   /** 2m + 1: so many disks begin with a frame at once. */
   #eagerCount = 0;
   #acknowledged: JournalPosition;
@@ -55,8 +59,8 @@ export class RunningEpoch {
     this.#options = options;
     this.#context = options.context;
     this.epoch = options.opened.epoch;
-    this.#acknowledged = options.opened.opening;
-    this.#configurations = [...options.configurations];
+    this.#acknowledged = options.opened.last;
+    this.#configurations = [...options.opened.configurations];
     this.#setRules();
     this.#lanes = options.opened.level.map((disk) => this.#makeLane(disk, true));
   }
@@ -70,7 +74,7 @@ export class RunningEpoch {
   }
 
   /** The newest acknowledged configuration, and one on its way beside it. */
-  get rules(): readonly JournalConfiguration[] {
+  get rules(): readonly JournalRule[] {
     return this.#rules;
   }
 
@@ -98,6 +102,12 @@ export class RunningEpoch {
     const configuration = (found ?? this.#configurations[0])?.configuration;
     assert(configuration !== undefined, 'a chain has a configuration');
     return configuration;
+  }
+
+  /** Sequence of the newest acknowledged change; `undefined` when it lies before what is kept. */
+  get configurationSequence(): number | undefined {
+    const index = this.#configurations.findLastIndex((one) => one.position.sequence <= this.#acknowledged.sequence);
+    return index > 0 ? this.#configurations[index]?.position.sequence : undefined;
   }
 
   #setRules(): void {
@@ -251,6 +261,12 @@ export class RunningEpoch {
     this.#isUndecided = true;
     for (const wake of this.#waiting.splice(0)) wake();
     round.reject(this.undecided());
+  }
+
+  /** Nothing more is written: a new epoch is to be opened. */
+  end(): void {
+    if (this.#round !== undefined) this.#endUndecided(this.#round);
+    this.#isUndecided = true;
   }
 
   undecided(): StoreError {

@@ -63,6 +63,13 @@ interface UndecidedState {
   firstAttempt: Promise<void>;
 }
 
+/** A way to open the next epoch that somebody asks for. */
+interface RequestedOpening {
+  open: () => Promise<void>;
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
 const REOPEN_BACKOFF_MS = { first: 50, longest: 5000 };
 
 /**
@@ -81,6 +88,7 @@ export class GroupCommit {
   #inFlight: Promise<void> | undefined;
   #isHeld = false;
   #undecided: UndecidedState | undefined;
+  #requested: RequestedOpening | undefined;
   #closed: StoreError | undefined = new StoreError('NotReady', 'the metadata store has not started');
   #cancelWait: (() => void) | undefined;
 
@@ -101,6 +109,8 @@ export class GroupCommit {
     this.#refuseQueue(reason);
     this.#cancelWait?.();
     await this.#inFlight;
+    this.#requested?.reject(reason);
+    this.#requested = undefined;
     this.#index = undefined;
   }
 
@@ -131,6 +141,21 @@ export class GroupCommit {
       this.#isHeld = false;
       this.#schedule();
     };
+  }
+
+  /**
+   * Opens a new epoch of the journal by `open`: between two batches, or in place of the next attempt while something is
+   * undecided. When `open` fails the journal is as it was, or the usual attempts go on.
+   * @throws StoreError NotReady: one is asked for already, or the store closes | what `open` throws
+   */
+  openEpoch(open: () => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const refusal = this.#closed ?? (this.#requested && new StoreError('NotReady', 'an epoch is being opened'));
+      if (refusal !== undefined) return reject(refusal);
+      this.#requested = { open, resolve, reject };
+      this.#cancelWait?.();
+      this.#schedule();
+    });
   }
 
   get isUndecided(): boolean {
@@ -165,7 +190,13 @@ export class GroupCommit {
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#isHeld || this.#inFlight !== undefined || this.#queue.length === 0) return;
+    if (this.#isScheduled || this.#isHeld || this.#inFlight !== undefined) return;
+    if (this.#requested !== undefined) {
+      this.#undecided = { scope: new UndecidedScope(), failure: undefined, firstAttempt: Promise.resolve() };
+      this.#inFlight = this.#settle(undefined).finally(() => this.#finish());
+      return;
+    }
+    if (this.#queue.length === 0) return;
     this.#isScheduled = true;
     const begin = (): void => {
       this.#isScheduled = false;
@@ -322,11 +353,19 @@ export class GroupCommit {
     const { journal, log, clock } = this.#options;
     let waitMs = REOPEN_BACKOFF_MS.first;
     for (;;) {
-      if (this.#closed !== undefined) return false;
+      const requested = this.#requested;
+      this.#requested = undefined;
+      if (this.#closed !== undefined) {
+        requested?.reject(this.#closed);
+        return false;
+      }
       try {
-        await journal.reopen();
+        await (requested === undefined ? journal.reopen() : requested.open());
+        requested?.resolve();
         return true;
       } catch (error) {
+        requested?.reject(error);
+        if (journal.isWritable) return true;
         if (!isStoreError(error)) {
           this.#break(error);
           return false;

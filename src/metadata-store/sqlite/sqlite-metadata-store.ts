@@ -180,6 +180,11 @@ export class SqliteMetadataStore implements MetadataStore {
       .finally(() => (this.#raising = undefined));
   }
 
+  /** See `GroupCommit.openEpoch`: how a change of the journal gets its turn between the commits. */
+  openEpoch(open: () => Promise<void>): Promise<void> {
+    return this.#commits.openEpoch(open);
+  }
+
   getBucket(name: string): Promise<BucketRecord | undefined> {
     return this.#read({ kind: 'bucket', name }, (index) => index.queries.bucket(name));
   }

@@ -79,6 +79,7 @@ const DEFAULT_FACTS: ServerFacts = {
   region: 'us-east-1',
   code: { k: 4, m: 2 },
   diskCount: 6,
+  listSequence: undefined,
   diskPlaces: [],
   usableDiskCount: 6,
   isCreated: true,

@@ -16,10 +16,15 @@ test('an added path is remembered before its disk is in the list, and forgotten 
   await rememberCluster(folder, { clusterId: 'cluster', diskPaths: ['/a'], code: { k: 1, m: 0 } });
   const added = async (): Promise<unknown> => (await readRememberedCluster(folder))?.addedPaths;
   const disks = [{ diskId: 'a', path: '/a' }];
-  await rememberDisks(folder, { disks, addedPath: '/new' });
+  await rememberDisks(folder, { disks, addedPath: '/new', listSequence: 7 });
   expect(await added()).toEqual(['/new']);
-  await rememberDisks(folder, { disks: [...disks, { diskId: 'new', path: '/new' }], addedPath: undefined });
+  await rememberDisks(folder, {
+    disks: [...disks, { diskId: 'new', path: '/new' }],
+    addedPath: undefined,
+    listSequence: undefined,
+  });
   expect(await added()).toEqual(['/new']);
-  await rememberDisks(folder, { disks, addedPath: undefined });
+  await rememberDisks(folder, { disks, addedPath: undefined, listSequence: undefined });
   expect(await added()).toEqual([]);
+  expect((await readRememberedCluster(folder))?.listSequence).toBe(7);
 });
