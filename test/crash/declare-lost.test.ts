@@ -151,7 +151,7 @@ describe.each(Object.keys(CASES))('declaring disks lost (%s)', (name) => {
     await it.it.stop(process);
     it.it.crash('keep-all');
 
-    for (const path of [...it.it.at.keys()]) it.it.at.delete(path);
+    it.it.at.clear();
     for (const path of it.stale.keys()) {
       it.it.at.set(path, it.stale.get(path)!.crash({ random: it.it.random, mode: 'keep-all' }));
     }
