@@ -23,6 +23,7 @@ import { type DiskManager, placesOf } from './composition/disk-manager.ts';
 import { makeBodyBuffers, makeDataStore } from './composition/make-data-store.ts';
 import { makeDiskManager } from './composition/make-disk-manager.ts';
 import { type Healing, makeHealing } from './composition/make-healing.ts';
+import { type Lifecycle, makeLifecycle } from './composition/make-lifecycle.ts';
 import { VolumeFollower } from './composition/volume-follower.ts';
 import type { StripedDataStore } from './data-store/striped-data-store.ts';
 import type { LocalDiskSet } from './disk/local-disk-set.ts';
@@ -40,6 +41,7 @@ import { S3RequestHandler } from './s3/handle-request.ts';
 import { parseRawRequest, virtualHostedBucket } from './s3/sigv4/raw-request.ts';
 import { RequestAuthenticator } from './s3/sigv4/request-authenticator.ts';
 import { BucketService } from './service/buckets.ts';
+import { LifecycleService } from './service/lifecycle/lifecycle-service.ts';
 import { ListingService } from './service/listing.ts';
 import { MultipartService } from './service/multipart-uploads.ts';
 import { ObjectService } from './service/objects.ts';
@@ -63,6 +65,7 @@ interface Storage {
   diskManager: DiskManager;
   dataStore: StripedDataStore;
   healing: Healing;
+  lifecycle: Lifecycle;
 }
 
 /**
@@ -130,6 +133,7 @@ class HoldfastServer implements Server {
     storage.healing.start();
     this.#throwIfStopping();
     this.#services = this.#makeServices(storage);
+    storage.lifecycle.start();
     this.#startedAtMs = this.#options.clock.nowMs();
     this.#readiness.ready();
     this.#idleMemory.start();
@@ -183,8 +187,13 @@ class HoldfastServer implements Server {
     const requestsInFlight = (): number => this.#metrics.inFlight;
     const diskManager = makeDiskManager(this.#options, { disks, metadata, dataStore });
     const healing = makeHealing(this.#options, { disks, metadataStore, dataStore, diskManager, requestsInFlight });
+    const lifecycle = makeLifecycle(this.#options, {
+      metadataStore,
+      isTimeTrusted: () => this.#clockWatch.trustedNowMs() !== undefined,
+      requestsInFlight,
+    });
     const volumes = new VolumeFollower(metadataStore);
-    return { bodyBuffers, disks, metadata, volumes, diskManager, dataStore, healing };
+    return { bodyBuffers, disks, metadata, volumes, diskManager, dataStore, healing, lifecycle };
   }
 
   async #openListener(): Promise<void> {
@@ -292,7 +301,7 @@ class HoldfastServer implements Server {
     });
   }
 
-  #makeServices({ metadata, dataStore, bodyBuffers }: Storage): S3Services {
+  #makeServices({ metadata, dataStore, bodyBuffers, lifecycle }: Storage): S3Services {
     const metadataStore = metadata.store;
     const { clock, config, randomness } = this.#options;
     const { region } = config.s3;
@@ -314,6 +323,12 @@ class HoldfastServer implements Server {
       listing: new ListingService({ metadataStore, buckets }),
       objects,
       multipart: new MultipartService(stores, objects),
+      lifecycle: new LifecycleService({
+        buckets,
+        randomness,
+        storageClasses: () => new Set(['STANDARD']),
+        onChange: (bucketId) => lifecycle.configurationChanged(bucketId),
+      }),
     };
   }
 
@@ -359,6 +374,7 @@ class HoldfastServer implements Server {
     this.#services = undefined;
     this.#tls?.stop();
     await this.#admin?.stop();
+    await this.#storage?.lifecycle.stop();
     this.#clockWatch.stop();
     await this.#storage?.healing.stop();
     await this.#storage?.dataStore.stop();

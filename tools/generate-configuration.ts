@@ -7,6 +7,7 @@ import { CONFIG_ENTRIES, type ConfigKey } from '../src/config/config-schema.ts';
 /** Writes docs/CONFIGURATION.md and config/holdfast.default.toml from the table of keys; a test compares them. */
 const SECTION_TITLES: Readonly<Record<string, string>> = {
   storage: 'Disks, code and what lies on them',
+  lifecycle: 'Objects that expire',
   durability: 'When a write is acknowledged',
   s3: 'The S3 endpoint',
   tls: 'HTTPS',

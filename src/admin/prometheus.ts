@@ -111,6 +111,7 @@ function addStatus(family: Family, status: StatusReport): void {
     ]);
   }
   addHealing(family, status);
+  if (status.lifecycle !== undefined) addLifecycle(family, status.lifecycle);
   addDisks(family, status);
 }
 
@@ -142,6 +143,29 @@ function addHealing(family: Family, { degraded, healing, scrub, lastCensus }: St
       [{}, lastCensus.isClean ? 1 : 0],
     ]);
   }
+}
+
+function addLifecycle(family: Family, lifecycle: NonNullable<StatusReport['lifecycle']>): void {
+  const { counts, lagMs, lastFinishedAtMs, isFrozen, dayMs } = lifecycle;
+  const { lookedAt, ...outcomes } = counts;
+  const finished: Sample[] = lastFinishedAtMs === undefined ? [] : [[{}, lastFinishedAtMs / 1000]];
+  family('lifecycle_day_seconds', 'gauge', 'Length of a day in lifecycle rules; 86400 but for tests.', [
+    [{}, dayMs / 1000],
+  ]);
+  family('lifecycle_frozen', 'gauge', '1 while nothing expires because the clock has jumped.', [
+    [{}, isFrozen ? 1 : 0],
+  ]);
+  family('lifecycle_finished_timestamp_seconds', 'gauge', 'When the last pass had looked at everything.', finished);
+  family('lifecycle_lag_seconds', 'gauge', 'How long the pass that is due or under way has been due.', [
+    [{}, lagMs / 1000],
+  ]);
+  family('lifecycle_looked_at_total', 'counter', 'Versions and uploads that were looked at.', [[{}, lookedAt]]);
+  family(
+    'lifecycle_actions_total',
+    'counter',
+    'What lifecycle rules brought about.',
+    Object.entries(outcomes).map(([outcome, count]): Sample => [{ outcome }, count]),
+  );
 }
 
 function addMoves(family: Family, moves: NonNullable<StatusReport['moves']>): void {

@@ -55,6 +55,7 @@ export interface StatusReport {
   scrub: ScrubReport | undefined;
   /** The last census of this run of the server. */
   lastCensus: LastCensus | undefined;
+  lifecycle: LifecycleReport | undefined;
   startedAtMs: number | undefined;
   endpoints: string[];
   warnings: Finding[];
@@ -113,6 +114,30 @@ export interface UnusedDirectory {
   reason: string;
   /** It is there and is no disk: what an unmounted or a new disk looks like. */
   isEmpty: boolean;
+}
+
+/** What the buckets' lifecycle rules bring about. */
+export interface LifecycleReport {
+  /** Another length than 24 hours is a test clock. */
+  dayMs: number;
+  isRunning: boolean;
+  /** The clock has jumped and nobody has said that it is right: nothing ends meanwhile. */
+  isFrozen: boolean;
+  /** Of the pass through all buckets with rules that is under way, or of the last one. */
+  startedAtMs: number | undefined;
+  lastFinishedAtMs: number | undefined;
+  /** For how long a pass has been due or under way; 0 when none is. */
+  lagMs: number;
+  /** Since the start of the server. Skipped: changed between the look and the deed. Locked: kept by Object Lock. */
+  counts: {
+    lookedAt: number;
+    expired: number;
+    deleted: number;
+    aborted: number;
+    skipped: number;
+    locked: number;
+  };
+  lastError: string | undefined;
 }
 
 export interface LastCensus {

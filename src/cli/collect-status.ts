@@ -2,6 +2,7 @@ import type {
   DiskReport,
   Finding,
   LastCensus,
+  LifecycleReport,
   ReadinessReport,
   StatusReport,
   UnusedDirectory,
@@ -36,6 +37,7 @@ export interface StatusSources {
   healing: HealingReport | undefined;
   scrub: ScrubReport | undefined;
   lastCensus: LastCensus | undefined;
+  lifecycle: LifecycleReport | undefined;
   lastRecordAtMs: number | undefined;
   clockJump: StatusReport['clock']['jump'];
   startedAtMs: number | undefined;
@@ -97,6 +99,7 @@ export function collectStatus(sources: StatusSources): StatusReport {
     healing: sources.healing,
     scrub: sources.scrub,
     lastCensus: lastCensus(sources.lastCensus),
+    lifecycle: sources.lifecycle,
     startedAtMs: sources.startedAtMs,
     endpoints: [...sources.endpoints],
     warnings: [],

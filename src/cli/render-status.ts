@@ -1,4 +1,5 @@
 import type { DiskReport, ReadinessReport, StatusReport } from '../admin/status-report.ts';
+import { CALENDAR_DAY_MS } from '../service/lifecycle/lifecycle-days.ts';
 import { describeReadiness } from './progress.ts';
 import { describeScrub } from './scrub-command.ts';
 import { formatBytes, renderTable } from './render-table.ts';
@@ -24,7 +25,7 @@ export function renderStatus(report: StatusReport): string {
       `Collector   ${isRunning ? 'working' : 'idle'}; moved ${formatBytes(movedBytes)}, dropped ${droppedVolumeCount} volumes; at most ${formatBytes(rateLimitBytesPerSecond)}/s`,
     );
   }
-  lines.push(...describeHealing(report), '', ...diskTable(report.disks));
+  lines.push(...describeHealing(report), ...describeLifecycle(report.lifecycle), '', ...diskTable(report.disks));
   if (report.warnings.length > 0) lines.push('');
   for (const { severity, code: findingCode, message, fix } of report.warnings) {
     lines.push(`${severity === 'info' ? '-' : '!'} ${message} [${findingCode}]`);
@@ -95,5 +96,20 @@ function describeHealing({ degraded, healing, scrub, lastCensus }: StatusReport)
     const found = lastCensus.isClean ? 'everything at full redundancy' : 'NOT clean, see holdfast census';
     lines.push(`Census      ${new Date(lastCensus.endedAtMs).toISOString()}: ${found}`);
   }
+  return lines;
+}
+
+function describeLifecycle(lifecycle: StatusReport['lifecycle']): string[] {
+  if (lifecycle === undefined) return [];
+  const { dayMs, isRunning, isFrozen, lastFinishedAtMs, lagMs, counts, lastError } = lifecycle;
+  const clock = dayMs === CALENDAR_DAY_MS ? '' : `TEST CLOCK, a day is ${dayMs / 1000} s; `;
+  const state = isFrozen ? 'FROZEN until the clock is accepted' : isRunning ? 'working' : 'idle';
+  const last = lastFinishedAtMs === undefined ? '' : `, last pass ended ${new Date(lastFinishedAtMs).toISOString()}`;
+  const lag = lagMs === 0 ? '' : `, ${Math.ceil(lagMs / 1000)} s behind`;
+  const { expired, deleted, aborted, locked } = counts;
+  const lines = [
+    `Lifecycle   ${clock}${state}${last}${lag}; expired ${expired} objects, ended ${deleted} old versions and ${aborted} uploads, ${locked} locked`,
+  ];
+  if (lastError !== undefined) lines.push(`            last failure: ${lastError}`);
   return lines;
 }

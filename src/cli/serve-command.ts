@@ -14,7 +14,7 @@ import {
 } from './command.ts';
 import { createLog, type FlushableLog } from './create-log.ts';
 import { inspectDirectories } from './disk-directories.ts';
-import { briefFindings, syncFindings } from './doctor/doctor.ts';
+import { briefFindings, configurationFindings } from './doctor/doctor.ts';
 import { chownLine } from './explain-error.ts';
 import { checkStateDirectoryIsNoDisk, formatLine, formatStorage, isFormattingUnfinished } from './format-storage.ts';
 import { progressReporter } from './progress.ts';
@@ -154,7 +154,7 @@ async function runServer(context: CliContext, settings: Settings, logging: Flush
       hint: refusals.map(({ fix }) => fix ?? '').join('\n'),
     });
   }
-  for (const { code, message } of syncFindings(config)) log.warn({ code }, message);
+  for (const { code, message } of configurationFindings(config)) log.warn({ code }, message);
   await makePrivateDirectory(stateDirectory);
   const progress = progressReporter(context.stderr, log);
   const composition = await context.loadComposition();

@@ -4,6 +4,7 @@ import type { ServerOptions } from '../cli/server-types.ts';
 import type { DataStore } from '../data-store/data-store.ts';
 import type { LocalDiskSet } from '../disk/local-disk-set.ts';
 import type { Healing } from './make-healing.ts';
+import type { Lifecycle } from './make-lifecycle.ts';
 import type { Metadata } from './open-metadata.ts';
 import type { VolumeFollower } from './volume-follower.ts';
 
@@ -14,6 +15,7 @@ export interface LiveSources {
   volumes: VolumeFollower;
   dataStore: DataStore;
   healing: Healing;
+  lifecycle: Lifecycle;
   accountId: string | undefined;
   clockJump: StatusReport['clock']['jump'];
   readiness: ReadinessReport;
@@ -24,7 +26,7 @@ export interface LiveSources {
 
 /** @throws StoreError IndexFailed | NotReady while the index is rebuilt */
 export async function readLiveStatus(options: ServerOptions, sources: LiveSources): Promise<StatusReport> {
-  const { disks, metadata, volumes, dataStore, healing, ...rest } = sources;
+  const { disks, metadata, volumes, dataStore, healing, lifecycle, ...rest } = sources;
   const [facts, volumeGroups, diskUsage] = await Promise.all([
     metadata.store.status(),
     volumes.groups(),
@@ -51,6 +53,7 @@ export async function readLiveStatus(options: ServerOptions, sources: LiveSource
     healing: healing.healer.report(),
     scrub: healing.scrubber.report(),
     lastCensus: healing.census.progress().last?.report,
+    lifecycle: lifecycle.report(),
     lastRecordAtMs: metadata.journal.lastRecordAtMs,
   });
 }

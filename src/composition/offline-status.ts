@@ -4,7 +4,7 @@ import Database from 'better-sqlite3';
 import type { ExplainReport } from '../admin/explain-report.ts';
 import type { Finding, StatusReport } from '../admin/status-report.ts';
 import { collectStatus } from '../cli/collect-status.ts';
-import { syncFindings } from '../cli/doctor/doctor.ts';
+import { configurationFindings } from '../cli/doctor/doctor.ts';
 import type { StorageOptions } from '../cli/server-types.ts';
 import { QUARANTINE_DIRECTORY, VOLUME_DIRECTORY } from '../data-store/volume/volume-file.ts';
 import type { DiskFs } from '../disk/disk-fs.ts';
@@ -89,11 +89,12 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
     healing: undefined,
     scrub: undefined,
     lastCensus: undefined,
+    lifecycle: undefined,
     lastRecordAtMs: newestRecordAtMs(contents),
     clockJump: undefined,
     startedAtMs: undefined,
     endpoints: [],
-    findings: [...syncFindings(config), ...(index.isMissing ? [INDEX_MISSING] : [])],
+    findings: [...configurationFindings(config), ...(index.isMissing ? [INDEX_MISSING] : [])],
   });
 }
 

@@ -44,6 +44,7 @@ export interface MetadataStore {
   // buckets
   /** With its configuration. Cheap: asked for by every request. */
   getBucket(name: string): Promise<BucketRecord | undefined>;
+  getBucketById(bucketId: number): Promise<BucketRecord | undefined>;
   /** Ascending by name (bytes), after `startAfter`, at most `limit`. */
   listBuckets(query: { accountId: string; prefix: string; startAfter: string; limit: number }): Promise<ListedBucket[]>;
   bucketUsage(bucketId: number): Promise<BucketUsage>;

@@ -1,3 +1,4 @@
+import type { LifecycleConfiguration } from './lifecycle-configuration.ts';
 import type { Tag } from './object-record.ts';
 
 /**
@@ -11,6 +12,7 @@ export interface BucketConfiguration {
   readonly objectLock?: ObjectLockConfiguration;
   /** In the order in which they were put. */
   readonly tagging?: readonly Tag[];
+  readonly lifecycle?: LifecycleConfiguration;
 }
 
 export interface ObjectLockConfiguration {

@@ -5,6 +5,7 @@ import { copyObject } from './operations/copy-object.ts';
 import { createBucket } from './operations/create-bucket.ts';
 import { createMultipartUpload } from './operations/create-multipart-upload.ts';
 import { deleteBucket } from './operations/delete-bucket.ts';
+import { deleteBucketLifecycle } from './operations/delete-bucket-lifecycle.ts';
 import { deleteObject } from './operations/delete-object.ts';
 import { deleteObjects } from './operations/delete-objects.ts';
 import { getBucketAbac } from './operations/get-bucket-abac.ts';
@@ -53,6 +54,7 @@ import { listParts } from './operations/list-parts.ts';
 import { putBucketAcl } from './operations/put-bucket-acl.ts';
 import { putBucketVersioning } from './operations/put-bucket-versioning.ts';
 import { putObjectAcl } from './operations/put-object-acl.ts';
+import { putBucketLifecycleConfiguration } from './operations/put-bucket-lifecycle-configuration.ts';
 import { putObject } from './operations/put-object.ts';
 import { uploadPart } from './operations/upload-part.ts';
 import { uploadPartCopy } from './operations/upload-part-copy.ts';
@@ -271,6 +273,14 @@ const OBJECT_ROWS: readonly OperationRow[] = [
   }),
 ];
 
+/** What can be configured of a bucket. */
+// prettier-ignore
+const CONFIGURATION_ROWS: readonly OperationRow[] = [
+  row('DeleteBucketLifecycle', 'DELETE', 'bucket', ['lifecycle'], 's3:PutLifecycleConfiguration', deleteBucketLifecycle),
+  row('GetBucketLifecycleConfiguration', 'GET', 'bucket', ['lifecycle'], 's3:GetLifecycleConfiguration', getBucketLifecycleConfiguration),
+  row('PutBucketLifecycleConfiguration', 'PUT', 'bucket', ['lifecycle'], 's3:PutLifecycleConfiguration', putBucketLifecycleConfiguration, { body: 'xml', bodyLimitBytes: 2 * MEBIBYTE, implementedInputs: ['x-amz-transition-default-minimum-object-size'] }),
+];
+
 /** Reads of configurations that can be set to nothing yet: they answer as AWS does for a bucket where nobody has. */
 // prettier-ignore
 const CONFIGURATION_READ_ROWS: readonly OperationRow[] = [
@@ -282,7 +292,6 @@ const CONFIGURATION_READ_ROWS: readonly OperationRow[] = [
   row('GetBucketEncryption', 'GET', 'bucket', ['encryption'], 's3:GetEncryptionConfiguration', getBucketEncryption),
   row('GetBucketIntelligentTieringConfiguration', 'GET', 'bucket', ['intelligent-tiering', 'id'], 's3:GetIntelligentTieringConfiguration', getBucketIntelligentTieringConfiguration),
   row('GetBucketInventoryConfiguration', 'GET', 'bucket', ['inventory', 'id'], 's3:GetInventoryConfiguration', getBucketInventoryConfiguration),
-  row('GetBucketLifecycleConfiguration', 'GET', 'bucket', ['lifecycle'], 's3:GetLifecycleConfiguration', getBucketLifecycleConfiguration),
   row('GetBucketLogging', 'GET', 'bucket', ['logging'], 's3:GetBucketLogging', getBucketLogging),
   row('GetBucketMetadataConfiguration', 'GET', 'bucket', ['metadataConfiguration'], 's3:GetBucketMetadataTableConfiguration', getBucketMetadataConfiguration),
   row('GetBucketMetadataTableConfiguration', 'GET', 'bucket', ['metadataTable'], 's3:GetBucketMetadataTableConfiguration', getBucketMetadataTableConfiguration),
@@ -318,7 +327,6 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('DeleteBucketEncryption', 'DELETE', 'bucket', ['encryption'], 's3:PutEncryptionConfiguration'),
   unimplemented('DeleteBucketIntelligentTieringConfiguration', 'DELETE', 'bucket', ['intelligent-tiering', 'id'], 's3:PutIntelligentTieringConfiguration'),
   unimplemented('DeleteBucketInventoryConfiguration', 'DELETE', 'bucket', ['inventory', 'id'], 's3:PutInventoryConfiguration'),
-  unimplemented('DeleteBucketLifecycle', 'DELETE', 'bucket', ['lifecycle'], 's3:PutLifecycleConfiguration'),
   unimplemented('DeleteBucketMetadataConfiguration', 'DELETE', 'bucket', ['metadataConfiguration'], 's3:DeleteBucketMetadataTableConfiguration'),
   unimplemented('DeleteBucketMetadataTableConfiguration', 'DELETE', 'bucket', ['metadataTable'], 's3:DeleteBucketMetadataTableConfiguration'),
   unimplemented('DeleteBucketMetricsConfiguration', 'DELETE', 'bucket', ['metrics', 'id'], 's3:PutMetricsConfiguration'),
@@ -340,7 +348,6 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('PutBucketEncryption', 'PUT', 'bucket', ['encryption'], 's3:PutEncryptionConfiguration'),
   unimplemented('PutBucketIntelligentTieringConfiguration', 'PUT', 'bucket', ['intelligent-tiering', 'id'], 's3:PutIntelligentTieringConfiguration'),
   unimplemented('PutBucketInventoryConfiguration', 'PUT', 'bucket', ['inventory', 'id'], 's3:PutInventoryConfiguration'),
-  unimplemented('PutBucketLifecycleConfiguration', 'PUT', 'bucket', ['lifecycle'], 's3:PutLifecycleConfiguration'),
   unimplemented('PutBucketLogging', 'PUT', 'bucket', ['logging'], 's3:PutBucketLogging'),
   unimplemented('PutBucketMetricsConfiguration', 'PUT', 'bucket', ['metrics', 'id'], 's3:PutMetricsConfiguration'),
   unimplemented('PutBucketNotificationConfiguration', 'PUT', 'bucket', ['notification'], 's3:PutBucketNotification'),
@@ -373,6 +380,7 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
 const MATCHED_ROWS: readonly OperationRow[] = [
   ...SERVICE_AND_BUCKET_ROWS,
   ...OBJECT_ROWS,
+  ...CONFIGURATION_ROWS,
   ...CONFIGURATION_READ_ROWS,
   ...UNIMPLEMENTED_ROWS,
 ];

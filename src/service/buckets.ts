@@ -1,5 +1,10 @@
 import { S3Error } from '../errors/s3-error.ts';
-import type { MetadataStore } from '../metadata-store/metadata-store.ts';
+import type { MetadataStore, Mutation } from '../metadata-store/metadata-store.ts';
+import type {
+  BucketConfiguration,
+  BucketConfigurationEntry,
+  BucketConfigurationName,
+} from '../model/bucket-configuration.ts';
 import type { Clock } from '../model/clock.ts';
 import type { BucketRecord, ListedBucket, Owner } from '../model/object-record.ts';
 import { checkBucketName } from './bucket-name.ts';
@@ -10,6 +15,14 @@ export interface BucketServiceOptions {
   clock: Pick<Clock, 'nowMs'>;
   /** The one region of this server. */
   region: string;
+}
+
+export interface CreateBucketRequest {
+  name: string;
+  owner: Owner;
+  /** As the client sent it; absent or empty means this region. */
+  locationConstraint: string | undefined;
+  configuration?: BucketConfiguration;
 }
 
 export interface ListBucketsRequest {
@@ -44,14 +57,14 @@ export class BucketService {
   }
 
   /**
-   * Creates the bucket in this server's region. Creating one's own bucket again succeeds in us-east-1, as on AWS, and is
-   * BucketAlreadyOwnedByYou elsewhere.
+   * Creates the bucket in this server's region. Creating one's own bucket again, without configuration, succeeds in
+   * us-east-1, as on AWS, and is BucketAlreadyOwnedByYou elsewhere.
    *
-   * @param locationConstraint as the client sent it; absent or empty means this region
    * @throws S3Error InvalidBucketName | InvalidLocationConstraint | IllegalLocationConstraintException |
    *   BucketAlreadyExists | BucketAlreadyOwnedByYou
    */
-  async createBucket(request: { name: string; owner: Owner; locationConstraint: string | undefined }): Promise<void> {
+  async createBucket(request: CreateBucketRequest): Promise<void> {
+    const { configuration = {} } = request;
     checkBucketName(request.name);
     this.#checkLocation(request.locationConstraint ?? '');
     try {
@@ -61,9 +74,12 @@ export class BucketService {
         owner: request.owner,
         region: this.#region,
         createdAtMs: this.#clock.nowMs(),
+        ...(Object.keys(configuration).length === 0 ? {} : { configuration }),
       });
     } catch (error) {
-      const isRepetition = error instanceof S3Error && error.code === 'BucketAlreadyOwnedByYou';
+      // What was asked for beyond the bucket may not hold of the one that is there.
+      const isRepetition =
+        error instanceof S3Error && error.code === 'BucketAlreadyOwnedByYou' && Object.keys(configuration).length === 0;
       if (!isRepetition || this.#region !== 'us-east-1') throw error;
     }
   }
@@ -117,6 +133,30 @@ export class BucketService {
         throw new S3Error('BucketNotEmpty', { details: { BucketName: name }, cause: error });
       }
       if (error instanceof S3Error && error.code === 'NoSuchBucket') throw noSuchBucket(name, error);
+      throw error;
+    }
+  }
+
+  /**
+   * Sets one member of what is configured of a bucket; the others stay. What it must fit is checked in the commit.
+   *
+   * @throws S3Error NoSuchBucket | InvalidBucketState
+   */
+  async putConfiguration(bucket: BucketRecord, entry: BucketConfigurationEntry): Promise<void> {
+    await this.#change(bucket, { type: 'PutBucketConfiguration', bucketId: bucket.bucketId, ...entry });
+  }
+
+  /** Nothing set: succeeds. @throws S3Error NoSuchBucket */
+  async deleteConfiguration(bucket: BucketRecord, name: BucketConfigurationName): Promise<void> {
+    await this.#change(bucket, { type: 'DeleteBucketConfiguration', bucketId: bucket.bucketId, name });
+  }
+
+  /** The commit knows a bucket by its id only. */
+  async #change(bucket: BucketRecord, mutation: Mutation): Promise<void> {
+    try {
+      await this.#metadataStore.commit(mutation);
+    } catch (error) {
+      if (error instanceof S3Error && error.code === 'NoSuchBucket') throw noSuchBucket(bucket.name, error);
       throw error;
     }
   }

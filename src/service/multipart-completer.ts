@@ -138,7 +138,8 @@ export class MultipartCompleter {
         lastModifiedMs,
         ...(preconditions ? { preconditions } : {}),
       });
-      return { ...written, sizeBytes: attributes.sizeBytes, checksum, partsCount: parts.length };
+      const { sizeBytes, tags = [] } = attributes;
+      return { ...written, sizeBytes, checksum, partsCount: parts.length, tags };
     } finally {
       manifest.unpin();
     }
@@ -166,6 +167,7 @@ export class MultipartCompleter {
       sizeBytes: isCurrent ? object.sizeBytes : 0,
       checksum: isCurrent ? object.checksum : undefined,
       partsCount: request.parts.length,
+      ...(isCurrent ? { tags: object.tags ?? [] } : {}),
     };
   }
 }

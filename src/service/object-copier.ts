@@ -111,6 +111,7 @@ export class ObjectCopier {
         ...written,
         sizeBytes: content.sizeBytes,
         checksum: content.checksum,
+        tags: tags ?? [],
         ...(content.parts ? { partsCount: content.parts.length } : {}),
         sourceVersionId: shownSourceVersionId(request.source.bucket, source),
       };

@@ -8,6 +8,7 @@ import type {
   ObjectChecksum,
   ObjectHeaders,
   ObjectRecord,
+  Tag,
 } from '../model/object-record.ts';
 import type { RequestBody } from '../streams/request-body.ts';
 import { type DescribedAttributes, type DescribedContent, encodeBlobDescriptor } from './blob-descriptor.ts';
@@ -46,6 +47,8 @@ export interface WrittenObject {
   checksum: ObjectChecksum | undefined;
   /** Parts of a multipart object; `undefined` for one that has none. */
   partsCount?: number;
+  /** Of Copy and Complete, unless something else has taken the object's place meanwhile. */
+  tags?: readonly Tag[];
 }
 
 export interface OpenedObject<S> {

@@ -1,5 +1,6 @@
 import type { Clock } from '../model/clock.ts';
 import type { BucketService } from './buckets.ts';
+import type { LifecycleService } from './lifecycle/lifecycle-service.ts';
 import type { ListingService } from './listing.ts';
 import type { MultipartService } from './multipart-uploads.ts';
 import type { ObjectService } from './objects.ts';
@@ -13,4 +14,5 @@ export interface S3Services {
   readonly listing: ListingService;
   readonly objects: ObjectService;
   readonly multipart: MultipartService;
+  readonly lifecycle: LifecycleService;
 }

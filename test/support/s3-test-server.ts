@@ -9,6 +9,7 @@ import { SystemClock, SystemRandomness } from '../../src/observability/system-cl
 import { S3RequestHandler, type S3RequestHandlerOptions } from '../../src/s3/handle-request.ts';
 import { RequestAuthenticator } from '../../src/s3/sigv4/request-authenticator.ts';
 import { BucketService } from '../../src/service/buckets.ts';
+import type { LifecycleService } from '../../src/service/lifecycle/lifecycle-service.ts';
 import { ListingService } from '../../src/service/listing.ts';
 import type { MultipartService } from '../../src/service/multipart-uploads.ts';
 import type { ObjectService } from '../../src/service/objects.ts';
@@ -67,6 +68,7 @@ export class S3TestServer {
       listing: new ListingService({ metadataStore: this.metadata, buckets }),
       objects: options.objects ?? (unreachable('objects') as ObjectService),
       multipart: options.multipart ?? (unreachable('multipart') as MultipartService),
+      lifecycle: unreachable('lifecycle') as LifecycleService,
     };
   }
 

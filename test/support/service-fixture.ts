@@ -19,6 +19,7 @@ import { SystemRandomness } from '../../src/observability/system-clock.ts';
 import { OPERATION_TABLE } from '../../src/s3/operation-table.ts';
 import type { S3Request, S3Response } from '../../src/s3/operation.ts';
 import { BucketService } from '../../src/service/buckets.ts';
+import { LifecycleService } from '../../src/service/lifecycle/lifecycle-service.ts';
 import { ListingService } from '../../src/service/listing.ts';
 import { MultipartService } from '../../src/service/multipart-uploads.ts';
 import { ObjectService } from '../../src/service/objects.ts';
@@ -143,6 +144,12 @@ export function createServices(stores: ServiceStores, clock: Clock): S3Services 
     listing: new ListingService({ metadataStore, buckets }),
     objects,
     multipart: new MultipartService(stores, objects),
+    lifecycle: new LifecycleService({
+      buckets,
+      randomness: stores.randomness,
+      storageClasses: () => new Set(['STANDARD']),
+      onChange: () => {},
+    }),
   };
 }
 

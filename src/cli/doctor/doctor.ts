@@ -3,14 +3,32 @@ import type { Finding } from '../../admin/status-report.ts';
 import { defaultCode } from '../../config/default-code.ts';
 import type { Config } from '../../config/config-schema.ts';
 import type { ErasureCode } from '../../model/erasure-code.ts';
+import { CALENDAR_DAY_MS } from '../../service/lifecycle/lifecycle-days.ts';
 import type { Secrets } from '../server-types.ts';
 import type { Settings } from '../settings.ts';
 import { readRememberedCluster } from '../state-directory.ts';
 import { checkDevices, inspectDisks } from './disk-checks.ts';
 import { checkDescriptors, checkMemory, checkNode, checkSecretFiles } from './machine-checks.ts';
 
-/** Said at each start, by `status` and by `doctor`: it weakens the first promise. */
-export function syncFindings({ durability }: Pick<Config, 'durability'>): Finding[] {
+/** Said at each start, by `status` and by `doctor`: what lets acknowledged objects go earlier than anybody expects. */
+export function configurationFindings(config: Pick<Config, 'durability' | 'lifecycle'>): Finding[] {
+  return [...syncFindings(config), ...testClockFindings(config)];
+}
+
+function testClockFindings({ lifecycle }: Pick<Config, 'lifecycle'>): Finding[] {
+  if (lifecycle.day === CALENDAR_DAY_MS) return [];
+  const message = `lifecycle rules run by a TEST CLOCK: a day is ${lifecycle.day / 1000} s, objects expire that much earlier`;
+  return [
+    {
+      code: 'lifecycle-test-clock',
+      severity: 'warning',
+      message,
+      fix: 'Restart without --lifecycle-day (the default is 1 d).',
+    },
+  ];
+}
+
+function syncFindings({ durability }: Pick<Config, 'durability'>): Finding[] {
   if (durability.sync === 'strict') return [];
   const message =
     'syncing is RELAXED: writes are acknowledged before they are on disk; a power cut or a crash of the system loses them';
@@ -34,7 +52,7 @@ export async function briefFindings({
     checkSecretFiles(stateDirectory),
     checkMasterKey(settings, secrets),
   ]);
-  return withoutRepeats([...syncFindings(config), ...checkNode(process.versions.node), ...found.flat()]);
+  return withoutRepeats([...configurationFindings(config), ...checkNode(process.versions.node), ...found.flat()]);
 }
 
 /** The code of the cluster when it is known, else the one that formatting would take. */

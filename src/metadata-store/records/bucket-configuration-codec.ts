@@ -9,6 +9,7 @@ const COLLECTIONS: { readonly [Name in BucketConfigurationName]: string } = {
   versioning: 'versioning',
   objectLock: 'object-lock',
   tagging: 'tagging',
+  lifecycle: 'lifecycle',
 };
 
 const names = new Map(

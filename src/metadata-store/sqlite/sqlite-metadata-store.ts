@@ -189,6 +189,13 @@ export class SqliteMetadataStore implements MetadataStore {
     return this.#read({ kind: 'bucket', name }, (index) => index.queries.bucket(name));
   }
 
+  async getBucketById(bucketId: number): Promise<BucketRecord | undefined> {
+    const name = await this.#read({ kind: 'buckets' }, (index) => index.queries.bucketName(bucketId));
+    const bucket = name === undefined ? undefined : await this.getBucket(name);
+    // Made again under its name in between: another one.
+    return bucket?.bucketId === bucketId ? bucket : undefined;
+  }
+
   listBuckets(query: {
     accountId: string;
     prefix: string;

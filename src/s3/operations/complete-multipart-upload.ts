@@ -1,5 +1,6 @@
 import { CHECKSUM_ALGORITHMS } from '../../checksums/checksum-algorithms.ts';
 import { S3Error } from '../../errors/s3-error.ts';
+import type { BucketRecord } from '../../model/object-record.ts';
 import type { ListedPart } from '../../service/multipart-completer.ts';
 import { PART_NUMBER_LIMIT } from '../../service/multipart-uploads.ts';
 import type { WrittenObject } from '../../service/objects.ts';
@@ -7,6 +8,7 @@ import type { S3Services } from '../../service/services.ts';
 import { checksumElementName, checksumElements, readChecksumType, readObjectChecksum } from '../headers/checksums.ts';
 import { readWriteConditions } from '../headers/conditions.ts';
 import { unquoteEtag } from '../headers/etag-list.ts';
+import { addExpiration } from '../headers/lifecycle-headers.ts';
 import { readWholeNumber } from '../headers/whole-number.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 import { answerPatiently } from '../patient-answer.ts';
@@ -56,22 +58,29 @@ export async function completeMultipartUpload(request: S3Request, services: S3Se
   return await answerPatiently(
     services.clock,
     request,
-    work.then((completed) => completeAnswer(request, completed)),
+    work.then((completed) => completeAnswer(request, bucket, completed)),
   );
 }
 
-function completeAnswer({ bucket, key, host, isSecure }: S3Request, completed: WrittenObject): S3Response {
-  const location = `${isSecure ? 'https' : 'http'}://${host}/${bucket}/${encodeKeyForUrl(key)}`;
+function completeAnswer(
+  { key, host, isSecure }: S3Request,
+  bucket: BucketRecord,
+  completed: WrittenObject,
+): S3Response {
+  const location = `${isSecure ? 'https' : 'http'}://${host}/${bucket.name}/${encodeKeyForUrl(key)}`;
+  const headers: Record<string, string | number> = {};
+  if (completed.versionId !== 'null') headers['x-amz-version-id'] = completed.versionId;
+  if (completed.tags !== undefined) addExpiration(headers, bucket, { key, ...completed });
   return xmlResponse(
     xmlDocument(
       'CompleteMultipartUploadResult',
       xmlText('Location', location) +
-        xmlText('Bucket', bucket) +
+        xmlText('Bucket', bucket.name) +
         xmlText('Key', key) +
         xmlText('ETag', `"${completed.etag}"`) +
         checksumElements(completed.checksum, completed.partsCount),
     ),
-    completed.versionId === 'null' ? {} : { 'x-amz-version-id': completed.versionId },
+    headers,
   );
 }
 

@@ -1,10 +1,12 @@
 import { S3Error } from '../../errors/s3-error.ts';
+import type { BucketRecord } from '../../model/object-record.ts';
 import type { CopiedObject } from '../../service/object-copier.ts';
 import type { S3Services } from '../../service/services.ts';
 import { checksumElements, readChecksumAlgorithm } from '../headers/checksums.ts';
 import { checkCopySourceConditions, readWriteConditions } from '../headers/conditions.ts';
 import { parseCopySource } from '../headers/copy-source.ts';
 import { formatIsoDate } from '../headers/http-date.ts';
+import { addExpiration } from '../headers/lifecycle-headers.ts';
 import { readObjectHeaders } from '../headers/object-headers.ts';
 import { parseTaggingHeader } from '../headers/tagging-header.ts';
 import { readUserMetadata } from '../headers/user-metadata.ts';
@@ -27,10 +29,11 @@ export async function copyObject(request: S3Request, services: S3Services): Prom
   const tagging = headers.get('x-amz-tagging');
   const replacesMetadata = readDirective(headers, 'x-amz-metadata-directive') === 'REPLACE';
   const replacesTags = readDirective(headers, 'x-amz-tagging-directive') === 'REPLACE';
+  const bucket = await services.buckets.requireBucket(request.bucket);
   const work = services.objects.copyObject({
     source: { ...source, bucket: await services.buckets.requireBucket(source.bucket) },
     checkSource: (object) => checkCopySourceConditions(headers, object),
-    bucket: await services.buckets.requireBucket(request.bucket),
+    bucket,
     key: request.key,
     replaceMetadata: replacesMetadata
       ? { headers: readObjectHeaders(headers), userMetadata: readUserMetadata(headers) }
@@ -40,11 +43,16 @@ export async function copyObject(request: S3Request, services: S3Services): Prom
     checksumAlgorithm: readChecksumAlgorithm(headers),
     preconditions: readWriteConditions(headers),
   });
-  return await answerPatiently(services.clock, request, work.then(copyAnswer));
+  return await answerPatiently(
+    services.clock,
+    request,
+    work.then((copied) => copyAnswer(bucket, request.key, copied)),
+  );
 }
 
-function copyAnswer(copied: CopiedObject): S3Response {
-  const headers: Record<string, string> = {};
+function copyAnswer(bucket: BucketRecord, key: string, copied: CopiedObject): S3Response {
+  const headers: Record<string, string | number> = {};
+  addExpiration(headers, bucket, { key, ...copied });
   if (copied.versionId !== 'null') headers['x-amz-version-id'] = copied.versionId;
   if (copied.sourceVersionId !== undefined) headers['x-amz-copy-source-version-id'] = copied.sourceVersionId;
   return xmlResponse(

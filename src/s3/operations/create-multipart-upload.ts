@@ -1,5 +1,6 @@
 import type { S3Services } from '../../service/services.ts';
 import { readChecksumAlgorithm, readChecksumType } from '../headers/checksums.ts';
+import { addAbortion } from '../headers/lifecycle-headers.ts';
 import { readObjectHeaders } from '../headers/object-headers.ts';
 import { parseTaggingHeader } from '../headers/tagging-header.ts';
 import { readUserMetadata } from '../headers/user-metadata.ts';
@@ -16,8 +17,9 @@ import { xmlResponse } from '../xml/xml-response.ts';
 export async function createMultipartUpload(request: S3Request, services: S3Services): Promise<S3Response> {
   const { headers } = request;
   const tagging = headers.get('x-amz-tagging');
+  const bucket = await services.buckets.requireBucket(request.bucket);
   const upload = await services.multipart.createUpload({
-    bucket: await services.buckets.requireBucket(request.bucket),
+    bucket,
     key: request.key,
     initiator: request.principal.owner,
     headers: readObjectHeaders(headers),
@@ -27,7 +29,8 @@ export async function createMultipartUpload(request: S3Request, services: S3Serv
     checksumAlgorithm: readChecksumAlgorithm(headers),
     checksumType: readChecksumType(headers),
   });
-  const answerHeaders: Record<string, string> = {};
+  const answerHeaders: Record<string, string | number> = {};
+  addAbortion(answerHeaders, bucket, upload);
   if (upload.checksumAlgorithm) answerHeaders['x-amz-checksum-algorithm'] = upload.checksumAlgorithm;
   if (upload.checksumType) answerHeaders['x-amz-checksum-type'] = upload.checksumType;
   return xmlResponse(

@@ -1,3 +1,4 @@
+import { addExpiration } from '../headers/lifecycle-headers.ts';
 import { objectAnswer, readAnswerOverrides, selectBytes } from '../headers/object-answer.ts';
 import { addVersionId } from '../headers/version-id.ts';
 import type { S3Request, S3Response } from '../operation.ts';
@@ -18,5 +19,6 @@ export async function getObject(request: S3Request, services: S3Services): Promi
   const { object, selection, body } = await services.objects.getObject(address, (found) => selectBytes(request, found));
   const { status, headers } = objectAnswer(request, object, selection, overrides);
   addVersionId(headers, bucket, object.versionId);
+  if (address.versionId === undefined) addExpiration(headers, bucket, object);
   return { status, headers, body };
 }

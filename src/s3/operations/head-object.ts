@@ -1,3 +1,4 @@
+import { addExpiration } from '../headers/lifecycle-headers.ts';
 import { objectAnswer, readAnswerOverrides, selectBytes } from '../headers/object-answer.ts';
 import { addVersionId } from '../headers/version-id.ts';
 import type { S3Request, S3Response } from '../operation.ts';
@@ -19,5 +20,6 @@ export async function headObject(request: S3Request, services: S3Services): Prom
   });
   const answer = objectAnswer(request, object, selectBytes(request, object), overrides);
   addVersionId(answer.headers, bucket, object.versionId);
+  if (!request.query.has('versionId')) addExpiration(answer.headers, bucket, object);
   return answer;
 }

@@ -2,6 +2,7 @@ import type { Owner, PartRecord } from '../../model/object-record.ts';
 import type { S3Services } from '../../service/services.ts';
 import { checksumElementName } from '../headers/checksums.ts';
 import { formatIsoDate } from '../headers/http-date.ts';
+import { addAbortion } from '../headers/lifecycle-headers.ts';
 import { readPageLimit, readPartNumberMarker } from '../headers/whole-number.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 import { xmlDocument, xmlGroup, xmlOptional, xmlText } from '../xml/write-xml.ts';
@@ -20,6 +21,8 @@ export async function listParts(request: S3Request, services: S3Services): Promi
   const afterPartNumber = readPartNumberMarker(query.get('part-number-marker'), 'part-number-marker');
   const address = { bucket: await services.buckets.requireBucket(bucket), key, uploadId };
   const { upload, parts, isTruncated } = await services.multipart.listParts(address, { afterPartNumber, limit });
+  const headers: Record<string, string | number> = {};
+  addAbortion(headers, address.bucket, upload);
   return xmlResponse(
     xmlDocument(
       'ListPartsResult',
@@ -37,6 +40,7 @@ export async function listParts(request: S3Request, services: S3Services): Promi
         xmlOptional('ChecksumAlgorithm', upload.checksumAlgorithm) +
         xmlOptional('ChecksumType', upload.checksumType),
     ),
+    headers,
   );
 }
 

@@ -1,5 +1,6 @@
 import { addChecksum } from '../headers/checksums.ts';
 import { readWriteConditions } from '../headers/conditions.ts';
+import { addExpiration } from '../headers/lifecycle-headers.ts';
 import { readObjectHeaders } from '../headers/object-headers.ts';
 import { parseTaggingHeader } from '../headers/tagging-header.ts';
 import { readUserMetadata } from '../headers/user-metadata.ts';
@@ -22,18 +23,22 @@ import type { S3Services } from '../../service/services.ts';
  */
 export async function putObject(request: S3Request, services: S3Services): Promise<S3Response> {
   const tagging = request.headers.get('x-amz-tagging');
+  const bucket = await services.buckets.requireBucket(request.bucket);
+  const tags = tagging === undefined ? undefined : parseTaggingHeader(tagging);
   const written = await services.objects.putObject({
-    bucket: await services.buckets.requireBucket(request.bucket),
+    bucket,
     key: request.key,
     body: request.body,
     headers: readObjectHeaders(request.headers),
     userMetadata: readUserMetadata(request.headers),
-    tags: tagging === undefined ? undefined : parseTaggingHeader(tagging),
+    tags,
     storageClass: 'STANDARD',
     preconditions: readWriteConditions(request.headers),
   });
   const headers: Record<string, string | number> = { etag: `"${written.etag}"` };
   addChecksum(headers, written.checksum);
   if (written.versionId !== 'null') headers['x-amz-version-id'] = written.versionId;
+  const { sizeBytes, lastModifiedMs } = written;
+  addExpiration(headers, bucket, { key: request.key, sizeBytes, tags, lastModifiedMs });
   return { status: 200, headers };
 }

@@ -38,6 +38,14 @@ test('every line is a comment or a sample of a family announced before it', () =
   }
 });
 
+test('the lifecycle tells its lag and what it did', () => {
+  const text = renderPrometheus({ status: statusExample(), isReady: true, requests: new RequestMetrics(), usage });
+  expect(text).toContain('holdfast_lifecycle_lag_seconds 1.5\n');
+  expect(text).toContain('holdfast_lifecycle_actions_total{outcome="expired"} 3\n');
+  expect(text).toContain('holdfast_lifecycle_actions_total{outcome="locked"} 4\n');
+  expect(text).toContain('holdfast_lifecycle_looked_at_total 9\n');
+});
+
 test('label values are escaped', () => {
   const base = statusExample();
   const disks = base.disks.map((disk) => ({ ...disk, id: 'a"b\\c\nd' }));

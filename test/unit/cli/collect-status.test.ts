@@ -80,6 +80,7 @@ function sources(
     healing: undefined,
     scrub: undefined,
     lastCensus: undefined,
+    lifecycle: undefined,
     lastRecordAtMs: undefined,
     clockJump: undefined,
     startedAtMs: 0,
