@@ -20,7 +20,7 @@ const NO_TAGS: readonly { key: string; value: string }[] = [];
 
 /**
  * Whether rules, each well formed, make sense alone and together; with AWS's codes and wording. AWS's least days before
- * some classes come from their prices and are not asked for (docs/decisions/0017-lifecycle.md).
+ * some classes come from their prices and are not asked for (docs/decisions/0019-lifecycle.md).
  *
  * @param storageClasses what this server has
  * @throws S3Error InvalidArgument | InvalidRequest | InvalidTag | InvalidStorageClass

@@ -15,7 +15,7 @@ export interface LifecycleServiceOptions {
 
 /**
  * Which objects below a size no rule moves, when the client does not say. AWS's own default spares its customers the
- * price of moving small objects; here nothing has that price (docs/decisions/0017-lifecycle.md).
+ * price of moving small objects; here nothing has that price (docs/decisions/0019-lifecycle.md).
  */
 export const DEFAULT_TRANSITION_MINIMUM_SIZE: TransitionMinimumSize = 'varies_by_storage_class';
 
