@@ -4,8 +4,7 @@ import type { HttpExchange } from './http-exchange.ts';
 /** One line per request, always these fields. */
 export function logAccess(log: Log, exchange: HttpExchange, durationMs: number): void {
   const { access, response, requestId } = exchange;
-  const isFinished = response.writableFinished;
-  const fields = {
+  const fields: Record<string, unknown> = {
     requestId,
     operation: access.operation,
     bucket: access.bucket,
@@ -17,9 +16,9 @@ export function logAccess(log: Log, exchange: HttpExchange, durationMs: number):
     durationMs: Math.round(durationMs * 1000) / 1000,
     accessKeyId: access.accessKeyId,
     remoteAddress: exchange.remoteAddress,
-    ...(access.hint === '' ? {} : { hint: access.hint }),
-    ...(isFinished ? {} : { isCut: true }),
   };
+  if (access.hint !== '') fields['hint'] = access.hint;
+  if (!response.writableFinished) fields['isCut'] = true;
   log.info(fields, 'request');
 }
 

@@ -15,6 +15,10 @@ interface Connection {
   readonly responses: ServerResponse[];
   /** Requests that came before the answer to the one before them: run in order, one at a time. */
   readonly waiting: (() => void)[];
+  /** When its last answer was over; `undefined` before the first. */
+  idleSinceMs: number | undefined;
+  /** At the last look at it while it was idle. */
+  bytesReadBefore: number;
 }
 
 export interface NewExchange {
@@ -24,6 +28,8 @@ export interface NewExchange {
   readonly runtime: ExchangeRuntime;
 }
 
+/** How often idle connections are looked for, at most. */
+const IDLE_LOOK_MS = 1_000;
 /** No S3 client pipelines; one that sends this many requests ahead only wants our memory. */
 const MAXIMUM_PIPELINED = 32;
 
@@ -34,23 +40,27 @@ const MAXIMUM_PIPELINED = 32;
 export class ExchangeRegistry {
   readonly #onExchange: ((exchange: HttpExchange) => Promise<void> | void) | undefined;
   readonly #maximumHeaderCount: number;
+  readonly #keepAliveMs: number;
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #metrics: RequestMetrics | undefined;
   readonly #connections = new Map<Duplex, Connection>();
   readonly #tlsTransports = new Set<Socket>();
   #isClosing = false;
+  #isLooking = false;
   #activeCount = 0;
 
   constructor(options: {
     onExchange?: ((exchange: HttpExchange) => Promise<void> | void) | undefined;
     limits: { maximumHeaderCount: number };
+    timeouts: { keepAliveMs: number };
     log: Log;
     clock: Clock;
     metrics?: RequestMetrics | undefined;
   }) {
     this.#onExchange = options.onExchange;
     this.#maximumHeaderCount = options.limits.maximumHeaderCount;
+    this.#keepAliveMs = options.timeouts.keepAliveMs;
     this.#log = options.log;
     this.#clock = options.clock;
     this.#metrics = options.metrics;
@@ -65,7 +75,14 @@ export class ExchangeRegistry {
   }
 
   addConnection(socket: Socket): void {
-    this.#connections.set(socket, { socket, responses: [], waiting: [] });
+    this.#connections.set(socket, {
+      socket,
+      responses: [],
+      waiting: [],
+      idleSinceMs: undefined,
+      bytesReadBefore: -1,
+    });
+    this.#scheduleIdleLook();
     if (this.#metrics !== undefined) this.#metrics.openConnections += 1;
     socket.once('close', () => {
       if (this.#metrics !== undefined) this.#metrics.openConnections -= 1;
@@ -107,8 +124,33 @@ export class ExchangeRegistry {
     const { responses, waiting, socket } = connection;
     if (responses[0] === response) responses.shift();
     else responses.splice(responses.indexOf(response), 1);
-    if (responses.length === 0 && this.#isClosing) socket.destroySoon();
+    if (responses.length === 0) {
+      connection.idleSinceMs = this.#clock.monotonicMs();
+      if (this.#isClosing) socket.destroySoon();
+    }
     waiting.shift()?.();
+  }
+
+  /** One timer for all connections; it runs while there are any. */
+  #scheduleIdleLook(): void {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    this.#clock.schedule(Math.min(IDLE_LOOK_MS, this.#keepAliveMs / 2), () => {
+      this.#isLooking = false;
+      this.#closeIdle();
+      if (this.#connections.size > 0) this.#scheduleIdleLook();
+    });
+  }
+
+  /** Ends connections that had no request for the time of keep-alive; one whose headers are on their way is node's to time. */
+  #closeIdle(): void {
+    const latestMs = this.#clock.monotonicMs() - this.#keepAliveMs;
+    for (const connection of this.#connections.values()) {
+      const { socket, responses, idleSinceMs, bytesReadBefore } = connection;
+      if (responses.length > 0 || idleSinceMs === undefined) continue;
+      connection.bytesReadBefore = socket.bytesRead;
+      if (idleSinceMs < latestMs && bytesReadBefore === socket.bytesRead) socket.destroy();
+    }
   }
 
   run(parts: NewExchange): void {

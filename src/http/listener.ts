@@ -11,6 +11,7 @@ import { answerClientError, refuseTunnel } from './answer-client-error.ts';
 import { bindAddresses, type ListenAddress } from './bind-addresses.ts';
 import { ExchangeRegistry } from './exchange-registry.ts';
 import type { DiscardBounds, ExchangeRuntime, HttpExchange } from './http-exchange.ts';
+import { LeanRequest, useAllHeaders } from './lean-request.ts';
 import { RequestIdSource } from './request-id.ts';
 import type { TlsCertificates } from './tls-certificates.ts';
 
@@ -130,6 +131,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const dispatch = (request: IncomingMessage, response: ServerResponse): void => {
     if (app !== undefined && isServerRoute(request)) {
       registry.track(request.socket, response);
+      useAllHeaders(request);
       if (request.headers.expect !== undefined) response.writeContinue();
       app.routing(request, response);
     } else {
@@ -178,11 +180,13 @@ function createNodeServer({ limits, timeouts, tls }: ListenerOptions): Server | 
     requireHostHeader: false,
     // a legal upload may take hours: bodies are watched by their rate
     requestTimeout: 0,
-    keepAliveTimeout: timeouts.keepAliveMs,
+    // idle connections are swept by the registry: node would set and clear a timer for each request
+    keepAliveTimeout: 0,
     connectionsCheckingInterval: Math.min(LATE_HEADERS_CHECK_MS, timeouts.headersMs),
     noDelay: true,
     keepAlive: true,
     highWaterMark: SOCKET_BUFFER_BYTES,
+    IncomingMessage: LeanRequest,
   };
   const server =
     tls === undefined

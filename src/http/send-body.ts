@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { assert } from '../errors/assert.ts';
 import type { StallWatchdog, WatchedTransfer } from '../streams/stall-watchdog.ts';
+import { type AnswerHeaders, headerLines } from './header-lines.ts';
 import type { HttpExchange } from './http-exchange.ts';
 import { watchUnread } from './watch-unread.ts';
 
@@ -10,13 +11,12 @@ export interface BodyPiece {
   release(): void;
 }
 
-export interface StreamedAnswer {
+/**
+ * The header `content-length` must be what `pieces` add up to; without it the answer is sent chunked, for documents whose
+ * length is not known when they begin.
+ */
+export interface StreamedAnswer extends AnswerHeaders {
   readonly status: number;
-  /**
-   * Lower-case names. Taken over: the request id is added. `content-length` must be what `pieces` add up to; without it the answer is sent chunked, for
-   * documents whose length is not known when they begin.
-   */
-  readonly headers: Record<string, string | number>;
   readonly pieces: AsyncIterable<BodyPiece>;
 }
 
@@ -36,13 +36,12 @@ export async function sendBody(exchange: HttpExchange, answer: StreamedAnswer): 
     await iterator.return?.();
     return;
   }
-  const { headers } = answer;
-  headers['x-amz-request-id'] = exchange.requestId;
+  const lines = headerLines(exchange, answer);
   if (next.done !== true && next.value.bytes.length === lengthBytes) {
-    await sendWhole(exchange, { status: answer.status, headers, piece: next.value, iterator });
+    await sendWhole(exchange, { status: answer.status, lines, piece: next.value, iterator });
     return;
   }
-  response.writeHead(answer.status, headers);
+  response.writeHead(answer.status, lines);
   const writer = new PieceWriter(response, exchange.runtime.watchdog);
   try {
     let sentBytes = 0;
@@ -74,7 +73,7 @@ async function sendWhole(
   exchange: HttpExchange,
   answer: {
     status: number;
-    headers: Readonly<Record<string, string | number>>;
+    lines: (string | number)[];
     piece: BodyPiece;
     iterator: AsyncIterator<BodyPiece>;
   },
@@ -89,7 +88,7 @@ async function sendWhole(
       piece.release();
       return;
     }
-    response.writeHead(answer.status, answer.headers);
+    response.writeHead(answer.status, answer.lines);
   } catch (error) {
     piece.release();
     throw error;

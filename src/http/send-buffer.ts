@@ -1,11 +1,10 @@
 import type { IncomingMessage } from 'node:http';
+import { type AnswerHeaders, headerLines } from './header-lines.ts';
 import type { HttpExchange } from './http-exchange.ts';
 import { watchUnread } from './watch-unread.ts';
 
-export interface BufferedAnswer {
+export interface BufferedAnswer extends AnswerHeaders {
   readonly status: number;
-  /** Lower-case names. Taken over: the request id, and Content-Length where a body or its absence has one, are added. */
-  readonly headers: Record<string, string | number>;
   readonly body?: Buffer | string | undefined;
   /** Close the connection behind it. */
   readonly closesConnection?: boolean;
@@ -23,19 +22,18 @@ export function sendBuffer(exchange: HttpExchange, answer: BufferedAnswer): void
   const { request, response } = exchange;
   if (response.destroyed || response.headersSent) return;
   const body = typeof answer.body === 'string' ? Buffer.from(answer.body, 'utf8') : answer.body;
-  const { headers } = answer;
-  headers['x-amz-request-id'] = exchange.requestId;
+  const lines = headerLines(exchange, answer);
   const mayHaveBody = answer.status !== 204 && answer.status !== 304;
-  if (mayHaveBody && headers['content-length'] === undefined) headers['content-length'] = body?.length ?? 0;
+  if (mayHaveBody && answer.headers['content-length'] === undefined) lines.push('content-length', body?.length ?? 0);
   const sentBody = mayHaveBody && request.method !== 'HEAD' ? body : undefined;
   exchange.access.bytesOut += sentBody?.length ?? 0;
   const unread = unreadBody(request);
   if (unread === 'large') {
-    sendBeforeBodyEnds(exchange, { status: answer.status, headers, body: sentBody });
+    sendBeforeBodyEnds(exchange, { status: answer.status, lines, body: sentBody });
     return;
   }
-  if (answer.closesConnection === true) headers['connection'] = 'close';
-  response.writeHead(answer.status, headers);
+  if (answer.closesConnection === true) lines.push('connection', 'close');
+  response.writeHead(answer.status, lines);
   response.end(sentBody);
   if (response.writableLength > 0) watchUnread(exchange, response.writableLength);
   if (unread === 'small') boundRestOfBody(exchange);
@@ -61,11 +59,11 @@ function boundRestOfBody({ request, runtime }: HttpExchange): void {
 
 function sendBeforeBodyEnds(
   exchange: HttpExchange,
-  answer: { status: number; headers: Record<string, string | number>; body: Buffer | undefined },
+  answer: { status: number; lines: (string | number)[]; body: Buffer | undefined },
 ): void {
   const { request, response, runtime } = exchange;
   // not response.end(): node would close the socket at once, and the kernel resets one with unread bytes
-  response.writeHead(answer.status, { ...answer.headers, connection: 'close' });
+  response.writeHead(answer.status, [...answer.lines, 'connection', 'close']);
   if (answer.body !== undefined && answer.body.length > 0) response.write(answer.body);
   else response.flushHeaders();
   let discardedBytes = 0;

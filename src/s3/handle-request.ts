@@ -34,6 +34,7 @@ export interface S3RequestHandlerOptions {
 
 const NOT_READY_RETRY_SECONDS = '2';
 const SERVER_NAME = 'Holdfast';
+const NO_HEADERS = {};
 
 /**
  * The pipeline of every S3 request: parse the target once, match one row, authenticate, authorize, refuse what is not
@@ -44,10 +45,12 @@ export class S3RequestHandler {
   readonly #options: S3RequestHandlerOptions;
   /** `x-amz-id-2` and HostId: names this process, opaque. */
   readonly #hostId: string;
+  readonly #commonHeaders: readonly string[];
 
   constructor(options: S3RequestHandlerOptions) {
     this.#options = options;
     this.#hostId = options.randomness.bytes(36).toString('base64');
+    this.#commonHeaders = ['server', SERVER_NAME, 'x-amz-id-2', this.#hostId];
   }
 
   /** Answers one request. Nothing a client or a store does makes it reject. */
@@ -123,19 +126,13 @@ export class S3RequestHandler {
     });
   }
 
-  async #send(exchange: HttpExchange, { status, headers, body }: S3Response): Promise<void> {
-    const allHeaders = this.#withServerHeaders(headers);
+  async #send(exchange: HttpExchange, { status, headers = NO_HEADERS, body }: S3Response): Promise<void> {
+    const commonHeaders = this.#commonHeaders;
     if (body === undefined || typeof body === 'string' || Buffer.isBuffer(body)) {
-      sendBuffer(exchange, { status, headers: allHeaders, body });
+      sendBuffer(exchange, { status, headers, commonHeaders, body });
       return;
     }
-    await sendBody(exchange, { status, headers: allHeaders, pieces: body });
-  }
-
-  #withServerHeaders(headers: S3Response['headers']): Record<string, string | number> {
-    const all: Record<string, string | number> = { server: SERVER_NAME, 'x-amz-id-2': this.#hostId };
-    for (const name in headers) all[name] = headers[name]!;
-    return all;
+    await sendBody(exchange, { status, headers, commonHeaders, pieces: body });
   }
 
   #renderError(exchange: HttpExchange, error: unknown): RenderedError {
@@ -159,7 +156,7 @@ export class S3RequestHandler {
       return;
     }
     const { status, headers, body } = this.#renderError(exchange, error);
-    sendBuffer(exchange, { status, headers: this.#withServerHeaders(headers), body });
+    sendBuffer(exchange, { status, headers, commonHeaders: this.#commonHeaders, body });
   }
 
   #note(exchange: HttpExchange, error: S3Error): void {

@@ -1,9 +1,13 @@
-import { timingSafeEqual } from 'node:crypto';
-
-/** Compares in constant time. Lengths are public: a signature of another length is simply wrong. */
+/**
+ * Compares in constant time: every character is looked at, whatever those before it were. Lengths are public: a signature
+ * of another length is simply wrong. Here and not with `timingSafeEqual`, which takes two buffers made for it: ten times
+ * the work of 64 characters.
+ */
 export function equalSignatures(expected: string, provided: string): boolean {
   if (expected.length !== provided.length) return false;
-  const left = Buffer.from(expected, 'latin1');
-  const right = Buffer.from(provided, 'latin1');
-  return left.length === right.length && timingSafeEqual(left, right);
+  let difference = 0;
+  for (let index = 0; index < expected.length; index++) {
+    difference |= expected.charCodeAt(index) ^ provided.charCodeAt(index);
+  }
+  return difference === 0;
 }

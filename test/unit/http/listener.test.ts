@@ -92,6 +92,19 @@ describe('createListener', () => {
     ]);
   });
 
+  it('ends a connection that had no request for the time of keep-alive, and not one that is asked on', async () => {
+    const { connect, listener } = await open(echo, { timeouts: { headersMs: 60_000, keepAliveMs: 100 } });
+    const [idle, busy] = [await connect(), await connect()];
+    idle.write(GET);
+    let asked = 0;
+    for (; !idle.isClosed; asked++) {
+      busy.write(GET);
+      await busy.until(new RegExp(`(x-amz-request-id[^]*){${asked + 1}}\\]$`));
+    }
+    expect(asked).toBeGreaterThan(0);
+    expect(listener.connectionCount).toBe(1);
+  });
+
   it('serves its own routes under /-/ through fastify and everything else raw', async () => {
     const { connect } = await open(echo, {
       registerRoutes: (app) => {
