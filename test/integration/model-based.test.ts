@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { repositoryRoot } from '../repository/tracked-files.ts';
-import { codeOfSeed, USUAL_STEPS } from '../support/schedule-steps.ts';
+import { codeOfSeed, isVersionedSeed, USUAL_STEPS } from '../support/schedule-steps.ts';
 import { runServiceSchedule, type ServiceScheduleOptions } from '../support/service-schedule.ts';
 
 /**
@@ -13,7 +13,7 @@ import { runServiceSchedule, type ServiceScheduleOptions } from '../support/serv
 const FIRST_SEED = Number(process.env['MODEL_FIRST_SEED'] ?? 1);
 const BUDGET_MS = Number(process.env['MODEL_SECONDS'] ?? 20) * 1000;
 
-type SavedSeed = Pick<ServiceScheduleOptions, 'seed' | 'steps'> & {
+type SavedSeed = Pick<ServiceScheduleOptions, 'seed' | 'steps' | 'isVersioned'> & {
   dice: 'by-step' | 'one-stream';
   /** Of a shrunk failure. */
   without?: number[];
@@ -21,8 +21,9 @@ type SavedSeed = Pick<ServiceScheduleOptions, 'seed' | 'steps'> & {
 
 const SAVED = JSON.parse(readFileSync(join(repositoryRoot, 'test/fixtures/seeds.json'), 'utf8')) as SavedSeed[];
 
-it.each(SAVED)('seed $seed, which once failed, breaks nothing', async ({ seed, steps, dice, without = [] }) => {
-  const outcome = await runServiceSchedule({ seed, steps, dice, code: codeOfSeed(seed), without: new Set(without) });
+it.each(SAVED)('seed $seed, which once failed, breaks nothing', async ({ without = [], ...saved }) => {
+  const { seed } = saved;
+  const outcome = await runServiceSchedule({ ...saved, code: codeOfSeed(seed), without: new Set(without) });
   expect(outcome.operations).toBeGreaterThan(outcome.unknown);
 });
 
@@ -33,7 +34,12 @@ it(
     const endMs = performance.now() + BUDGET_MS;
     const total = { schedules: 0, operations: 0, unknown: 0, starts: 0 };
     for (let seed = FIRST_SEED; performance.now() < endMs; seed++) {
-      const outcome = await runServiceSchedule({ seed, code: codeOfSeed(seed), steps: USUAL_STEPS });
+      const outcome = await runServiceSchedule({
+        seed,
+        code: codeOfSeed(seed),
+        isVersioned: isVersionedSeed(seed),
+        steps: USUAL_STEPS,
+      });
       total.schedules++;
       total.operations += outcome.operations;
       total.unknown += outcome.unknown;

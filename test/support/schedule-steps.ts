@@ -65,5 +65,10 @@ export function codeOfSeed(seed: number): ErasureCode {
   return CODES[seed % CODES.length]!;
 }
 
+/** Every other seed also writes, deletes and restores versions in a bucket whose versioning changes. */
+export function isVersionedSeed(seed: number): boolean {
+  return seed % 2 === 1;
+}
+
 /** Steps of a schedule where nothing else is said. */
 export const USUAL_STEPS = 60;

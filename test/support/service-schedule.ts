@@ -3,7 +3,7 @@ import { isStoreError } from '../../src/errors/store-error.ts';
 import type { SimulatedDiskImage } from '../../src/disk/simulated-disk-fs.ts';
 import type { ErasureCode } from '../../src/model/erasure-code.ts';
 import { ALICE } from './metadata-fixtures.ts';
-import { elementsOf, type CallOptions } from './service-fixture.ts';
+import { elementOf, elementsOf, type CallOptions } from './service-fixture.ts';
 import { describeObserved, matches, md5Hex } from './service-model.ts';
 import {
   areIndependent,
@@ -20,6 +20,7 @@ import { kindOfDice, noSteps, ScheduleViolation, STEP_SEED_FACTOR, type StepKind
 import { settle } from './simulated-clock.ts';
 import type { SeededRandomness } from './simulated-randomness.ts';
 import { SimulatedService, type IndexFate } from './simulated-service.ts';
+import { VERSIONED_BUCKET, VersionOperations } from './version-operations.ts';
 
 /** How often something is tried again that must work once faults are over. */
 const PATIENCE = 40;
@@ -30,6 +31,8 @@ export interface ServiceScheduleOptions {
   seed: number;
   code: ErasureCode;
   steps: number;
+  /** Half of the operations go to a bucket with versions. Default false. */
+  isVersioned?: boolean;
   /** Numbers of steps to leave out, from 0: the others throw the same dice as with them. */
   without?: ReadonlySet<number>;
   /** How the seed is used: afresh for each step (default), or as one stream, as seeds were before steps could be left out. */
@@ -55,7 +58,7 @@ export interface ServiceScheduleOutcome {
  */
 export async function runServiceSchedule(options: ServiceScheduleOptions): Promise<ServiceScheduleOutcome> {
   const service = await SimulatedService.format(options);
-  const schedule = new ServiceSchedule(service, options.code);
+  const schedule = new ServiceSchedule(service, options);
   try {
     return await schedule.run(options);
   } catch (cause) {
@@ -74,6 +77,8 @@ class ServiceSchedule {
   readonly #random: SeededRandomness;
   readonly #code: ErasureCode;
   readonly #operations: ServiceOperations;
+  /** `undefined`: no bucket has versions. */
+  readonly #versions: VersionOperations | undefined;
   readonly #images = new Map<number, SimulatedDiskImage>();
   /** Disks whose content went back in time or was damaged: as good as lost until something heals them. */
   readonly #damaged = new Set<number>();
@@ -81,10 +86,11 @@ class ServiceSchedule {
   readonly #violations: string[] = [];
   readonly #outcome: ServiceScheduleOutcome = { steps: noSteps(), calls: {}, operations: 0, unknown: 0, starts: 0 };
 
-  constructor(service: SimulatedService, code: ErasureCode) {
+  constructor(service: SimulatedService, { code, isVersioned }: ServiceScheduleOptions) {
     this.#service = service;
     this.#random = service.cluster.random;
     this.#operations = new ServiceOperations(service.cluster.random);
+    this.#versions = isVersioned ? new VersionOperations(service.cluster.random) : undefined;
     this.#code = code;
   }
 
@@ -92,6 +98,7 @@ class ServiceSchedule {
     await this.#start();
     const { buckets } = this.#service.process.services;
     await this.#service.withTime(buckets.createBucket({ name: BUCKET, owner: ALICE, locationConstraint: undefined }));
+    if (this.#versions !== undefined) await this.#makeVersionedBucket();
     for (let step = 0; step < steps; step++) {
       this.currentStep = step;
       if (dice === 'by-step') this.#random.restart(seed * STEP_SEED_FACTOR + step);
@@ -100,6 +107,14 @@ class ServiceSchedule {
     this.currentStep = undefined;
     await this.#end();
     return this.#outcome;
+  }
+
+  async #makeVersionedBucket(): Promise<void> {
+    const { buckets } = this.#service.process.services;
+    const made = buckets.createBucket({ name: VERSIONED_BUCKET, owner: ALICE, locationConstraint: undefined });
+    await this.#service.withTime(made);
+    const body = '<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>';
+    await this.#must('PutBucketVersioning', { bucket: VERSIONED_BUCKET, body });
   }
 
   async #step(): Promise<void> {
@@ -177,6 +192,11 @@ class ServiceSchedule {
     for (const key of [...this.#operations.model.keys(), 'last']) {
       await this.#must('DeleteObject', { bucket: BUCKET, key });
     }
+    for (const key of this.#versions?.model.keys() ?? []) {
+      for (const { versionId } of this.#versions!.model.certain(key)) {
+        await this.#must('DeleteObject', { bucket: VERSIONED_BUCKET, key, query: { versionId } });
+      }
+    }
     const uploads = await this.#must('ListMultipartUploads', { bucket: BUCKET });
     const keys = elementsOf(uploads, 'Key');
     for (const [index, uploadId] of elementsOf(uploads, 'UploadId').entries()) {
@@ -209,7 +229,8 @@ class ServiceSchedule {
   async #batch(): Promise<void> {
     const operations: Operation[] = [];
     for (let count = 1 + this.#random.below(5); count > 0; count--) {
-      const operation = this.#operations.make();
+      const operation =
+        this.#versions !== undefined && this.#random.below(2) === 0 ? this.#versions.make() : this.#operations.make();
       if (operation && operations.every((other) => areIndependent(operation, other))) operations.push(operation);
     }
     this.#tell(operations.map(({ name, key }) => `${name}:${key}`).join('+'));
@@ -254,7 +275,7 @@ class ServiceSchedule {
   /** Readers of keys that are being written see the value before or after, whole. */
   #raceReaders(operations: readonly Operation[]): Promise<void>[] {
     return operations
-      .filter(({ name }) => name === 'PutObject' && this.#random.below(3) === 0)
+      .filter(({ name, options }) => name === 'PutObject' && options.bucket === BUCKET && this.#random.below(3) === 0)
       .map(async ({ key, options }) => {
         const written = valueOf(options);
         const before = this.#operations.model.candidates(key);
@@ -280,6 +301,27 @@ class ServiceSchedule {
     }
     await this.#checkList();
     for (const upload of this.#operations.uploads) await this.#checkParts(upload);
+    if (this.#versions !== undefined) await this.#checkVersions(this.#versions);
+  }
+
+  /** Every version is listed in its place, and read as what was written. */
+  async #checkVersions(versions: VersionOperations): Promise<void> {
+    const status = await this.#must('GetBucketVersioning', { bucket: VERSIONED_BUCKET });
+    versions.learnStatus(elementOf(status, 'Status'));
+    const judged = (name: string, options: CallOptions, judge: (answer: Exclude<Answer, 'unknown'>) => void) =>
+      this.#until(`${name} of ${options.key ?? options.query?.['prefix']}`, async () => {
+        const answer = await this.#answer(name, options);
+        if (answer !== 'unknown') judge(answer);
+        return answer !== 'unknown';
+      });
+    for (const key of versions.model.keys()) {
+      await judged('ListObjectVersions', versions.listOptions(key), (answer) => versions.judgeList(key, answer));
+      const ids = versions.model.certain(key).map(({ versionId }) => versionId);
+      for (const versionId of [undefined, ...ids]) {
+        const options = versions.readOptions(key, versionId);
+        await judged('GetObject', options, (answer) => versions.judgeRead(key, versionId, answer));
+      }
+    }
   }
 
   /** A listing names what GET finds, and nothing else. */

@@ -1,4 +1,4 @@
-import { codeOfSeed, ScheduleViolation } from './schedule-steps.ts';
+import { codeOfSeed, isVersionedSeed, ScheduleViolation } from './schedule-steps.ts';
 import type { ServiceScheduleOptions, ServiceScheduleOutcome } from './service-schedule.ts';
 import { shrinkSteps } from './shrink-steps.ts';
 
@@ -26,7 +26,13 @@ export async function simulate(options: SimulationOptions, world: SimulationWorl
   const endMs = startMs + options.minutes * 60_000;
   const totals = new Totals();
   for (let seed = options.seed; totals.seeds === 0 || world.nowMs() < endMs; seed++) {
-    const schedule = { seed, code: codeOfSeed(seed), steps: options.steps, without: options.without };
+    const schedule = {
+      seed,
+      code: codeOfSeed(seed),
+      isVersioned: isVersionedSeed(seed),
+      steps: options.steps,
+      without: options.without,
+    };
     try {
       totals.add(await world.runSchedule(schedule));
     } catch (error) {

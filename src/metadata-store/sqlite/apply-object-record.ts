@@ -215,9 +215,11 @@ function prepareStatements(db: Database) {
         `SELECT ${HOLDING}, is_delete_marker FROM versions WHERE bucket_id = ? AND key = ? AND ord = ?`,
       )
       .raw(),
+    // Left to itself, SQLite takes the primary key and walks the history: here and wherever a version is sought by its id.
     selectNullVersion: db
       .prepare<[number, Buffer], HoldingRow>(
-        `SELECT ${HOLDING}, is_delete_marker FROM versions WHERE bucket_id = ? AND key = ? AND version_id = ''`,
+        `SELECT ${HOLDING}, is_delete_marker FROM versions INDEXED BY versions_by_id
+         WHERE bucket_id = ? AND key = ? AND version_id = ''`,
       )
       .raw(),
     newestVersion: db

@@ -207,7 +207,7 @@ function prepareStatements(db: Database) {
       .raw(),
     versionById: db
       .prepare<[number, Buffer, string], StoredRow>(
-        `SELECT ord, version_id, is_delete_marker, ${facts} FROM versions
+        `SELECT ord, version_id, is_delete_marker, ${facts} FROM versions INDEXED BY versions_by_id
          WHERE bucket_id = ? AND key = ? AND version_id = ?`,
       )
       .raw(),

@@ -263,8 +263,8 @@ function prepareStatements(db: Database) {
       .raw(),
     versionById: db
       .prepare<[number, Buffer, string], VersionRow>(
-        `SELECT ${objectColumns}, is_delete_marker FROM versions o LEFT JOIN blobs b ON blob_id = only_blob_id
-         WHERE bucket_id = ? AND key = ? AND version_id = ?`,
+        `SELECT ${objectColumns}, is_delete_marker FROM versions o INDEXED BY versions_by_id
+         LEFT JOIN blobs b ON blob_id = only_blob_id WHERE bucket_id = ? AND key = ? AND version_id = ?`,
       )
       .raw(),
     largeLists: db.prepare<[number], [Buffer, Buffer]>('SELECT blob_ids, parts FROM large_lists WHERE ord = ?').raw(),

@@ -143,7 +143,7 @@ function prepareStatements(db: Database) {
       .raw(),
     orderOfVersion: db
       .prepare<[{ bucketId: number; key: Buffer; versionId: string }], number>(
-        `SELECT ord FROM versions WHERE bucket_id = @bucketId AND key = @key AND version_id = @versionId
+        `SELECT ord FROM versions INDEXED BY versions_by_id WHERE bucket_id = @bucketId AND key = @key AND version_id = @versionId
          UNION ALL SELECT ord FROM objects WHERE bucket_id = @bucketId AND key = @key AND version_id = @versionId`,
       )
       .pluck(),
