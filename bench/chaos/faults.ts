@@ -14,12 +14,17 @@ export const DISK_FAULTS = [
   'truncate',
   'swap-shard-files',
   'stale-shard-file',
+  'slow',
+  'hang',
+  'read-only',
+  'full',
 ] as const;
 export const PROCESS_FAULTS = ['kill', 'freeze', 'delete-index', 'truncate-index'] as const;
 type DiskFault = (typeof DISK_FAULTS)[number];
 type ProcessFault = (typeof PROCESS_FAULTS)[number];
 /** One fault in so many hits the process, the others a disk. */
 const PROCESS_SHARE = 0.25;
+const SLOW_MS = 100;
 
 export interface FaultThrowerOptions {
   server: ServerUnderTest;
@@ -58,6 +63,15 @@ export class FaultThrower {
     else await this.#hitDisk(random.pick(this.#diskFaults));
   }
 
+  /** Before the process ends that has counted. */
+  async noteHealing(): Promise<void> {
+    const { server, recorder } = this.#options;
+    const { writtenBytes, repairedFileCount, rebuiltShardCount } = await server.healing();
+    recorder.healed.writtenBytes += writtenBytes;
+    recorder.healed.fileCount += repairedFileCount;
+    recorder.healed.shardCount += rebuiltShardCount;
+  }
+
   /** Everything that was taken away comes back. */
   async mendAll(): Promise<void> {
     for (const bringBack of this.#away.values()) await bringBack();
@@ -87,6 +101,7 @@ export class FaultThrower {
     if (kind === 'freeze') {
       await server.freeze(500 + random.below(2000));
     } else {
+      await this.noteHealing();
       await server.kill();
       if (kind !== 'kill') server.damageIndex(kind === 'delete-index' ? 'delete' : 'truncate');
       recorder.restartsMs.push(await server.start());
@@ -120,6 +135,12 @@ export class FaultThrower {
           await this.#replace(index);
         });
       }
+      case 'slow':
+        return this.#standing(index, { kind: 'slow', delayMs: SLOW_MS }, end);
+      case 'hang':
+      case 'read-only':
+      case 'full':
+        return this.#standing(index, { kind }, end);
       case 'stale-shard-file': {
         const restore = this.#disks.copyShardFile(index, random);
         await delay(500);
@@ -140,6 +161,11 @@ export class FaultThrower {
         break;
     }
     end();
+  }
+
+  #standing(index: number, fault: Parameters<ServerUnderTest['hurt']>[1], end: () => void): void {
+    this.#options.server.hurt(index, fault);
+    this.#takenAway(index, end, () => this.#options.server.heal(index));
   }
 
   #takenAway(index: number, end: () => void, bringBack: () => Promise<void> | void): void {

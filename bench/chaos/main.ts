@@ -49,6 +49,7 @@ async function run(options: ChaosOptions): Promise<number> {
     });
     await throwFaults(options, { server, workload, thrower, recorder, random: random.fork() });
     if (options.isBeyondM) await goBeyond(options, { server, workload, thrower, recorder });
+    await thrower.noteHealing();
     client.destroy();
   } finally {
     const summary = summarise(options, recorder);
@@ -93,8 +94,13 @@ async function demandClean(options: ChaosOptions, { server, workload, thrower, r
   await thrower.mendAll();
   await workload.pause();
   const beganMs = recorder.nowMs();
+  const before = await server.healing();
   const { status, output } = await server.command('census', '--wait', '--timeout', String(options.cleanWithinSeconds));
   recorder.cleanWaitsMs.push(recorder.nowMs() - beganMs);
+  const after = await server.healing();
+  const { healed } = recorder;
+  const writtenBytes = after.writtenBytes - before.writtenBytes;
+  healed.bestBytesPerSecond = Math.max(healed.bestBytesPerSecond, (1000 * writtenBytes) / (recorder.nowMs() - beganMs));
   if (status === 0) thrower.declareClean();
   else recorder.violation(`the census is not clean within ${options.cleanWithinSeconds} s:\n${output}`);
   await workload.verifyAll();

@@ -29,6 +29,8 @@ export class Recorder {
   /** From kill or stop until the first answer that was good again. */
   readonly restartsMs: number[] = [];
   readonly cleanWaitsMs: number[] = [];
+  /** What healing made again, run by run of the server, and its best rate while everything else stood still. */
+  readonly healed = { shardCount: 0, fileCount: 0, writtenBytes: 0, bestBytesPerSecond: 0 };
   acknowledgedWrites = 0;
   acknowledgedBytes = 0;
   verifiedReads = 0;

@@ -1,20 +1,69 @@
-import { existsSync, rmSync, truncateSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, existsSync, mkdtempSync, openSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { TestServer } from '../../test/support/server-process.ts';
+import type { StandingFault } from './chaos-disk-fs.ts';
 
 const READY_WITHIN_MS = 60_000;
+const FAULTS_FILE = 'faults.json';
 
 /** The real `holdfast serve` process on directories in a temporary folder, started again after each kill at the same address. */
 export class ServerUnderTest {
   readonly #server: TestServer;
+  /** For the file of standing faults and the gates of calls that hang. */
+  readonly #folder: string;
+  readonly #faults: Record<string, StandingFault> = {};
+  readonly #openGates: number[] = [];
+  #gateCount = 0;
 
-  private constructor(server: TestServer) {
+  private constructor(server: TestServer, folder: string) {
     this.#server = server;
+    this.#folder = folder;
   }
 
-  static async create(options: { diskCount: number; code: string }): Promise<ServerUnderTest> {
-    return new ServerUnderTest(await TestServer.create(options));
+  static async create({ diskCount, code }: { diskCount: number; code: string }): Promise<ServerUnderTest> {
+    const folder = mkdtempSync(join(tmpdir(), 'holdfast-chaos-'));
+    const faultsPath = join(folder, FAULTS_FILE);
+    writeFileSync(faultsPath, '{}');
+    const launcher = ['--import', 'tsx', fileURLToPath(new URL('faulty-server.ts', import.meta.url))];
+    const environment = { CHAOS_FAULTS: faultsPath, UV_THREADPOOL_SIZE: '128' };
+    return new ServerUnderTest(await TestServer.create({ diskCount, code, launcher, environment }), folder);
+  }
+
+  /** From now on, also in the processes that follow, until `heal`. */
+  hurt(diskIndex: number, fault: Exclude<StandingFault, { kind: 'hang' }> | { kind: 'hang' }): void {
+    this.#faults[this.#pathOf(diskIndex)] = fault.kind === 'hang' ? { kind: 'hang', gate: this.#makeGate() } : fault;
+    this.#writeFaults();
+  }
+
+  heal(diskIndex: number): void {
+    const path = this.#pathOf(diskIndex);
+    const fault = this.#faults[path];
+    delete this.#faults[path];
+    this.#writeFaults();
+    // Open for good: a call that comes late to the gate passes too.
+    if (fault?.kind === 'hang') this.#openGates.push(openSync(fault.gate, 'r+'));
+  }
+
+  #pathOf(diskIndex: number): string {
+    const path = this.diskPaths[diskIndex];
+    if (path === undefined) throw new Error(`there is no disk ${diskIndex}`);
+    return path;
+  }
+
+  #makeGate(): string {
+    const gate = join(this.#folder, `gate-${this.#gateCount++}`);
+    execFileSync('mkfifo', [gate]);
+    return gate;
+  }
+
+  #writeFaults(): void {
+    const path = join(this.#folder, FAULTS_FILE);
+    writeFileSync(`${path}.new`, JSON.stringify(this.#faults));
+    renameSync(`${path}.new`, path);
   }
 
   get diskPaths(): readonly string[] {
@@ -63,7 +112,15 @@ export class ServerUnderTest {
     return await this.#server.command(...args, '--state', this.stateDirectory);
   }
 
+  /** Since the start of its process. */
+  async healing(): Promise<{ writtenBytes: number; repairedFileCount: number; rebuiltShardCount: number }> {
+    const { healing } = await this.#server.statusReport();
+    return healing as Awaited<ReturnType<ServerUnderTest['healing']>>;
+  }
+
   async destroy(): Promise<void> {
     await this.#server.destroy();
+    for (const gate of this.#openGates) closeSync(gate);
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 }

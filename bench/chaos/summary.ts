@@ -2,6 +2,7 @@ import type { ChaosOptions } from './options.ts';
 import { percentile, type Recorder } from './recorder.ts';
 
 const AVAILABILITY_TARGET = 0.9999;
+const ERROR_RATE_TARGET = 0.001;
 const P99_TARGET_MS = 100;
 
 export interface ChaosSummary {
@@ -17,6 +18,7 @@ export interface ChaosSummary {
   counted: { operations: number; errors: number; availability: number; p50Ms: number; p99Ms: number };
   restarts: { count: number; medianMs: number; worstMs: number };
   cleanings: { count: number; medianMs: number; worstMs: number };
+  healed: Recorder['healed'];
   errorCodes: Record<string, number>;
 }
 
@@ -44,6 +46,7 @@ export function summarise(options: ChaosOptions, recorder: Recorder): ChaosSumma
     },
     restarts: spread(recorder.restartsMs),
     cleanings: spread(recorder.cleanWaitsMs),
+    healed: recorder.healed,
     errorCodes: Object.fromEntries(recorder.errorCodes),
   };
 }
@@ -53,7 +56,7 @@ function spread(sample: readonly number[]): { count: number; medianMs: number; w
 }
 
 export function renderText(summary: ChaosSummary): string {
-  const { options, counted, restarts, cleanings } = summary;
+  const { options, counted, restarts, cleanings, healed } = summary;
   const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
   const lines = [
     `Chaos: ${options.k}+${options.m} on ${options.diskCount} disks, ${(summary.seconds / 60).toFixed(1)} min, seed ${options.seed}${options.isBeyondM ? ', beyond m at the end' : ''}`,
@@ -62,10 +65,11 @@ export function renderText(summary: ChaosSummary): string {
     `acknowledged writes   ${summary.acknowledgedWrites} (${(summary.acknowledgedBytes / 2 ** 20).toFixed(0)} MiB)`,
     `verified reads        ${summary.verifiedReads}`,
     `faults                ${summary.faultCount}: ${counts(summary.faults)}`,
-    `availability          ${(counted.availability * 100).toFixed(4)} % of ${counted.operations} requests (target ${AVAILABILITY_TARGET * 100} %): outside process faults, from 5 s after a disk fault`,
+    `availability          ${(counted.availability * 100).toFixed(4)} % of ${counted.operations} requests (target ${AVAILABILITY_TARGET * 100} %), error rate ${((1 - counted.availability) * 100).toFixed(4)} % (at most ${ERROR_RATE_TARGET * 100} %): outside process faults, from 5 s after a disk fault`,
     `latency there         p50 ${counted.p50Ms.toFixed(1)} ms, p99 ${counted.p99Ms.toFixed(1)} ms (target ${P99_TARGET_MS} ms)`,
     `restarts              ${restarts.count}; ready after ${seconds(restarts.medianMs)} in the median, ${seconds(restarts.worstMs)} at worst`,
     `time to clean         ${cleanings.count} times: ${seconds(cleanings.medianMs)} in the median, ${seconds(cleanings.worstMs)} at worst (scrub, heal and census of everything)`,
+    `healed                ${healed.shardCount} shards computed again in ${healed.fileCount} files, ${(healed.writtenBytes / 2 ** 20).toFixed(0)} MiB written; best rate of a cleaning ${(healed.bestBytesPerSecond / 2 ** 20).toFixed(1)} MiB/s, census included`,
     `answers that failed   ${counts(summary.errorCodes) || 'none'}`,
     '',
     'operation      ok  refused  unknown',

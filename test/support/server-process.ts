@@ -18,6 +18,8 @@ export interface ServerOptions {
   environment?: Readonly<Record<string, string | undefined>>;
   /** Each disk is a tmpfs of this size, mounted in a namespace of the server's own; gone when it ends. */
   ownFileSystemMebibytes?: number;
+  /** Arguments of `node` in place of the launcher, for the server alone. */
+  launcher?: readonly string[];
 }
 
 /** A store in a temporary folder and the real `holdfast serve` process on it. */
@@ -125,7 +127,7 @@ exec "$@"`;
       program,
       [
         ...before,
-        LAUNCHER,
+        ...(this.#options.launcher ?? [LAUNCHER]),
         'serve',
         '--disks',
         diskPaths.join(' '),

@@ -50,7 +50,11 @@ export async function openWindow(
   buffers: RenewableBuffers,
   mode: 'direct' | 'read',
 ): Promise<FileWindow> {
-  const file = await disk.fs.open(path, mode);
+  // Direct files are opened for writing too, which a read-only file system refuses.
+  const file = await disk.fs.open(path, mode).catch((error: unknown) => {
+    if (mode === 'read' || errnoOf(error) !== 'EROFS') throw error;
+    return disk.fs.open(path, 'read');
+  });
   return new FileWindow(file, { pool: buffers, slot: await buffers.acquire() });
 }
 
