@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { CreateBucketCommand } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, PutBucketVersioningCommand } from '@aws-sdk/client-s3';
 import { FaultThrower } from './faults.ts';
 import { type ChaosOptions, parseOptions, USAGE } from './options.ts';
 import { Random } from './random.ts';
@@ -12,6 +12,9 @@ import { ServerUnderTest } from './server-under-test.ts';
 import { Workload } from './workload.ts';
 
 const BUCKET = 'chaos';
+const VERSIONED_BUCKET = 'chaos-versions';
+/** At most so long after one fault the next is thrown. */
+const FAULT_EVERY_MS = 8000;
 const LARGEST_BODY_BYTES = 16 * 1024 * 1024;
 
 /** Runs to its end and writes the report. @returns the exit code: 1 on any violation */
@@ -24,10 +27,13 @@ async function run(options: ChaosOptions): Promise<number> {
   const server = await ServerUnderTest.create({ diskCount: options.diskCount, code: `${options.k}+${options.m}` });
   try {
     let client = server.client();
-    await client.send(new CreateBucketCommand({ Bucket: BUCKET }));
+    for (const Bucket of [BUCKET, VERSIONED_BUCKET]) await client.send(new CreateBucketCommand({ Bucket }));
+    const VersioningConfiguration = { Status: 'Enabled' } as const;
+    await client.send(new PutBucketVersioningCommand({ Bucket: VERSIONED_BUCKET, VersioningConfiguration }));
     const workload = new Workload({
       client: () => client,
       bucket: BUCKET,
+      versionedBucket: VERSIONED_BUCKET,
       seed: options.seed,
       random: random.fork(),
       recorder,
@@ -80,7 +86,7 @@ async function throwFaults(options: ChaosOptions, parts: Parts & { random: Rando
     const roundEndsMs = Math.min(endMs, recorder.nowMs() + options.cleanEverySeconds * 1000);
     while (recorder.nowMs() < roundEndsMs) {
       await thrower.throwOne();
-      await delay(1000 + random.below(4000));
+      await delay(1000 + random.below(FAULT_EVERY_MS));
     }
     await demandClean(options, parts);
     workload.resume();

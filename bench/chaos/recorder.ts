@@ -90,7 +90,6 @@ export class Recorder {
       this.#processFaults--;
       this.#blindUntilMs = Math.max(this.#blindUntilMs, this.nowMs() + 1000);
     } else {
-      this.#blindUntilMs = this.nowMs() + 5000;
       this.note(`ended ${event.kind} ${event.target}`);
     }
   }

@@ -14,10 +14,13 @@ import { ABSENT, KeyHistory, type Outcome } from './key-history.ts';
 import { claimedWrite, payloadOf } from './payload.ts';
 import type { Random } from './random.ts';
 import type { OperationKind, Recorder } from './recorder.ts';
+import { VersionedKeys } from './versioned-keys.ts';
 
 const PART_BYTES = 5 * 1024 * 1024;
 /** A request whose outcome is unknown may be at work in a living server for this long. */
 const SETTLE_MS = 40_000;
+/** So much of the work is on versions. */
+const VERSIONS_SHARE = 0.15;
 
 interface TrackedKey {
   name: string;
@@ -36,6 +39,8 @@ export interface WorkloadOptions {
   workerCount: number;
   /** Bodies are not larger. Multipart uploads are made only where two parts fit. */
   largestBodyBytes: number;
+  /** A bucket with versioning enabled, for versions of a few keys; undefined: none. */
+  versionedBucket?: string;
 }
 
 /**
@@ -47,6 +52,7 @@ export class Workload {
   readonly #keys: TrackedKey[];
   /** Size of each write, by id; id 0 is the absent object. */
   readonly #sizes: number[] = [0];
+  readonly #versions: VersionedKeys | undefined;
   #isRunning = false;
   #workers: Promise<void>[] = [];
 
@@ -57,6 +63,19 @@ export class Workload {
       history: new KeyHistory(),
       unknownSinceMs: 0,
     }));
+    const { client, seed, random, recorder, versionedBucket } = options;
+    if (versionedBucket === undefined) return;
+    this.#versions = new VersionedKeys({
+      client,
+      bucket: versionedBucket,
+      seed,
+      random: random.fork(),
+      recorder,
+      attempt: (kind, send) => this.#attempt(kind, send),
+      newWrite: (sizeBytes) => this.#newWrite(sizeBytes),
+      sizeOf: (writeId) => this.#sizes[writeId] ?? 0,
+      settleMs: SETTLE_MS,
+    });
   }
 
   resume(): void {
@@ -73,6 +92,7 @@ export class Workload {
   /** A new process has begun: no request of before is at work any more. */
   settleBefore(atMs: number): void {
     for (const key of this.#keys) this.#settleIf(key, key.unknownSinceMs < atMs);
+    this.#versions?.settleBefore(atMs);
   }
 
   #settleIf(key: TrackedKey, isOver: boolean): void {
@@ -96,6 +116,7 @@ export class Workload {
       }
     };
     await Promise.all(Array.from({ length: this.#options.workerCount }, check));
+    await this.#versions?.verifyAll();
     const listed = await this.#listAll();
     for (const name of present) if (!listed.has(name)) recorder.violation(`${name} reads back but is not listed`);
     for (const name of listed) {
@@ -106,6 +127,10 @@ export class Workload {
   async #work(): Promise<void> {
     while (this.#isRunning) {
       const { random } = this.#options;
+      if (this.#versions !== undefined && random.next() < VERSIONS_SHARE) {
+        await this.#versions.step();
+        continue;
+      }
       const key = random.pick(this.#keys);
       this.#settleIf(key, performance.now() - key.unknownSinceMs > SETTLE_MS);
       const draw = random.next();
