@@ -175,6 +175,19 @@ export type Mutation =
       onlyOrder?: number;
       atMs: number;
     } // NoSuchBucket | PreconditionFailed
+  /**
+   * The version's bytes lie elsewhere from now on, in another storage class; everything else of it stays, Last-Modified and
+   * ETag too. Only the version of this order: PreconditionFailed when it is gone or was replaced.
+   */
+  | {
+      type: 'TransitionVersion';
+      bucketId: number;
+      key: string;
+      versionId: string;
+      onlyOrder: number;
+      storageClass: string;
+      blobs: readonly BlobUse[];
+    } // NoSuchBucket | PreconditionFailed | BlobGone
   | { type: 'CreateMultipartUpload'; upload: UploadRecord }
   | {
       type: 'PutPart';

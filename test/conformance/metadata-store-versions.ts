@@ -364,5 +364,50 @@ export function describeVersions(current: () => MetadataStore): void {
       expect(await shown(marker)).toEqual(['k:b', 'k:a']);
       expect(await shown({ keyMarker: 'k', versionIdMarker: 'unknown' })).toEqual(['k:d:latest', 'k:b', 'k:a']);
     });
+
+    test('a version changes its storage class and its blobs, and nothing else, only while it is the one that was seen', async () => {
+      const before = await put('k', 'plain');
+      const move = async (versionId: string, onlyOrder: number, blobCount = 1) => {
+        const blobs = Array.from({ length: blobCount }, () => newBlob(store, volumeId, 10));
+        await store.commit({
+          type: 'TransitionVersion',
+          bucketId,
+          key: 'k',
+          versionId,
+          onlyOrder,
+          storageClass: 'COLD',
+          blobs: blobs.map((blob) => ({ newBlob: blob })),
+        });
+        return blobs.map(({ blobId }) => blobId);
+      };
+      const liveBlobIds = async () =>
+        (await store.listBlobsInVolume({ volumeId, afterBlobId: -1, limit: 1000 })).map(({ blobId }) => blobId);
+      const facts = async (versionId: string) => {
+        const { blobs, storageClass, ...rest } = (await get('k', versionId))!;
+        return { blobIds: blobs.map(({ blobId }) => blobId), storageClass, rest };
+      };
+      const plain = await facts('null');
+      const moved = await move('null', before.order);
+      expect(await facts('null')).toEqual({ ...plain, blobIds: moved, storageClass: 'COLD' });
+      expect(await liveBlobIds()).toEqual(moved);
+
+      await setVersioning('Enabled');
+      const second = await put('k', 'second');
+      const noncurrent = await facts('null');
+      const many = await move('null', before.order, 12);
+      expect(await facts('null')).toEqual({ ...noncurrent, blobIds: many });
+      expect((await facts(second.versionId)).storageClass).toBe('STANDARD');
+      const few = await move('null', before.order);
+      expect((await list()).versions.map(({ storageClass }) => storageClass)).toEqual(['STANDARD', 'COLD']);
+      expect(await liveBlobIds()).toEqual([...(await facts(second.versionId)).blobIds, ...few].sort((a, b) => a - b));
+
+      await expectCode(move(second.versionId, before.order), 'PreconditionFailed');
+      await remove('k');
+      const marker = (await list()).versions[0]!;
+      await expectCode(move(marker.versionId, marker.order), 'PreconditionFailed');
+      await remove('k', { versionId: 'null' });
+      await expectCode(move('null', before.order), 'PreconditionFailed');
+      expect(await store.bucketUsage(bucketId)).toMatchObject({ versionCount: 2, versionSizeBytes: 10 });
+    });
   });
 }

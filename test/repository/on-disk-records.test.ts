@@ -187,6 +187,10 @@ describe('records', () => {
       record: { type: 'CompleteVersion', ...complete, versionId: 'v' },
       fields: [...completeFields, 'v'],
     },
+    {
+      record: { type: 'TransitionVersion', bucketId: 1, key, order: 2, storageClass: 'COLD', blobs: [] },
+      fields: [1, 'ключ', 2, 'COLD', []],
+    },
     { record: { type: 'RaiseFormat', formatVersion: 2 }, fields: [2] },
   ];
 

@@ -55,6 +55,8 @@ import type { BlobUse, DamageRecord, DocumentAddress } from '../metadata-store.t
  *     22 DeleteVersion          bucketId varint, key bytes, order varint: of the version or marker that goes; the newest
  *                               that is left is current
  *     23 CompleteVersion        as CompleteMultipartUpload, then versionId string, as in PutVersion
+ *     27 TransitionVersion      bucketId varint, key bytes, order varint, storageClass string (empty: STANDARD), list(blob
+ *                               use): the version of that order lies there from now on, nothing else of it changes
  *     30 RaiseFormat            formatVersion varint. From this batch on payloads are of this format
  *
  *     blob use    byte 0, then a blob; or byte 1, then the blobId varint of a live one
@@ -126,6 +128,7 @@ export type JournalRecord =
     }
   | { type: 'DeleteVersion'; bucketId: number; key: Buffer; order: number }
   | ({ type: 'CompleteVersion'; versionId: string } & CompleteFields)
+  | ({ type: 'TransitionVersion' } & TransitionFields)
   | { type: 'RaiseFormat'; formatVersion: number };
 
 export interface PutFields {
@@ -135,6 +138,14 @@ export interface PutFields {
   ownerId: number;
   lastModifiedMs: number;
   attributes: EncodedAttributes;
+  blobs: readonly BlobUse[];
+}
+
+export interface TransitionFields {
+  bucketId: number;
+  key: Buffer;
+  order: number;
+  storageClass: string;
   blobs: readonly BlobUse[];
 }
 

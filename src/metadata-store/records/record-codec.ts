@@ -39,6 +39,7 @@ const TYPE_NUMBERS: { readonly [Type in JournalRecord['type']]: number } = {
   PutDeleteMarker: 21,
   DeleteVersion: 22,
   CompleteVersion: 23,
+  TransitionVersion: 27,
   RaiseFormat: 30,
 };
 
@@ -152,6 +153,12 @@ function writeFields(writer: ByteWriter, record: JournalRecord): void {
       writer.varint(record.bucketId);
       writer.bytes(record.key);
       return writer.varint(record.order);
+    case 'TransitionVersion':
+      writer.varint(record.bucketId);
+      writer.bytes(record.key);
+      writer.varint(record.order);
+      writer.string(record.storageClass);
+      return writeList(writer, record.blobs, writeBlobUse);
     case 'DeleteObject':
       writer.varint(record.bucketId);
       return writer.bytes(record.key);
@@ -376,6 +383,14 @@ const READERS: Readonly<Record<number, (reader: ByteReader) => JournalRecord>> =
   18: (r) => ({
     type: 'ClearDamage',
     damage: r.list(() => ({ volumeId: r.varint(), diskId: r.string(), offset: r.varint() })),
+  }),
+  27: (r) => ({
+    type: 'TransitionVersion',
+    bucketId: r.varint(),
+    key: r.bytes(),
+    order: r.varint(),
+    storageClass: r.string(),
+    blobs: r.list(() => readBlobUse(r)),
   }),
   20: (r) => ({ type: 'PutVersion', ...readPut(r), versionId: r.string() }),
   21: (r) => ({

@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
-import type { EncodedAttributes } from '../records/journal-record.ts';
+import type { EncodedAttributes, TransitionFields } from '../records/journal-record.ts';
 import { decodeBlobIds, encodeBlobIds, INLINE_BLOB_LIMIT } from './blob-ids.ts';
 import type { BlobReferences } from './blob-references.ts';
 import type { BucketUsage } from './bucket-usage.ts';
@@ -100,6 +100,27 @@ export class ObjectApplier {
     if (current === undefined && row[5] === 1) this.#promoteNewest(bucketId, key);
   }
 
+  /** The bytes of a version lie in other blobs, of another storage class; nothing else of it changes. */
+  transition(
+    { bucketId, key, order, storageClass }: Omit<TransitionFields, 'blobs'>,
+    blobIds: readonly number[],
+  ): void {
+    const current = this.#sql.selectObject.get(bucketId, key);
+    const isCurrent = current?.[0] === order;
+    const row = isCurrent ? current : this.#sql.selectVersion.get(bucketId, key, order);
+    assert(row !== undefined, `version ${order} changes its class but is not there`);
+    this.#blobs.drop(this.#blobIdsOf(row));
+    const parts = row[2] === 1 ? this.#sql.selectParts.get(order)! : EMPTY;
+    if (row[2] === 1) this.#sql.deleteLargeLists.run(order);
+    const large = blobIds.length > INLINE_BLOB_LIMIT || parts.length > 0;
+    if (large) this.#sql.insertLargeLists.run(order, encodeBlobIds(blobIds), parts);
+    const onlyBlobId = !large && blobIds.length === 1 ? blobIds[0]! : null;
+    const inline = large || onlyBlobId !== null ? EMPTY : encodeBlobIds(blobIds);
+    const place = [storageClass, large ? 1 : 0, onlyBlobId, inline, bucketId, key, order] as const;
+    if (isCurrent) this.#sql.placeObject.run(...place);
+    else this.#sql.placeVersion.run(...place);
+  }
+
   #noteInserted({ bucketId, order, attributes }: AppliedVersion, blobIds: readonly number[]): void {
     if (isLarge(attributes, blobIds)) {
       this.#sql.insertLargeLists.run(order, encodeBlobIds(blobIds), attributes.parts);
@@ -149,17 +170,17 @@ export class ObjectApplier {
     return true;
   }
 
-  #release([order, , hasLargeLists, onlyBlobId, blobIds]: HoldingRow): void {
-    if (onlyBlobId !== null) {
-      this.#blobs.drop([onlyBlobId]);
-    } else if (hasLargeLists === 1) {
-      const large = this.#sql.selectLargeBlobIds.get(order);
-      assert(large !== undefined, `the lists of version ${order} are missing`);
-      this.#blobs.drop(decodeBlobIds(large));
-      this.#sql.deleteLargeLists.run(order);
-    } else {
-      this.#blobs.drop(decodeBlobIds(blobIds));
-    }
+  #release(row: HoldingRow): void {
+    this.#blobs.drop(this.#blobIdsOf(row));
+    if (row[2] === 1) this.#sql.deleteLargeLists.run(row[0]);
+  }
+
+  #blobIdsOf([order, , hasLargeLists, onlyBlobId, blobIds]: HoldingRow): number[] {
+    if (onlyBlobId !== null) return [onlyBlobId];
+    if (hasLargeLists !== 1) return decodeBlobIds(blobIds);
+    const large = this.#sql.selectLargeBlobIds.get(order);
+    assert(large !== undefined, `the lists of version ${order} are missing`);
+    return decodeBlobIds(large);
   }
 }
 
@@ -194,6 +215,10 @@ const COLUMNS = `bucket_id, key, ord, version_id, size_bytes, etag, modified_ms,
 const OBJECT_ROW = `(${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 const HOLDING = 'ord, size_bytes, has_large_lists, only_blob_id, blob_ids';
 
+const PLACE = `SET storage_class = ?, has_large_lists = ?, only_blob_id = ?, blob_ids = ?
+  WHERE bucket_id = ? AND key = ? AND ord = ?`;
+type PlaceParameters = [string, number, number | null, Buffer, number, Buffer, number];
+
 function prepareStatements(db: Database) {
   return {
     selectObject: db
@@ -209,6 +234,7 @@ function prepareStatements(db: Database) {
       'INSERT INTO large_lists (ord, blob_ids, parts) VALUES (?, ?, ?)',
     ),
     selectLargeBlobIds: db.prepare<[number], Buffer>('SELECT blob_ids FROM large_lists WHERE ord = ?').pluck(),
+    selectParts: db.prepare<[number], Buffer>('SELECT parts FROM large_lists WHERE ord = ?').pluck(),
     deleteLargeLists: db.prepare<[number]>('DELETE FROM large_lists WHERE ord = ?'),
     selectVersion: db
       .prepare<[number, Buffer, number], HoldingRow>(
@@ -241,6 +267,8 @@ function prepareStatements(db: Database) {
     copyToObjects: db.prepare<[number, Buffer, number]>(
       `INSERT INTO objects (${COLUMNS}) SELECT ${COLUMNS} FROM versions WHERE bucket_id = ? AND key = ? AND ord = ?`,
     ),
+    placeObject: db.prepare<PlaceParameters>(`UPDATE objects ${PLACE}`),
+    placeVersion: db.prepare<PlaceParameters>(`UPDATE versions ${PLACE}`),
     deleteVersion: db.prepare<[number, Buffer, number]>(
       'DELETE FROM versions WHERE bucket_id = ? AND key = ? AND ord = ?',
     ),

@@ -50,6 +50,8 @@ export class RecordApplier {
         return this.#objects.addDeleteMarker(record, record.versionId);
       case 'DeleteVersion':
         return this.#objects.removeVersion(record.bucketId, record.key, record.order);
+      case 'TransitionVersion':
+        return this.#objects.transition(record, this.blobs.take(record.blobs));
       case 'InternOwner':
         return this.#owners.insert(record.ownerId, record.owner);
       case 'CreateBucket':

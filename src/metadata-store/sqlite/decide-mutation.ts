@@ -71,6 +71,8 @@ export class MutationDecider {
         return this.#objects.put(mutation);
       case 'DeleteObject':
         return this.#objects.delete(mutation);
+      case 'TransitionVersion':
+        return this.#objects.transition(mutation);
       case 'PutPart':
         return this.#putPart(mutation);
       case 'CreateBucket':

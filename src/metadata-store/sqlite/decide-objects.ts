@@ -3,9 +3,10 @@ import { assert } from '../../errors/assert.ts';
 import { S3Error } from '../../errors/s3-error.ts';
 import type { Randomness } from '../../model/clock.ts';
 import type { Owner } from '../../model/object-record.ts';
+import { requireStoreFormat } from '../../model/store-format.ts';
 import { makeVersionId } from '../../model/version-id.ts';
 import type { DeletedVersion, Mutation, WritePreconditions, WrittenVersion } from '../metadata-store.ts';
-import { encodeAttributes } from '../records/attributes-codec.ts';
+import { encodeAttributes, encodeStorageClass } from '../records/attributes-codec.ts';
 import type { CompleteFields, JournalRecord } from '../records/journal-record.ts';
 import { NULL_VERSION_ID } from './apply-object-record.ts';
 import { checkDeletePreconditions, checkWritePreconditions } from './check-preconditions.ts';
@@ -21,6 +22,7 @@ export interface DecideObjectsOptions {
   emit: (record: JournalRecord) => void;
   nextIdentifier: () => number;
   internOwner: (owner: Owner) => number;
+  formatVersion: () => number;
 }
 
 type Of<Type extends Mutation['type']> = Extract<Mutation, { type: Type }>;
@@ -119,6 +121,19 @@ export class DecideObjects {
     return this.#currentObject(bucketId, key) ?? this.#newest(bucketId, key);
   }
 
+  /** @throws S3Error NoSuchBucket | PreconditionFailed; StoreError BlobGone */
+  transition(mutation: Of<'TransitionVersion'>): void {
+    const { bucketId, onlyOrder, storageClass } = mutation;
+    this.#options.buckets.require(bucketId);
+    requireStoreFormat(this.#options.formatVersion(), 2, 'Changing the storage class of an object');
+    const key = Buffer.from(mutation.key);
+    const version = this.find(bucketId, key, mutation.versionId);
+    if (version?.order !== onlyOrder || version.isDeleteMarker) throw notTheSame();
+    const blobs = this.#options.blobs.check(mutation.blobs);
+    const fields = { bucketId, key, order: onlyOrder, storageClass: encodeStorageClass(storageClass), blobs };
+    this.#options.emit({ type: 'TransitionVersion', ...fields });
+  }
+
   /** One that is not there counts as deleted. */
   #deleteVersion(bucket: KnownBucket, key: Buffer, mutation: Of<'DeleteObject'>, wanted: string): DeletedVersion {
     const { bucketId } = mutation;
@@ -131,11 +146,7 @@ export class DecideObjects {
   }
 
   #checkDelete({ preconditions, onlyOrder }: Of<'DeleteObject'>, version: StoredVersion | undefined): void {
-    if (onlyOrder !== undefined && version?.order !== onlyOrder) {
-      throw new S3Error('PreconditionFailed', {
-        details: { Condition: 'the version is not the one that was looked at' },
-      });
-    }
+    if (onlyOrder !== undefined && version?.order !== onlyOrder) throw notTheSame();
     if (preconditions !== undefined) checkDeletePreconditions(preconditions, version);
   }
 
@@ -169,6 +180,12 @@ export class DecideObjects {
     if (current?.versionId === versionId) return current;
     return storedVersion(this.#sql.versionById.get(bucketId, key, versionId));
   }
+}
+
+function notTheSame(): S3Error {
+  return new S3Error('PreconditionFailed', {
+    details: { Condition: 'the version is not the one that was looked at' },
+  });
 }
 
 /** As clients see it. */

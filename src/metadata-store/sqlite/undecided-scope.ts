@@ -70,6 +70,7 @@ export class UndecidedScope {
       case 'PutVersion':
       case 'PutDeleteMarker':
       case 'DeleteVersion':
+      case 'TransitionVersion':
         return this.#addObject(record.bucketId, record.key);
       case 'CreateBucket':
         this.#createdBucketIds.add(record.bucketId);

@@ -155,6 +155,14 @@ const generators: { [Type in JournalRecord['type']]: fc.Arbitrary<Extract<Journa
     fromDiskId: text,
     toDiskId: text,
   }),
+  TransitionVersion: fc.record({
+    type: fc.constant('TransitionVersion'),
+    bucketId: id,
+    key: bytes,
+    order: id,
+    storageClass: text,
+    blobs: put.blobs,
+  }),
   RaiseFormat: fc.record({ type: fc.constant('RaiseFormat'), formatVersion: fc.constant(2) }),
 };
 

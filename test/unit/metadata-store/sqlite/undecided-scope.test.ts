@@ -61,6 +61,8 @@ test('an undecided write touches its key and the listing of its bucket, nothing 
   const key = Buffer.from('a');
   expect(touched({ type: 'DeleteObject', bucketId: 2, key })).toEqual(['object 2 a', 'listing 2']);
   expect(touched({ type: 'DeleteVersion', bucketId: 2, key, order: 1 })).toEqual(['object 2 a', 'listing 2']);
+  const moved = { bucketId: 2, key, order: 1, storageClass: 'COLD', blobs: [] };
+  expect(touched({ type: 'TransitionVersion', ...moved })).toEqual(['object 2 a', 'listing 2']);
   const marker = { bucketId: 2, key, order: 1, ownerId: 1, lastModifiedMs: 1, versionId: 'v' };
   expect(touched({ type: 'PutDeleteMarker', ...marker })).toEqual(['object 2 a', 'listing 2']);
 });
