@@ -9,6 +9,8 @@ import { answerHealth, Readiness } from './admin/readiness.ts';
 import { addRemoteStatusRoute } from './admin/remote-status.ts';
 import type { StatusReport } from './admin/status-report.ts';
 import { DigestPool } from './checksums/digest-pool.ts';
+import { CipherPool } from './encryption/cipher-pool.ts';
+import { KeyRing } from './keys/key-ring.ts';
 import { prepareChecksums } from './checksums/wasm-hashers.ts';
 import type { Composition, Server, ServerFacts, ServerOptions } from './cli/server-types.ts';
 import { clockMemory } from './composition/clock-memory.ts';
@@ -21,6 +23,7 @@ import { explainOffline, readOfflineStatus } from './composition/offline-status.
 import { indexPathOf, makeMetadata, type Metadata, openDisks } from './composition/open-metadata.ts';
 import { type DiskManager, placesOf } from './composition/disk-manager.ts';
 import { makeBodyBuffers, makeDataStore } from './composition/make-data-store.ts';
+import { makeEncryption, serverDefaultOf } from './composition/make-encryption.ts';
 import { makeDiskManager } from './composition/make-disk-manager.ts';
 import { type Healing, makeHealing } from './composition/make-healing.ts';
 import { type Lifecycle, makeLifecycle } from './composition/make-lifecycle.ts';
@@ -40,11 +43,13 @@ import { RequestMetrics } from './observability/request-metrics.ts';
 import { S3RequestHandler } from './s3/handle-request.ts';
 import { parseRawRequest, virtualHostedBucket } from './s3/sigv4/raw-request.ts';
 import { RequestAuthenticator } from './s3/sigv4/request-authenticator.ts';
+import { BucketEncryptionService } from './service/bucket-encryption.ts';
 import { BucketService } from './service/buckets.ts';
 import { LifecycleService } from './service/lifecycle/lifecycle-service.ts';
 import { ListingService } from './service/listing.ts';
 import { MultipartService } from './service/multipart-uploads.ts';
 import { ObjectService } from './service/objects.ts';
+import type { EncryptionService } from './service/encryption/encryption-service.ts';
 import type { ServiceStores } from './service/service-stores.ts';
 import type { S3Services } from './service/services.ts';
 import { StallWatchdog } from './streams/stall-watchdog.ts';
@@ -80,6 +85,7 @@ class HoldfastServer implements Server {
   readonly #eventLoop: EventLoopDelayMonitor;
   readonly #idleMemory: IdleMemory;
   readonly #digests = new DigestPool();
+  readonly #ciphers = new CipherPool();
   readonly #watchdog: StallWatchdog;
   #tls: TlsCertificates | undefined;
   #listener: Listener | undefined;
@@ -131,8 +137,19 @@ class HoldfastServer implements Server {
     this.#readiness.enter('opening-volumes', 0);
     await storage.dataStore.start();
     storage.healing.start();
+    const ring = this.#makeKeyRing(disks, metadata);
+    await ring.open();
+    if (ring.problem !== undefined) {
+      this.#options.log.error({ err: ring.problem, hint: ring.problem.hint }, 'the key ring cannot be opened');
+    }
     this.#throwIfStopping();
-    this.#services = this.#makeServices(storage);
+    const encryption = makeEncryption(this.#options, {
+      ring,
+      ciphers: this.#ciphers,
+      accountId: credentials.owner.accountId,
+      formatVersion: () => metadata.store.formatVersion(),
+    });
+    this.#services = this.#makeServices(storage, encryption);
     storage.lifecycle.start();
     this.#startedAtMs = this.#options.clock.nowMs();
     this.#readiness.ready();
@@ -301,15 +318,22 @@ class HoldfastServer implements Server {
     });
   }
 
-  #makeServices({ metadata, dataStore, bodyBuffers, lifecycle }: Storage): S3Services {
+  #makeKeyRing(disks: LocalDiskSet, { store }: Metadata): KeyRing {
+    const { clock, randomness, secrets } = this.#options;
+    return new KeyRing({ store, clusterId: disks.clusterId, masterKey: secrets.masterKey, clock, randomness });
+  }
+
+  #makeServices({ metadata, dataStore, bodyBuffers, lifecycle }: Storage, encryption: EncryptionService): S3Services {
     const metadataStore = metadata.store;
     const { clock, config, randomness } = this.#options;
     const { region } = config.s3;
-    const buckets = new BucketService({ metadataStore, clock, region });
+    const { blockCustomerKeys, customerKeysOverHttp } = config.encryption;
+    const buckets = new BucketService({ metadataStore, clock, region, blocksCustomerKeys: blockCustomerKeys });
     const stores: ServiceStores = {
       metadataStore,
       dataStore,
       bodyBuffers,
+      encryption,
       clock,
       randomness,
       digests: this.#digests,
@@ -320,6 +344,7 @@ class HoldfastServer implements Server {
       region,
       clock,
       buckets,
+      bucketEncryption: new BucketEncryptionService({ metadataStore, serverDefault: serverDefaultOf(config) }),
       listing: new ListingService({ metadataStore, buckets }),
       objects,
       multipart: new MultipartService(stores, objects),
@@ -329,6 +354,7 @@ class HoldfastServer implements Server {
         storageClasses: () => new Set(['STANDARD']),
         onChange: (bucketId) => lifecycle.configurationChanged(bucketId),
       }),
+      allowsCustomerKeysOverHttp: customerKeysOverHttp,
     };
   }
 
@@ -382,6 +408,7 @@ class HoldfastServer implements Server {
     await this.#inspection?.stop();
     await this.#disks?.close();
     await this.#digests.stop();
+    await this.#ciphers.stop();
     this.#eventLoop.stop();
     this.#idleMemory.stop();
   }

@@ -14,6 +14,7 @@ const SECTION_TITLES: Readonly<Record<string, string>> = {
   admin: 'Metrics, health and status',
   root: 'The root key and the master key',
   limits: 'What one client, or all of them, may use',
+  encryption: 'Encryption at rest',
   log: 'The log, on standard error',
 };
 

@@ -31,4 +31,6 @@ export interface AuthorizationRequest {
   action: string;
   bucket: string | undefined;
   key: string | undefined;
+  /** The resource of `kms:` actions. */
+  keyArn?: string;
 }

@@ -140,6 +140,11 @@ function checkTogether(config: Config, origins: ReadonlyMap<string, string>, pro
       problem: 'and the master key itself are both set; keep one of them',
     });
   }
+  const { keyService, vaultAddress, vaultToken } = config.encryption;
+  if (keyService === 'vault' && (vaultAddress === '' || vaultToken === '')) {
+    const where = origins.get('encryption.key_service') ?? '';
+    problems.push({ where, problem: 'vault needs HOLDFAST_VAULT_ADDRESS and HOLDFAST_VAULT_TOKEN as well' });
+  }
   if (config.s3.listen.length === 0) {
     problems.push({ where: origins.get('s3.listen') ?? '', problem: 'names no address' });
   }

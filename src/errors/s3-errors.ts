@@ -56,7 +56,7 @@ export const S3_ERRORS = {
   InvalidDigest: { status: 400, message: 'The Content-MD5 you specified was invalid.' },
   InvalidEncryptionAlgorithmError: {
     status: 400,
-    message: 'The encryption request you specified is not valid. The valid value is AES256.',
+    message: 'The Encryption request you specified is not valid. Supported value: AES256.',
   },
   InvalidLocationConstraint: { status: 400, message: 'The specified location-constraint is not valid' },
   InvalidPart: {
@@ -75,6 +75,18 @@ export const S3_ERRORS = {
   InvalidTag: { status: 400, message: 'The tag provided was not a valid tag.' },
   InvalidToken: { status: 400, message: 'The provided token is malformed or otherwise invalid.' },
   InvalidURI: { status: 400, message: "Couldn't parse the specified URI." },
+  'KMS.DisabledException': {
+    status: 400,
+    message: 'The request was rejected because the specified KMS key is not enabled.',
+  },
+  'KMS.KMSInvalidStateException': {
+    status: 400,
+    message: 'The request was rejected because the state of the specified resource is not valid for this request.',
+  },
+  'KMS.NotFoundException': {
+    status: 400,
+    message: 'The request was rejected because the specified entity or resource could not be found.',
+  },
   KeyTooLongError: { status: 400, message: 'Your key is too long' },
   MalformedPOSTRequest: {
     status: 400,

@@ -12,6 +12,7 @@ export type StoreErrorCode =
   | 'Overloaded' // a limit of memory or queue was reached
   | 'IndexFailed' // SQLite failed; the index is rebuilt
   | 'DiskMissing' // the path does not name the directory that was opened
+  | 'KeysUnavailable' // the key ring cannot be opened, or the key service does not answer
   | 'FormatRefused' // an identity file is missing, foreign, duplicate or of an unknown version
   | 'JournalCorrupt'; // a frame that is not the last one fails its checksum on too many disks
 

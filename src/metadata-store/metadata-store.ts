@@ -154,6 +154,8 @@ export type Mutation =
       attributes: ObjectAttributes;
       blobs: readonly BlobUse[];
       lastModifiedMs: number;
+      /** With which the version's id, if it gets one, begins (model/version-seed.ts); otherwise the commit chooses. */
+      versionSeed?: Buffer;
       preconditions?: WritePreconditions;
       /** Its id if the bucket makes versions by then, made by `proposeVersionId`; else the commit makes one. */
       versionId?: string;
@@ -207,6 +209,7 @@ export type Mutation =
       attributes: ObjectAttributes;
       manifest?: BlobRecord;
       lastModifiedMs: number;
+      versionSeed?: Buffer;
       preconditions?: WritePreconditions;
       /** As of PutObject. */
       versionId?: string;

@@ -1,4 +1,5 @@
 import type { LifecycleConfiguration } from './lifecycle-configuration.ts';
+import type { BucketEncryption } from './bucket-encryption.ts';
 import type { Tag } from './object-record.ts';
 
 /**
@@ -8,6 +9,7 @@ import type { Tag } from './object-record.ts';
 export interface BucketConfiguration {
   /** Absent: versioning was never enabled. */
   readonly versioning?: { readonly status: 'Enabled' | 'Suspended' };
+  readonly encryption?: BucketEncryption;
   /** Present: Object Lock is enabled, for ever. */
   readonly objectLock?: ObjectLockConfiguration;
   /** In the order in which they were put. */

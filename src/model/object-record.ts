@@ -56,6 +56,11 @@ export interface ObjectAttributes {
   checksum?: ObjectChecksum;
   /** Object tags, in order. */
   tags?: readonly Tag[];
+  /**
+   * Present on an encrypted version: how, opaque here (service/encryption). Then checksum values are sealed, and blobs are
+   * as long as the sealed bytes; `sizeBytes` and `parts` are those of the plain ones.
+   */
+  encryption?: Buffer;
   /** Present on objects made by Complete: ascending part numbers, for `partNumber=` and GetObjectAttributes. */
   parts?: readonly ObjectPart[];
 }
@@ -118,6 +123,8 @@ export interface UploadRecord {
   tags?: readonly Tag[];
   checksumAlgorithm?: ChecksumAlgorithm;
   checksumType?: ChecksumType;
+  /** As in ObjectAttributes, without any bytes yet. */
+  encryption?: Buffer;
 }
 
 export interface PartRecord {
@@ -126,5 +133,7 @@ export interface PartRecord {
   sizeBytes: number;
   lastModifiedMs: number;
   checksum?: { algorithm: ChecksumAlgorithm; value: string };
+  /** The salt of its stream, of an upload that is encrypted; then the checksum's value is sealed. */
+  encryption?: Buffer;
   blobs: readonly BlobRecord[];
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Randomness } from './clock.ts';
+import { VERSION_SEED_BYTES as RANDOM_BYTES } from './version-seed.ts';
 
-const RANDOM_BYTES = 12;
 const ORDER_BYTES = 8;
 const CHECK_BYTES = 4;
 const ID_BYTES = RANDOM_BYTES + ORDER_BYTES + CHECK_BYTES;

@@ -25,7 +25,6 @@ export const HOLDING_VALUES: ReadonlyMap<string, readonly string[]> = new Map([
   ['x-amz-bypass-governance-retention', [...NO, 'true', 'True', 'TRUE']],
   ['x-amz-object-ownership', ['BucketOwnerEnforced']],
   ['x-amz-request-payer', ['requester']],
-  ['x-amz-server-side-encryption-bucket-key-enabled', NO],
   ['x-amz-storage-class', ['STANDARD']],
 ]);
 

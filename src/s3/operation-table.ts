@@ -1,9 +1,11 @@
+import { COPY_SOURCE_KEY_HEADERS, CUSTOMER_KEY_HEADERS, SSE_HEADERS } from './headers/encryption.ts';
 import type { OperationHandler, OperationRow, OperationTarget } from './operation.ts';
 import { abortMultipartUpload } from './operations/abort-multipart-upload.ts';
 import { completeMultipartUpload } from './operations/complete-multipart-upload.ts';
 import { copyObject } from './operations/copy-object.ts';
 import { createBucket } from './operations/create-bucket.ts';
 import { createMultipartUpload } from './operations/create-multipart-upload.ts';
+import { deleteBucketEncryption } from './operations/delete-bucket-encryption.ts';
 import { deleteBucket } from './operations/delete-bucket.ts';
 import { deleteBucketLifecycle } from './operations/delete-bucket-lifecycle.ts';
 import { deleteObject } from './operations/delete-object.ts';
@@ -53,6 +55,7 @@ import { listObjectsV2 } from './operations/list-objects-v2.ts';
 import { listParts } from './operations/list-parts.ts';
 import { putBucketAcl } from './operations/put-bucket-acl.ts';
 import { putBucketVersioning } from './operations/put-bucket-versioning.ts';
+import { putBucketEncryption } from './operations/put-bucket-encryption.ts';
 import { putObjectAcl } from './operations/put-object-acl.ts';
 import { putBucketLifecycleConfiguration } from './operations/put-bucket-lifecycle-configuration.ts';
 import { putObject } from './operations/put-object.ts';
@@ -91,6 +94,7 @@ const COPY_SOURCE_HEADERS = [
   'x-amz-copy-source-if-unmodified-since',
 ];
 const READ_INPUTS = [
+  ...CUSTOMER_KEY_HEADERS,
   'if-match',
   'if-modified-since',
   'if-none-match',
@@ -191,18 +195,42 @@ const SERVICE_AND_BUCKET_ROWS: readonly OperationRow[] = [
     body: 'xml',
     bodyLimitBytes: 2 * MEBIBYTE,
   }),
+  row('GetBucketEncryption', 'GET', 'bucket', ['encryption'], 's3:GetEncryptionConfiguration', getBucketEncryption),
+  row('PutBucketEncryption', 'PUT', 'bucket', ['encryption'], 's3:PutEncryptionConfiguration', putBucketEncryption, {
+    body: 'xml',
+    bodyLimitBytes: 64 * KIBIBYTE,
+  }),
+  row(
+    'DeleteBucketEncryption',
+    'DELETE',
+    'bucket',
+    ['encryption'],
+    's3:PutEncryptionConfiguration',
+    deleteBucketEncryption,
+  ),
 ];
 
 const OBJECT_ROWS: readonly OperationRow[] = [
   row('PutObject', 'PUT', 'object', [], 's3:PutObject', putObject, {
     body: 'stream',
-    implementedInputs: [...CONTENT_HEADERS, ...CHECKSUM_HEADERS, 'if-match', 'if-none-match', 'x-amz-tagging'],
+    implementedInputs: [
+      ...CONTENT_HEADERS,
+      ...CHECKSUM_HEADERS,
+      ...SSE_HEADERS,
+      ...CUSTOMER_KEY_HEADERS,
+      'if-match',
+      'if-none-match',
+      'x-amz-tagging',
+    ],
   }),
   row('CopyObject', 'PUT', 'object', [], 's3:PutObject', copyObject, {
     selectingHeaders: ['x-amz-copy-source'],
     implementedInputs: [
       ...CONTENT_HEADERS,
       ...COPY_SOURCE_HEADERS,
+      ...COPY_SOURCE_KEY_HEADERS,
+      ...SSE_HEADERS,
+      ...CUSTOMER_KEY_HEADERS,
       'if-match',
       'if-none-match',
       'x-amz-checksum-algorithm',
@@ -221,7 +249,13 @@ const OBJECT_ROWS: readonly OperationRow[] = [
   }),
   row('GetObjectAttributes', 'GET', 'object', ['attributes'], 's3:GetObject', getObjectAttributes, {
     versionAction: 's3:GetObjectVersion',
-    implementedInputs: ['versionId', 'x-amz-max-parts', 'x-amz-object-attributes', 'x-amz-part-number-marker'],
+    implementedInputs: [
+      ...CUSTOMER_KEY_HEADERS,
+      'versionId',
+      'x-amz-max-parts',
+      'x-amz-object-attributes',
+      'x-amz-part-number-marker',
+    ],
   }),
   row('GetObjectAcl', 'GET', 'object', ['acl'], 's3:GetObjectAcl', getObjectAcl, {
     versionAction: 's3:GetObjectVersionAcl',
@@ -246,21 +280,34 @@ const OBJECT_ROWS: readonly OperationRow[] = [
     implementedInputs: ['if-match', 'versionId', 'x-amz-if-match-last-modified-time', 'x-amz-if-match-size'],
   }),
   row('CreateMultipartUpload', 'POST', 'object', ['uploads'], 's3:PutObject', createMultipartUpload, {
-    implementedInputs: [...CONTENT_HEADERS, 'x-amz-checksum-algorithm', 'x-amz-checksum-type', 'x-amz-tagging'],
+    implementedInputs: [
+      ...CONTENT_HEADERS,
+      ...SSE_HEADERS,
+      ...CUSTOMER_KEY_HEADERS,
+      'x-amz-checksum-algorithm',
+      'x-amz-checksum-type',
+      'x-amz-tagging',
+    ],
   }),
   row('UploadPart', 'PUT', 'object', ['partNumber', 'uploadId'], 's3:PutObject', uploadPart, {
     body: 'stream',
-    implementedInputs: CHECKSUM_HEADERS,
+    implementedInputs: [...CHECKSUM_HEADERS, ...CUSTOMER_KEY_HEADERS],
   }),
   row('UploadPartCopy', 'PUT', 'object', ['partNumber', 'uploadId'], 's3:PutObject', uploadPartCopy, {
     selectingHeaders: ['x-amz-copy-source'],
-    implementedInputs: [...COPY_SOURCE_HEADERS, 'x-amz-copy-source-range'],
+    implementedInputs: [
+      ...COPY_SOURCE_HEADERS,
+      ...COPY_SOURCE_KEY_HEADERS,
+      ...CUSTOMER_KEY_HEADERS,
+      'x-amz-copy-source-range',
+    ],
   }),
   row('CompleteMultipartUpload', 'POST', 'object', ['uploadId'], 's3:PutObject', completeMultipartUpload, {
     body: 'xml',
     bodyLimitBytes: 4 * MEBIBYTE,
     implementedInputs: [
       ...CHECKSUM_HEADERS,
+      ...CUSTOMER_KEY_HEADERS,
       'if-match',
       'if-none-match',
       'x-amz-checksum-type',
@@ -269,7 +316,7 @@ const OBJECT_ROWS: readonly OperationRow[] = [
   }),
   row('AbortMultipartUpload', 'DELETE', 'object', ['uploadId'], 's3:AbortMultipartUpload', abortMultipartUpload),
   row('ListParts', 'GET', 'object', ['uploadId'], 's3:ListMultipartUploadParts', listParts, {
-    implementedInputs: ['max-parts', 'part-number-marker'],
+    implementedInputs: [...CUSTOMER_KEY_HEADERS, 'max-parts', 'part-number-marker'],
   }),
 ];
 
@@ -289,7 +336,6 @@ const CONFIGURATION_READ_ROWS: readonly OperationRow[] = [
   row('GetBucketAcl', 'GET', 'bucket', ['acl'], 's3:GetBucketAcl', getBucketAcl),
   row('GetBucketAnalyticsConfiguration', 'GET', 'bucket', ['analytics', 'id'], 's3:GetAnalyticsConfiguration', getBucketAnalyticsConfiguration),
   row('GetBucketCors', 'GET', 'bucket', ['cors'], 's3:GetBucketCORS', getBucketCors),
-  row('GetBucketEncryption', 'GET', 'bucket', ['encryption'], 's3:GetEncryptionConfiguration', getBucketEncryption),
   row('GetBucketIntelligentTieringConfiguration', 'GET', 'bucket', ['intelligent-tiering', 'id'], 's3:GetIntelligentTieringConfiguration', getBucketIntelligentTieringConfiguration),
   row('GetBucketInventoryConfiguration', 'GET', 'bucket', ['inventory', 'id'], 's3:GetInventoryConfiguration', getBucketInventoryConfiguration),
   row('GetBucketLogging', 'GET', 'bucket', ['logging'], 's3:GetBucketLogging', getBucketLogging),
@@ -324,7 +370,6 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('CreateSession', 'GET', 'bucket', ['session'], 's3express:CreateSession'),
   unimplemented('DeleteBucketAnalyticsConfiguration', 'DELETE', 'bucket', ['analytics', 'id'], 's3:PutAnalyticsConfiguration'),
   unimplemented('DeleteBucketCors', 'DELETE', 'bucket', ['cors'], 's3:PutBucketCORS'),
-  unimplemented('DeleteBucketEncryption', 'DELETE', 'bucket', ['encryption'], 's3:PutEncryptionConfiguration'),
   unimplemented('DeleteBucketIntelligentTieringConfiguration', 'DELETE', 'bucket', ['intelligent-tiering', 'id'], 's3:PutIntelligentTieringConfiguration'),
   unimplemented('DeleteBucketInventoryConfiguration', 'DELETE', 'bucket', ['inventory', 'id'], 's3:PutInventoryConfiguration'),
   unimplemented('DeleteBucketMetadataConfiguration', 'DELETE', 'bucket', ['metadataConfiguration'], 's3:DeleteBucketMetadataTableConfiguration'),
@@ -345,7 +390,6 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('PutBucketAccelerateConfiguration', 'PUT', 'bucket', ['accelerate'], 's3:PutAccelerateConfiguration'),
   unimplemented('PutBucketAnalyticsConfiguration', 'PUT', 'bucket', ['analytics', 'id'], 's3:PutAnalyticsConfiguration'),
   unimplemented('PutBucketCors', 'PUT', 'bucket', ['cors'], 's3:PutBucketCORS'),
-  unimplemented('PutBucketEncryption', 'PUT', 'bucket', ['encryption'], 's3:PutEncryptionConfiguration'),
   unimplemented('PutBucketIntelligentTieringConfiguration', 'PUT', 'bucket', ['intelligent-tiering', 'id'], 's3:PutIntelligentTieringConfiguration'),
   unimplemented('PutBucketInventoryConfiguration', 'PUT', 'bucket', ['inventory', 'id'], 's3:PutInventoryConfiguration'),
   unimplemented('PutBucketLogging', 'PUT', 'bucket', ['logging'], 's3:PutBucketLogging'),

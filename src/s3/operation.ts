@@ -60,6 +60,8 @@ export interface S3Request {
   readonly nowMs: number;
   /** Asks the authorizer for more than the row's action: each key of a DeleteObjects. @throws S3Error AccessDenied */
   authorize(action: string, resource: { bucket: string; key: string }): void;
+  /** May the caller use this key of the key service? @throws S3Error AccessDenied */
+  authorizeKey(action: string, keyArn: string): void;
   readonly log: Log;
 }
 

@@ -69,4 +69,8 @@ export class PipelineRequest implements S3Request {
   authorize(action: string, { bucket, key }: { bucket: string; key: string }): void {
     this.#authorizer.authorize({ principal: this.principal, action, bucket, key });
   }
+
+  authorizeKey(action: string, keyArn: string): void {
+    this.#authorizer.authorize({ principal: this.principal, action, bucket: undefined, key: undefined, keyArn });
+  }
 }

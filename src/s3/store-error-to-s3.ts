@@ -25,6 +25,7 @@ const MAPPING: Readonly<Record<StoreErrorCode, Mapping>> = {
   NotReady: { code: 'ServiceUnavailable', retryAfterSeconds: 2 },
   IndexFailed: { code: 'ServiceUnavailable', retryAfterSeconds: 5 },
   BlobGone: { code: 'ServiceUnavailable', retryAfterSeconds: 1 },
+  KeysUnavailable: { code: 'ServiceUnavailable', retryAfterSeconds: 5 },
   Overloaded: { code: 'SlowDown', retryAfterSeconds: 1 },
 };
 

@@ -18,6 +18,11 @@
  *     blobs       varint count · per blob: varint blobId · varint sizeBytes; in the order of the bytes
  *     parts       varint count · per part: varint partNumber − partNumber before · varint sizeBytes
  *
+ * Format 2, only in stores of format 2: the same, then a varint count of members · per member, ascending: varint member ·
+ * bytes value (varint length and the bytes). Unknown members are passed over.
+ *
+ *     3 encryption  how the bytes are encrypted: service/encryption/encryption-record.ts; of a part the salt of its stream
+ *
  * The order of versions, deletes and later changes of tags are not here. A manifest names blobs that describe
  * themselves as parts, or as another key when they were copied.
  */
@@ -26,6 +31,9 @@ import type { ChecksumAlgorithm, ObjectAttributes, ObjectChecksum } from '../mod
 import { ByteReader, ByteWriter } from './byte-codec.ts';
 
 const FORMAT = 1;
+const FORMAT_WITH_MEMBERS = 2;
+/** Numbers are never used again for another meaning. */
+const MEMBER = { encryption: 3 } as const;
 
 /** The order is part of the format: append only. */
 const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = [
@@ -64,7 +72,11 @@ export interface DescribedAttributes extends Pick<
   ownerAccountId: string;
 }
 
-export type BlobDescriptor = DescribedName & { content: DescribedContent } & (
+export type BlobDescriptor = DescribedName & {
+  content: DescribedContent;
+  /** Opaque (service/encryption); of a part its salt. */
+  encryption?: Buffer | undefined;
+} & (
     | { kind: 'object'; attributes: DescribedAttributes }
     | { kind: 'part'; uploadId: string; partNumber: number }
     | {
@@ -79,7 +91,8 @@ export type BlobDescriptor = DescribedName & { content: DescribedContent } & (
 
 export function encodeBlobDescriptor(descriptor: BlobDescriptor): Buffer {
   const writer = new ByteWriter();
-  writer.byte(FORMAT);
+  const { encryption } = descriptor;
+  writer.byte(encryption === undefined ? FORMAT : FORMAT_WITH_MEMBERS);
   writer.byte(KIND[descriptor.kind]);
   writer.varint(descriptor.bucketId);
   writer.string(descriptor.bucketName);
@@ -100,6 +113,11 @@ export function encodeBlobDescriptor(descriptor: BlobDescriptor): Buffer {
       writeParts(writer, descriptor.parts);
       break;
   }
+  if (encryption !== undefined) {
+    writer.varint(1);
+    writer.varint(MEMBER.encryption);
+    writer.bytes(encryption);
+  }
   return writer.finish();
 }
 
@@ -107,8 +125,15 @@ export function encodeBlobDescriptor(descriptor: BlobDescriptor): Buffer {
 export function decodeBlobDescriptor(bytes: Buffer): BlobDescriptor {
   const reader = new ByteReader(bytes);
   const format = reader.byte();
-  if (format !== FORMAT) throw new RangeError(`blob descriptor of unknown format ${format}`);
+  if (format !== FORMAT && format !== FORMAT_WITH_MEMBERS)
+    throw new RangeError(`blob descriptor of unknown format ${format}`);
   const kind = reader.byte();
+  const described = readKind(kind, reader);
+  if (format === FORMAT_WITH_MEMBERS) readMembers(reader, described);
+  return described;
+}
+
+function readKind(kind: number, reader: ByteReader): BlobDescriptor {
   const name = { bucketId: reader.varint(), bucketName: reader.string(), key: reader.string() };
   const content = readContent(reader);
   switch (kind) {
@@ -128,6 +153,13 @@ export function decodeBlobDescriptor(bytes: Buffer): BlobDescriptor {
       };
     default:
       throw new RangeError(`blob descriptor of unknown kind ${kind}`);
+  }
+}
+
+/** Unknown ones are passed over. */
+function readMembers(reader: ByteReader, described: BlobDescriptor): void {
+  for (const [member, value] of reader.list(() => [reader.varint(), reader.bytes()] as const)) {
+    if (member === MEMBER.encryption) described.encryption = value;
   }
 }
 

@@ -1,5 +1,7 @@
 import { digestsOf } from '../checksums/digest-of.ts';
 import type { BlobWriter } from '../data-store/data-store.ts';
+import { sealedSizeBytes, sealPackages } from '../encryption/package-format.ts';
+import { StreamSealer } from '../encryption/stream-sealer.ts';
 import { S3Error } from '../errors/s3-error.ts';
 import { isStoreError } from '../errors/store-error.ts';
 import type { BlobRecord } from '../model/blob.ts';
@@ -7,21 +9,26 @@ import type { ChecksumAlgorithm, ObjectChecksum } from '../model/object-record.t
 import { joined, readPieces } from '../streams/read-all.ts';
 import type { RequestBody } from '../streams/request-body.ts';
 import { verifyDigests } from '../streams/verify-digests.ts';
+import type { VersionSealing } from './encryption/version-sealing.ts';
 import { SINGLE_BODY_LIMIT_BYTES } from './object-rules.ts';
 import type { ServiceStores } from './service-stores.ts';
 
 /** What is known of a body once its last byte was seen. */
 export interface StoredContent {
   sizeBytes: number;
-  /** MD5 of the bytes, hex. */
+  /** MD5 of the bytes, hex; of a body that is sealed for SSE-C or SSE-KMS 32 random hex digits. */
   etag: string;
   checksum?: ObjectChecksum;
+  /** Of the stream into which it was sealed; an empty body has none. */
+  salt?: Buffer;
 }
 
 export interface StoreBodyRequest<R> {
   body: RequestBody;
   /** Kept with the content when the client sent no checksum; `undefined`: none. */
   defaultChecksum: ChecksumAlgorithm | undefined;
+  /** Seals what is stored; `undefined`: it is stored as it is. Sizes, ETag and checksum of the content are those of the plain bytes. */
+  sealing?: VersionSealing | undefined;
   /** The descriptor that goes into the stripe (blob-descriptor.ts). */
   describe: (content: StoredContent) => Buffer;
   /** Names the blob. Nothing is visible before. May be called again with another blob of the same content. */
@@ -59,9 +66,11 @@ export class BodyWriter {
         details: { ProposedSize: lengthBytes, MaxSizeAllowed: SINGLE_BODY_LIMIT_BYTES },
       });
     }
-    return lengthBytes <= this.#stores.dataStore.smallBlobLimitBytes
-      ? await this.#storeSmall(request, lengthBytes)
-      : await this.#storeStream(request, lengthBytes);
+    const storedBytes = request.sealing === undefined ? lengthBytes : sealedSizeBytes(lengthBytes);
+    if (storedBytes <= this.#stores.dataStore.smallBlobLimitBytes) return await this.#storeSmall(request, lengthBytes);
+    return request.sealing === undefined
+      ? await this.#storeStream(request, lengthBytes)
+      : await this.#storeSealedStream(request, request.sealing, lengthBytes);
   }
 
   /** Collected into one buffer, hashed in one go, packed with other small bodies into one stripe. */
@@ -84,11 +93,13 @@ export class BodyWriter {
 
   async #writeSmall<R>(request: StoreBodyRequest<R>, bytes: Buffer): Promise<R> {
     const kept = keptAlgorithm(request);
-    const digests = await this.#digestsOf(algorithmsOf(request.body, kept), bytes);
-    const content = verify(request.body, digests, bytes.length, kept);
+    const { sealing } = request;
+    const digests = await this.#digestsOf(algorithmsOf(request, kept), bytes);
+    const content = verify(request, digests, bytes.length, kept);
+    const stored = sealing === undefined || bytes.length === 0 ? bytes : sealSmall(bytes, sealing, content);
     const descriptor = request.describe(content);
     for (let attempt = 1; ; attempt++) {
-      const pinned = await this.#stores.dataStore.writeSmall(bytes, descriptor);
+      const pinned = await this.#stores.dataStore.writeSmall(stored, descriptor);
       try {
         return await request.commit(content, pinned.blob);
       } catch (error) {
@@ -111,16 +122,17 @@ export class BodyWriter {
   /** Streams through stripes while workers hash what lies in their buffers. */
   async #storeStream<R>(request: StoreBodyRequest<R>, lengthBytes: number): Promise<R> {
     const kept = keptAlgorithm(request);
-    const digests = this.#stores.digests.open(algorithmsOf(request.body, kept));
+    const digests = this.#stores.digests.open(algorithmsOf(request, kept));
     let writer: BlobWriter | undefined;
     try {
       writer = await this.#stores.dataStore.openWriter({
         sizeBytes: lengthBytes,
         observe: (view) => digests.update(view),
       });
-      await pump(request.body, writer, lengthBytes);
+      const target = writer;
+      await pump(request.body, (chunk) => target.write(chunk), lengthBytes);
       await writer.settle();
-      const content = verify(request.body, await digests.digests(), lengthBytes, kept);
+      const content = verify(request, await digests.digests(), lengthBytes, kept);
       const pinned = await writer.finish(request.describe(content));
       try {
         return await request.commit(content, pinned.blob);
@@ -134,14 +146,58 @@ export class BodyWriter {
       digests.close();
     }
   }
+
+  /** The same with packages sealed on the way; what is hashed are the plain bytes. */
+  async #storeSealedStream<R>(request: StoreBodyRequest<R>, sealing: VersionSealing, lengthBytes: number): Promise<R> {
+    const kept = keptAlgorithm(request);
+    const digests = this.#stores.digests.open(algorithmsOf(request, kept));
+    const salt = sealing.makeSalt();
+    let writer: BlobWriter | undefined;
+    let sealer: StreamSealer | undefined;
+    try {
+      const target = await this.#stores.dataStore.openWriter({ sizeBytes: sealedSizeBytes(lengthBytes) });
+      writer = target;
+      const source = (sealer = new StreamSealer({
+        tools: sealing.tools,
+        streamKey: sealing.streamKey(salt),
+        sizeBytes: lengthBytes,
+        observe: (plain) => digests.update(plain),
+        write: (sealed) => target.write(sealed),
+      }));
+      await pump(request.body, (chunk) => source.push(chunk), lengthBytes);
+      await source.end();
+      await writer.settle();
+      const content = { ...verify(request, await digests.digests(), lengthBytes, kept), salt };
+      const pinned = await writer.finish(request.describe(content));
+      try {
+        return await request.commit(content, pinned.blob);
+      } finally {
+        pinned.unpin();
+      }
+    } catch (error) {
+      await sealer?.close();
+      await writer?.abort();
+      throw error;
+    } finally {
+      digests.close();
+    }
+  }
 }
 
-async function pump(body: RequestBody, writer: BlobWriter, lengthBytes: number): Promise<void> {
+/** The salt of a new stream becomes part of the content. */
+function sealSmall(bytes: Buffer, sealing: VersionSealing, content: StoredContent): Buffer {
+  content.salt = sealing.makeSalt();
+  const sealed = Buffer.allocUnsafe(sealedSizeBytes(bytes.length));
+  sealPackages(sealing.streamKey(content.salt), { firstIndex: 0, isEnd: true }, bytes, sealed);
+  return sealed;
+}
+
+async function pump(body: RequestBody, write: (chunk: Buffer) => Promise<void>, lengthBytes: number): Promise<void> {
   let received = 0;
   for await (const chunk of body) {
     received += chunk.length;
     if (received > lengthBytes) break;
-    await writer.write(chunk);
+    await write(chunk);
   }
   if (received !== lengthBytes) throw new S3Error('IncompleteBody');
 }
@@ -151,23 +207,26 @@ function keptAlgorithm({ body, defaultChecksum }: StoreBodyRequest<unknown>): Ch
   return body.expectations.find(({ kind }) => kind === 'checksum')?.algorithm ?? defaultChecksum;
 }
 
-/** Each once. MD5 is always among them: it is the ETag. */
-function algorithmsOf(body: RequestBody, kept: ChecksumAlgorithm | undefined): ChecksumAlgorithm[] {
-  const algorithms: ChecksumAlgorithm[] = ['MD5'];
-  if (kept && kept !== 'MD5') algorithms.push(kept);
+/** Each once. MD5 is among them when it is the ETag. */
+function algorithmsOf(
+  { body, sealing }: StoreBodyRequest<unknown>,
+  kept: ChecksumAlgorithm | undefined,
+): ChecksumAlgorithm[] {
+  const algorithms: ChecksumAlgorithm[] = sealing?.hasOpaqueEtag === true ? [] : ['MD5'];
+  if (kept && !algorithms.includes(kept)) algorithms.push(kept);
   for (const { algorithm } of body.expectations) if (!algorithms.includes(algorithm)) algorithms.push(algorithm);
   return algorithms;
 }
 
 /** @throws S3Error BadDigest | XAmzContentSHA256Mismatch | MalformedTrailerError */
 function verify(
-  body: RequestBody,
+  { body, sealing }: StoreBodyRequest<unknown>,
   digests: Digests,
   sizeBytes: number,
   kept: ChecksumAlgorithm | undefined,
 ): StoredContent {
   verifyDigests(body.expectations, digests);
-  const etag = digests.get('MD5')!.toString('hex');
+  const etag = sealing?.hasOpaqueEtag === true ? sealing.makeOpaqueEtag() : digests.get('MD5')!.toString('hex');
   if (!kept) return { sizeBytes, etag };
   const value = digests.get(kept)!.toString('base64');
   return { sizeBytes, etag, checksum: { algorithm: kept, type: 'FULL_OBJECT', value } };

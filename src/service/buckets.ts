@@ -11,10 +11,12 @@ import { checkBucketName } from './bucket-name.ts';
 import { makeContinuationToken, readContinuationToken } from './continuation-token.ts';
 
 export interface BucketServiceOptions {
-  metadataStore: Pick<MetadataStore, 'commit' | 'getBucket' | 'listBuckets'>;
+  metadataStore: Pick<MetadataStore, 'commit' | 'getBucket' | 'listBuckets' | 'formatVersion'>;
   clock: Pick<Clock, 'nowMs'>;
   /** The one region of this server. */
   region: string;
+  /** New buckets refuse SSE-C. */
+  blocksCustomerKeys: boolean;
 }
 
 export interface CreateBucketRequest {
@@ -41,6 +43,7 @@ export interface ListBucketsResult {
   continuationToken: string | undefined;
 }
 
+const BLOCKED = { bucketKeyEnabled: false, blocksCustomerKeys: true };
 const REGION_NAME = /^(?:[a-z]{2}(?:-[a-z]+)+-\d|EU)$/;
 const ACCOUNT_ID = /^\d{12}$/;
 
@@ -49,11 +52,13 @@ export class BucketService {
   readonly #metadataStore: BucketServiceOptions['metadataStore'];
   readonly #clock: BucketServiceOptions['clock'];
   readonly #region: string;
+  readonly #blocksCustomerKeys: boolean;
 
   constructor(options: BucketServiceOptions) {
     this.#metadataStore = options.metadataStore;
     this.#clock = options.clock;
     this.#region = options.region;
+    this.#blocksCustomerKeys = options.blocksCustomerKeys;
   }
 
   /**
@@ -64,9 +69,12 @@ export class BucketService {
    *   BucketAlreadyExists | BucketAlreadyOwnedByYou
    */
   async createBucket(request: CreateBucketRequest): Promise<void> {
-    const { configuration = {} } = request;
+    const asked = request.configuration ?? {};
     checkBucketName(request.name);
     this.#checkLocation(request.locationConstraint ?? '');
+    // A store that is kept in format 1 takes no encrypted uploads in any case.
+    const blocks = this.#blocksCustomerKeys && this.#metadataStore.formatVersion() >= 2;
+    const configuration: BucketConfiguration = { ...(blocks ? { encryption: BLOCKED } : {}), ...asked };
     try {
       await this.#metadataStore.commit({
         type: 'CreateBucket',
@@ -79,7 +87,7 @@ export class BucketService {
     } catch (error) {
       // What was asked for beyond the bucket may not hold of the one that is there.
       const isRepetition =
-        error instanceof S3Error && error.code === 'BucketAlreadyOwnedByYou' && Object.keys(configuration).length === 0;
+        error instanceof S3Error && error.code === 'BucketAlreadyOwnedByYou' && Object.keys(asked).length === 0;
       if (!isRepetition || this.#region !== 'us-east-1') throw error;
     }
   }

@@ -48,6 +48,17 @@ export class ByteWriter {
     return true;
   }
 
+  /** Without their length. */
+  raw(bytes: Buffer): void {
+    this.#reserve(bytes.length);
+    this.#length += bytes.copy(this.#bytes, this.#length);
+  }
+
+  bytes(bytes: Buffer): void {
+    this.varint(bytes.length);
+    this.raw(bytes);
+  }
+
   pairs(pairs: readonly (readonly [string, string])[]): void {
     this.varint(pairs.length);
     for (const [name, value] of pairs) {
@@ -108,6 +119,19 @@ export class ByteReader {
     const value = this.#bytes.toString('utf8', this.#offset, end);
     this.#offset = end;
     return value;
+  }
+
+  /** A copy. */
+  raw(lengthBytes: number): Buffer {
+    const end = this.#offset + lengthBytes;
+    if (end > this.#bytes.length) throw new RangeError('encoded bytes end early');
+    const value = Buffer.from(this.#bytes.subarray(this.#offset, end));
+    this.#offset = end;
+    return value;
+  }
+
+  bytes(): Buffer {
+    return this.raw(this.varint());
   }
 
   list<T>(readItem: () => T): T[] {

@@ -1,14 +1,15 @@
 import { digestsOf } from '../checksums/digest-of.ts';
 import type { DigestPool } from '../checksums/digest-pool.ts';
 import type { ByteRange } from '../data-store/data-store.ts';
-import type { ChecksumAlgorithm, ObjectRecord } from '../model/object-record.ts';
+import type { ChecksumAlgorithm } from '../model/object-record.ts';
 import type { StoredContent } from './body-writer.ts';
+import { openRange, type Unsealed } from './encryption/read-sealed.ts';
 import type { ObjectReader } from './object-reader.ts';
 
 /** Reads bytes that are stored already to learn their MD5 and, if wanted, their checksum. */
 export async function digestObject(
   tools: { reader: ObjectReader; digests: Pick<DigestPool, 'open'> },
-  object: ObjectRecord,
+  object: Unsealed,
   range: ByteRange,
   checksum: ChecksumAlgorithm | undefined,
 ): Promise<StoredContent> {
@@ -22,11 +23,11 @@ export async function digestObject(
 
 async function readDigests(
   { reader, digests }: { reader: ObjectReader; digests: Pick<DigestPool, 'open'> },
-  object: ObjectRecord,
+  object: Unsealed,
   range: ByteRange,
   algorithms: readonly ChecksumAlgorithm[],
 ): Promise<ReadonlyMap<ChecksumAlgorithm, Buffer>> {
-  const body = await reader.open(object, range);
+  const body = await openRange(reader, object, range);
   if (Buffer.isBuffer(body)) return digestsOf(algorithms, body);
   const digestSet = digests.open(algorithms);
   try {

@@ -9,6 +9,11 @@ import type {
   UploadRecord,
 } from '../model/object-record.ts';
 import { encodeBlobDescriptor } from './blob-descriptor.ts';
+import { decodeEncryption, encodeEncryption, encryptionFacts } from './encryption/encryption-record.ts';
+import { customerKeysBlocked } from './encryption/encryption-service.ts';
+import { openUpload } from './encryption/open-upload.ts';
+import { openChecksum, type ReadPermit } from './encryption/read-sealed.ts';
+import type { VersionSealing } from './encryption/version-sealing.ts';
 import { checkClaimedChecksum, completedChecksum, type ClaimedChecksum } from './multipart-checksums.ts';
 import type { UploadAddress } from './multipart-uploads.ts';
 import { noSuchUpload } from './object-rules.ts';
@@ -30,7 +35,7 @@ export interface ListedPart {
   checksums: readonly { algorithm: ChecksumAlgorithm; value: string }[];
 }
 
-export interface CompleteRequest extends UploadAddress {
+export interface CompleteRequest extends UploadAddress, ReadPermit {
   parts: readonly ListedPart[];
   claimed: ClaimedChecksum;
   /** `x-amz-mp-object-size`. */
@@ -60,15 +65,41 @@ export class MultipartCompleter {
     const { bucket, key, uploadId } = request;
     const upload = await this.#stores.metadataStore.getUpload({ bucketId: bucket.bucketId, key, uploadId });
     if (!upload) return await this.#answerRetry(request);
-    const parts = await this.#readListedParts(request);
+    const sealing = await this.#openUpload(request, upload);
+    const parts = await this.#readListedParts(request, upload, sealing);
     checkSizes(parts, request.claimedSizeBytes);
     const checksum = completedChecksum(upload, parts);
     checkClaimedChecksum(request.claimed, checksum, parts.length);
-    return await this.#commit(request, upload, parts, checksum);
+    return await this.#commit(request, upload, parts, { checksum, sealing });
+  }
+
+  /**
+   * A customer's key is needed for the checksums alone, so without it there is only a completion without one.
+   * @throws S3Error InvalidArgument (a checksum was promised)
+   */
+  async #openUpload(
+    { bucket, customerKey, authorizeKey }: CompleteRequest,
+    upload: UploadRecord,
+  ): Promise<VersionSealing | undefined> {
+    const isCustomers = encryptionFacts(upload.encryption)?.mode === 'SSE-C';
+    if (isCustomers && customerKey === undefined) {
+      if (bucket.configuration.encryption?.blocksCustomerKeys === true) throw customerKeysBlocked(bucket.name);
+      if (upload.checksumAlgorithm === undefined) return undefined;
+      throw new S3Error('InvalidArgument', {
+        message:
+          'Requests specifying Server Side Encryption with Customer provided keys must provide a valid encryption algorithm.',
+        details: { ArgumentName: 'x-amz-server-side-encryption', ArgumentValue: 'null' },
+      });
+    }
+    return await openUpload(this.#stores.encryption, { upload, bucket }, { customerKey, authorizeKey });
   }
 
   /** The stored parts that the client lists, each the one it means. */
-  async #readListedParts(request: CompleteRequest): Promise<PartRecord[]> {
+  async #readListedParts(
+    request: CompleteRequest,
+    upload: UploadRecord,
+    sealing: VersionSealing | undefined,
+  ): Promise<PartRecord[]> {
     const { uploadId } = request;
     const stored = new Map<number, PartRecord>();
     const lastListed = request.parts.at(-1)?.partNumber ?? 0;
@@ -79,7 +110,8 @@ export class MultipartCompleter {
       afterPartNumber = page.at(-1)!.partNumber;
     }
     return request.parts.map((listed) => {
-      const part = stored.get(listed.partNumber);
+      const found = stored.get(listed.partNumber);
+      const part = found && readable(found, upload, sealing);
       const isMeant =
         part?.etag === listed.etag &&
         listed.checksums.every(
@@ -94,22 +126,24 @@ export class MultipartCompleter {
     request: CompleteRequest,
     upload: UploadRecord,
     parts: readonly PartRecord[],
-    checksum: ObjectChecksum | undefined,
+    { checksum, sealing }: { checksum: ObjectChecksum | undefined; sealing: VersionSealing | undefined },
   ): Promise<WrittenObject> {
     const { bucket, key, uploadId, preconditions } = request;
     const lastModifiedMs = this.#stores.clock.nowMs();
+    const { encryption, seed } = completedEncryption(upload, parts);
     const attributes: ObjectAttributes = {
       etag: multipartEtag(parts.map(({ etag }) => etag)),
       sizeBytes: parts.reduce((total, { sizeBytes }) => total + sizeBytes, 0),
       headers: upload.headers,
       userMetadata: upload.userMetadata,
       storageClass: upload.storageClass,
-      ...(checksum ? { checksum } : {}),
+      ...(checksum ? { checksum: sealing ? sealing.sealChecksum(checksum) : checksum } : {}),
+      ...(encryption ? { encryption } : {}),
       ...(upload.tags ? { tags: upload.tags } : {}),
       parts: parts.map(({ partNumber, sizeBytes, checksum: own }) => ({
         partNumber,
         sizeBytes,
-        ...(checksum && own ? { checksum: own.value } : {}),
+        ...(checksum && own ? { checksum: sealing ? sealing.sealChecksum(own).value : own.value } : {}),
       })),
     };
     const manifest = await this.#stores.dataStore.writeSmall(
@@ -124,6 +158,7 @@ export class MultipartCompleter {
         uploadId,
         blobs: parts.flatMap(({ blobs }) => blobs),
         parts: attributes.parts ?? [],
+        encryption,
       }),
     );
     try {
@@ -136,10 +171,19 @@ export class MultipartCompleter {
         attributes,
         manifest: manifest.blob,
         lastModifiedMs,
+        ...(seed ? { versionSeed: seed } : {}),
         ...(preconditions ? { preconditions } : {}),
       });
+      const facts = encryptionFacts(encryption);
       const { sizeBytes, tags = [] } = attributes;
-      return { ...written, sizeBytes, checksum, partsCount: parts.length, tags };
+      return {
+        ...written,
+        sizeBytes,
+        checksum,
+        partsCount: parts.length,
+        tags,
+        ...(facts ? { encryption: facts } : {}),
+      };
     } finally {
       manifest.unpin();
     }
@@ -165,11 +209,31 @@ export class MultipartCompleter {
     return {
       ...written,
       sizeBytes: isCurrent ? object.sizeBytes : 0,
-      checksum: isCurrent ? object.checksum : undefined,
+      // Of an encrypted object it is sealed, and this answer was given once already.
+      checksum: isCurrent && !object.encryption ? object.checksum : undefined,
       partsCount: request.parts.length,
       ...(isCurrent ? { tags: object.tags ?? [] } : {}),
     };
   }
+}
+
+/** With its checksum in the clear; without one when that is sealed and no key is at hand. */
+function readable(part: PartRecord, upload: UploadRecord, sealing: VersionSealing | undefined): PartRecord {
+  if (upload.encryption === undefined || part.checksum === undefined) return part;
+  if (sealing !== undefined) return { ...part, checksum: openChecksum(sealing, part.checksum) };
+  const { checksum: _sealed, ...rest } = part;
+  return rest;
+}
+
+/** The upload's encryption with the streams of its parts, and the seed of the version's id. */
+function completedEncryption(
+  { encryption }: UploadRecord,
+  parts: readonly PartRecord[],
+): { encryption?: Buffer; seed?: Buffer } {
+  if (encryption === undefined) return {};
+  const record = decodeEncryption(encryption);
+  const salts = parts.flatMap((part) => (part.sizeBytes > 0 ? [part.encryption!] : []));
+  return { encryption: encodeEncryption({ ...record, salts }), seed: record.seed };
 }
 
 /** MD5 of the parts' MD5s, and how many there are. */

@@ -15,6 +15,11 @@ import type { ByteRange } from '../data-store/data-store.ts';
 import type { RequestBody } from '../streams/request-body.ts';
 import { encodeBlobDescriptor } from './blob-descriptor.ts';
 import { BodyWriter, type StoredContent } from './body-writer.ts';
+import type { CustomerKey, EncryptionFacts, EncryptionWish } from './encryption/encryption-modes.ts';
+import { encryptionFacts } from './encryption/encryption-record.ts';
+import { openUpload } from './encryption/open-upload.ts';
+import { openChecksum, type ReadPermit, unseal } from './encryption/read-sealed.ts';
+import type { VersionSealing } from './encryption/version-sealing.ts';
 import { checkUploadChecksum, partMismatch } from './multipart-checksums.ts';
 import { MultipartCompleter, type CompleteRequest } from './multipart-completer.ts';
 import { PartCopier } from './part-copier.ts';
@@ -45,21 +50,33 @@ export interface CreateUploadRequest {
   storageClass: string;
   checksumAlgorithm: ChecksumAlgorithm | undefined;
   checksumType: ChecksumType | undefined;
+  encryption: EncryptionWish;
 }
 
-export interface UploadPartRequest extends UploadAddress {
+export interface UploadPartRequest extends UploadAddress, ReadPermit {
   partNumber: number;
   body: RequestBody;
 }
 
-export interface CopyPartRequest extends UploadAddress {
+export interface CopyPartRequest extends UploadAddress, ReadPermit {
   partNumber: number;
   source: ObjectAddress;
+  sourceCustomerKey: CustomerKey | undefined;
   /** Throws what `x-amz-copy-source-if-*` ask for and names the bytes to copy. */
   selectSource: (source: ObjectRecord) => ByteRange;
 }
 
-export type WrittenPart = Omit<PartRecord, 'blobs'>;
+export type WrittenPart = Omit<PartRecord, 'blobs' | 'encryption'> & { facts?: EncryptionFacts };
+
+/** A part on its way into the store. */
+type PartToWrite = UploadAddress & {
+  partNumber: number;
+  sealing: VersionSealing | undefined;
+  lastModifiedMs: number;
+};
+
+/** Of an empty part of an encrypted upload, which has no stream. */
+const NO_SALT = Buffer.alloc(0);
 
 /** Without `sourceVersionId`, the source's bucket never had versions. */
 export type CopiedPart = WrittenPart & { sourceVersionId: string | undefined };
@@ -89,6 +106,7 @@ export class MultipartService {
   /** @throws S3Error InvalidRequest (checksum algorithm and type do not go together) | NoSuchBucket */
   async createUpload(request: CreateUploadRequest): Promise<UploadRecord> {
     const { bucket, key, headers, userMetadata, storageClass, tags } = request;
+    const sealing = await this.#stores.encryption.begin(bucket, key, request.encryption);
     const upload: UploadRecord = {
       uploadId: this.#stores.randomness.bytes(UPLOAD_ID_BYTES).toString('base64url'),
       bucketId: bucket.bucketId,
@@ -101,6 +119,7 @@ export class MultipartService {
       storageClass,
       ...(tags ? { tags } : {}),
       ...checkUploadChecksum(request.checksumAlgorithm, request.checksumType),
+      ...(sealing ? { encryption: sealing.encode([]) } : {}),
     };
     await this.#stores.metadataStore.commit({ type: 'CreateMultipartUpload', upload });
     return upload;
@@ -117,12 +136,14 @@ export class MultipartService {
     if (given && upload.checksumAlgorithm && given !== upload.checksumAlgorithm) {
       throw partMismatch(upload.checksumAlgorithm, given);
     }
-    const lastModifiedMs = this.#stores.clock.nowMs();
+    const sealing = await this.#openUpload(request, upload);
+    const part = { ...request, sealing, lastModifiedMs: this.#stores.clock.nowMs() };
     return await this.#bodies.store({
       body: request.body,
       defaultChecksum: upload.checksumAlgorithm ?? this.#stores.defaultChecksum,
-      describe: (content) => this.#describePart(request, content, lastModifiedMs),
-      commit: (content, blob) => this.#commitPart(request, content, lastModifiedMs, [{ newBlob: blob }]),
+      sealing,
+      describe: (content) => this.#describePart(part, content),
+      commit: (content, blob) => this.#commitPart(part, content, [{ newBlob: blob }]),
     });
   }
 
@@ -133,19 +154,22 @@ export class MultipartService {
    */
   async uploadPartCopy(request: CopyPartRequest): Promise<CopiedPart> {
     const upload = await this.getUpload(request);
+    const sealing = await this.#openUpload(request, upload);
+    const permit = { customerKey: request.sourceCustomerKey, authorizeKey: request.authorizeKey };
     for (let attempt = 1; ; attempt++) {
-      const source = await this.#objects.headSource(request.source);
-      const range = request.selectSource(source);
-      const lastModifiedMs = this.#stores.clock.nowMs();
+      const source = await unseal(this.#stores.encryption, await this.#objects.headSource(request.source), permit);
+      const range = request.selectSource(source.object);
+      const target = { ...request, sealing, lastModifiedMs: this.#stores.clock.nowMs() };
       try {
         const part = await this.#partCopier.copy({
           source,
           range,
+          sealing,
           checksum: upload.checksumAlgorithm ?? this.#stores.defaultChecksum,
-          describe: (content) => this.#describePart(request, content, lastModifiedMs),
-          commit: (content, blobs) => this.#commitPart(request, content, lastModifiedMs, blobs),
+          describe: (content) => this.#describePart(target, content),
+          commit: (content, blobs) => this.#commitPart(target, content, blobs),
         });
-        return { ...part, sourceVersionId: shownSourceVersionId(request.source.bucket, source) };
+        return { ...part, sourceVersionId: shownSourceVersionId(request.source.bucket, source.object) };
       } catch (error) {
         if (!isStoreError(error, 'BlobGone') || attempt === COPY_LIMIT) throw error;
       }
@@ -175,49 +199,66 @@ export class MultipartService {
   }
 
   /** Parts after `afterPartNumber`, at most `limit`. @throws S3Error NoSuchUpload */
-  async listParts(address: UploadAddress, page: { afterPartNumber: number; limit: number }): Promise<PartsPage> {
+  async listParts(
+    address: UploadAddress & ReadPermit,
+    page: { afterPartNumber: number; limit: number },
+  ): Promise<PartsPage> {
     const upload = await this.getUpload(address);
     const { afterPartNumber, limit } = page;
     if (limit === 0) return { upload, parts: [], isTruncated: false };
     const { uploadId } = address;
     const parts = await this.#stores.metadataStore.listParts({ uploadId, afterPartNumber, limit: limit + 1 });
     const isTruncated = parts.length > limit;
-    return { upload, parts: isTruncated ? parts.slice(0, limit) : parts, isTruncated };
+    const shown = isTruncated ? parts.slice(0, limit) : parts;
+    return { upload, parts: await this.#revealParts(address, upload, shown), isTruncated };
+  }
+
+  /** With their checksums in the clear; those under a customer's key only for who brings it. */
+  async #revealParts(
+    request: UploadAddress & ReadPermit,
+    upload: UploadRecord,
+    parts: readonly PartRecord[],
+  ): Promise<PartRecord[]> {
+    if (encryptionFacts(upload.encryption)?.mode === 'SSE-C' && request.customerKey === undefined) {
+      return parts.map(({ checksum: _sealed, ...part }) => part);
+    }
+    const sealing = await this.#openUpload(request, upload);
+    return parts.map((part) => (sealing ? revealPartRecord(part, sealing) : part));
+  }
+
+  #openUpload({ bucket, customerKey, authorizeKey }: UploadAddress & ReadPermit, upload: UploadRecord) {
+    return openUpload(this.#stores.encryption, { upload, bucket }, { customerKey, authorizeKey });
   }
 
   async listUploads(query: ListUploadsQuery): Promise<ListUploadsPage> {
     return await this.#stores.metadataStore.listUploads(query);
   }
 
-  #describePart(
-    request: UploadAddress & { partNumber: number },
-    content: StoredContent,
-    lastModifiedMs: number,
-  ): Buffer {
+  #describePart(request: PartToWrite, content: StoredContent): Buffer {
+    const { sealing, lastModifiedMs } = request;
     return encodeBlobDescriptor({
       kind: 'part',
       bucketId: request.bucket.bucketId,
       bucketName: request.bucket.name,
       key: request.key,
-      content: { ...content, lastModifiedMs },
+      content: { ...storedContent(content, sealing), lastModifiedMs },
       uploadId: request.uploadId,
       partNumber: request.partNumber,
+      encryption: sealing && (content.salt ?? NO_SALT),
     });
   }
 
-  async #commitPart(
-    request: UploadAddress & { partNumber: number },
-    content: StoredContent,
-    lastModifiedMs: number,
-    blobs: readonly BlobUse[],
-  ): Promise<WrittenPart> {
-    const { checksum, etag, sizeBytes } = content;
-    const part: WrittenPart = {
+  async #commitPart(request: PartToWrite, content: StoredContent, blobs: readonly BlobUse[]): Promise<WrittenPart> {
+    const { sealing, lastModifiedMs } = request;
+    const { etag, sizeBytes } = content;
+    const { checksum } = storedContent(content, sealing);
+    const part: Omit<PartRecord, 'blobs'> = {
       partNumber: request.partNumber,
       etag,
       sizeBytes,
       lastModifiedMs,
       ...(checksum ? { checksum: { algorithm: checksum.algorithm, value: checksum.value } } : {}),
+      ...(sealing ? { encryption: content.salt ?? NO_SALT } : {}),
     };
     await this.#stores.metadataStore.commit({
       type: 'PutPart',
@@ -227,6 +268,24 @@ export class MultipartService {
       part,
       blobs,
     });
-    return part;
+    const { checksum: shown } = content;
+    return {
+      partNumber: request.partNumber,
+      etag,
+      sizeBytes,
+      lastModifiedMs,
+      ...(shown ? { checksum: { algorithm: shown.algorithm, value: shown.value } } : {}),
+      ...(sealing ? { facts: sealing.facts } : {}),
+    };
   }
+}
+
+/** As it is kept: of an encrypted upload with a sealed checksum. */
+function storedContent(content: StoredContent, sealing: VersionSealing | undefined): StoredContent {
+  if (sealing === undefined || content.checksum === undefined) return content;
+  return { ...content, checksum: sealing.sealChecksum(content.checksum) };
+}
+
+function revealPartRecord(part: PartRecord, sealing: VersionSealing): PartRecord {
+  return part.checksum ? { ...part, checksum: openChecksum(sealing, part.checksum) } : part;
 }

@@ -9,9 +9,14 @@ import type {
 } from '../model/object-record.ts';
 import { encodeBlobDescriptor } from './blob-descriptor.ts';
 import { digestObject } from './digest-object.ts';
+import type { CustomerKey, EncryptionWish } from './encryption/encryption-modes.ts';
+import { decodeEncryption } from './encryption/encryption-record.ts';
+import { refuseCustomerKey } from './encryption/encryption-service.ts';
+import { rangeAsBody, sealPart, unseal, type Unsealed } from './encryption/read-sealed.ts';
+import type { VersionSealing } from './encryption/version-sealing.ts';
 import type { ObjectReader } from './object-reader.ts';
 import { shownSourceVersionId, SINGLE_BODY_LIMIT_BYTES } from './object-rules.ts';
-import type { ObjectAddress, WrittenObject } from './objects.ts';
+import type { ObjectAddress, PutObjectRequest, WrittenObject } from './objects.ts';
 import type { ServiceStores } from './service-stores.ts';
 
 export interface CopyObjectRequest {
@@ -29,6 +34,9 @@ export interface CopyObjectRequest {
   /** `x-amz-checksum-algorithm`; otherwise the checksum is copied. */
   checksumAlgorithm: ChecksumAlgorithm | undefined;
   preconditions: WritePreconditions | undefined;
+  encryption: EncryptionWish;
+  /** `x-amz-copy-source-server-side-encryption-customer-*`. */
+  sourceCustomerKey: CustomerKey | undefined;
 }
 
 export interface CopiedObject extends WrittenObject {
@@ -45,13 +53,18 @@ const EMPTY = Buffer.alloc(0);
  * Copies an object by naming the same blobs under another key: no bytes move, whatever the size. A copy therefore
  * keeps the source's ETag, parts and checksum (docs/decisions/0007-copy-etag.md). Only a checksum that the source does
  * not have is computed, by reading; then the ETag is the MD5 of the bytes that were read, as AWS's is.
+ *
+ * So it is between two places with the same encryption: the data key goes along under a new envelope. Where the
+ * encryption changes, or a customer's key has a part in it, the bytes are read and written again, as an upload is.
  */
 export class ObjectCopier {
   readonly #stores: ServiceStores;
   readonly #tools: { reader: ObjectReader; digests: ServiceStores['digests'] };
+  readonly #put: (request: PutObjectRequest) => Promise<WrittenObject>;
 
-  constructor(stores: ServiceStores, reader: ObjectReader) {
+  constructor(stores: ServiceStores, reader: ObjectReader, put: (request: PutObjectRequest) => Promise<WrittenObject>) {
     this.#stores = stores;
+    this.#put = put;
     this.#tools = { reader, digests: stores.digests };
   }
 
@@ -68,13 +81,72 @@ export class ObjectCopier {
     }
     const computed = checksumToCompute(source, request.checksumAlgorithm);
     refuseUnchangedSelfCopy(source, request, computed);
-    const content: CopiedContent = computed
-      ? await digestObject(this.#tools, source, { start: 0, length: source.sizeBytes }, computed)
-      : keptContent(source);
-    return await this.#commit(source, request, content);
+    const effective = this.#stores.encryption.effective(request.bucket, request.encryption);
+    if (source.encryption === undefined && effective === undefined) {
+      refuseCustomerKey(request.sourceCustomerKey);
+      return await this.#commit(source, request, await this.#content({ object: source, sealing: undefined }, computed));
+    }
+    const permit = { customerKey: request.sourceCustomerKey, authorizeKey: request.encryption.authorizeKey };
+    const unsealed = await unseal(this.#stores.encryption, source, permit);
+    const { encryption } = source;
+    if (
+      effective === undefined ||
+      encryption === undefined ||
+      !this.#stores.encryption.canRewrap(encryption, effective)
+    ) {
+      return await this.#rewrite(unsealed, request);
+    }
+    const { bucket, key } = request;
+    const target = { bucket, key, wish: request.encryption };
+    const rewrapped = await this.#stores.encryption.rewrap(unsealed.sealing!, target, effective);
+    const content = await this.#content(unsealed, computed);
+    // Sealed already, under the same data key.
+    const stored = computed === undefined ? keptContent(source) : sealedContent(content, rewrapped);
+    return await this.#commit(source, request, content, { sealing: rewrapped, content: stored });
   }
 
-  async #commit(source: ObjectRecord, request: CopyObjectRequest, content: CopiedContent): Promise<CopiedObject> {
+  async #content(source: Unsealed, computed: ChecksumAlgorithm | undefined): Promise<CopiedContent> {
+    const { object, sealing } = source;
+    if (computed === undefined) return keptContent(object);
+    const content = await digestObject(this.#tools, source, { start: 0, length: object.sizeBytes }, computed);
+    return sealing?.hasOpaqueEtag === true ? { ...content, etag: sealing.makeOpaqueEtag() } : content;
+  }
+
+  /** As an upload of the same bytes: with the ETag of one, a checksum over all of it, and without parts. */
+  async #rewrite(source: Unsealed, request: CopyObjectRequest): Promise<CopiedObject> {
+    const { object } = source;
+    const { bucket, key, preconditions, encryption } = request;
+    const { headers, userMetadata } = request.replaceMetadata ?? object;
+    const range = { start: 0, length: object.sizeBytes };
+    const tags = request.replaceTags ? request.replaceTags.tags : object.tags;
+    const written = await this.#put({
+      bucket,
+      key,
+      body: {
+        lengthBytes: object.sizeBytes,
+        expectations: [],
+        [Symbol.asyncIterator]: () => rangeAsBody(this.#tools.reader, source, range),
+      },
+      headers,
+      userMetadata,
+      tags,
+      storageClass: request.storageClass ?? object.storageClass,
+      defaultChecksum: request.checksumAlgorithm ?? object.checksum?.algorithm,
+      preconditions,
+      encryption,
+    });
+    return { ...written, tags: tags ?? [], sourceVersionId: shownSourceVersionId(request.source.bucket, object) };
+  }
+
+  /** Names the source's blobs. `sealed`: the source's data key under the envelope of the copy, and what it seals. */
+  async #commit(
+    source: ObjectRecord,
+    request: CopyObjectRequest,
+    content: CopiedContent,
+    sealed?: { sealing: VersionSealing; content: CopiedContent },
+  ): Promise<CopiedObject> {
+    const stored = sealed?.content ?? content;
+    const encryption = sealed?.sealing.encode(decodeEncryption(source.encryption!).salts);
     const { bucket, key, preconditions } = request;
     const lastModifiedMs = this.#stores.clock.nowMs();
     const { headers, userMetadata } = request.replaceMetadata ?? source;
@@ -89,11 +161,12 @@ export class ObjectCopier {
         bucketId: bucket.bucketId,
         bucketName: bucket.name,
         key,
-        content: { ...content, lastModifiedMs },
+        content: { ...stored, lastModifiedMs },
         attributes: { ...named, ownerAccountId: bucket.owner.accountId },
         uploadId: '',
         blobs,
         parts: content.parts ?? [],
+        encryption,
       }),
     );
     try {
@@ -102,9 +175,10 @@ export class ObjectCopier {
         bucketId: bucket.bucketId,
         key,
         owner: bucket.owner,
-        attributes: { ...content, ...named },
+        attributes: { ...stored, ...named, ...(encryption ? { encryption } : {}) },
         blobs: [...blobs.map(({ blobId }): BlobUse => ({ existingBlobId: blobId })), { newBlob: manifest.blob }],
         lastModifiedMs,
+        ...(sealed ? { versionSeed: sealed.sealing.name.seed } : {}),
         ...(preconditions ? { preconditions } : {}),
       });
       return {
@@ -113,12 +187,23 @@ export class ObjectCopier {
         checksum: content.checksum,
         tags: tags ?? [],
         ...(content.parts ? { partsCount: content.parts.length } : {}),
+        ...(sealed ? { encryption: sealed.sealing.facts } : {}),
         sourceVersionId: shownSourceVersionId(request.source.bucket, source),
       };
     } finally {
       manifest.unpin();
     }
   }
+}
+
+/** With its checksums sealed. */
+function sealedContent(content: CopiedContent, sealing: VersionSealing): CopiedContent {
+  const { checksum, parts } = content;
+  return {
+    ...content,
+    ...(checksum ? { checksum: sealing.sealChecksum(checksum) } : {}),
+    ...(parts ? { parts: parts.map((part) => sealPart(part, sealing)) } : {}),
+  };
 }
 
 function keptContent({ etag, sizeBytes, checksum, parts }: ObjectRecord): CopiedContent {
@@ -139,7 +224,13 @@ function refuseUnchangedSelfCopy(
   // A version that is named is brought back as the newest one.
   const isBroughtBack = request.source.versionId !== undefined && request.bucket.configuration.versioning !== undefined;
   const isSelfCopy = source.bucketId === request.bucket.bucketId && source.key === request.key && !isBroughtBack;
-  const isChanged = request.replaceMetadata || request.storageClass !== undefined || computed;
+  const isChanged =
+    request.replaceMetadata ||
+    request.storageClass !== undefined ||
+    computed ||
+    request.encryption.requested !== undefined ||
+    // As AWS does: a bucket that says how its objects are encrypted encrypts this one so.
+    request.bucket.configuration.encryption?.default !== undefined;
   if (!isSelfCopy || isChanged) return;
   throw new S3Error('InvalidRequest', {
     message:

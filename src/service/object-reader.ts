@@ -1,9 +1,12 @@
 import type { ByteRange, DataPiece, DataStore } from '../data-store/data-store.ts';
+import { INLINE_LIMIT_BYTES, openWhole, StreamOpener } from '../encryption/stream-opener.ts';
 import { assert } from '../errors/assert.ts';
 import { StoreError, isStoreError } from '../errors/store-error.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { BlobRecord } from '../model/blob.ts';
 import type { ObjectRecord } from '../model/object-record.ts';
+import { locateSealed } from './encryption/locate-sealed.ts';
+import type { VersionSealing } from './encryption/version-sealing.ts';
 
 /** A blob's next piece is asked for while this much of the one before is still to come, so that no border is a pause. */
 const READ_AHEAD_BYTES = 2 * 1024 * 1024;
@@ -38,6 +41,26 @@ export class ObjectReader {
     return body;
   }
 
+  /**
+   * The plain bytes of `range` of an encrypted object, as `open` gives those of another one.
+   *
+   * @throws StoreError as `open`; ShardCorrupt when the stored bytes are not what was sealed
+   */
+  async openSealed(
+    object: ObjectRecord,
+    range: ByteRange,
+    sealing: VersionSealing,
+  ): Promise<Buffer | AsyncIterableIterator<DataPiece>> {
+    if (range.length === 0) return Buffer.alloc(0);
+    const { stored, storedRange, sealedRange } = locateSealed(object, range, sealing);
+    const body = await this.open(stored, storedRange);
+    if (Buffer.isBuffer(body)) return openWhole(sealedRange, body);
+    if (storedRange.length <= INLINE_LIMIT_BYTES) return openWhole(sealedRange, await collect(body));
+    const opener = new StreamOpener({ source: body, range: sealedRange, tools: sealing.tools });
+    await opener.prefetch();
+    return opener;
+  }
+
   /** The usual small object: one blob, one buffer. `undefined`: the long way, also when its blob has moved. */
   async #readSmall({ blobs }: ObjectRecord, range: ByteRange): Promise<Buffer | undefined> {
     const [blob] = blobs;
@@ -57,6 +80,15 @@ export class ObjectReader {
     if (found?.order === object.order) return found.blobs;
     throw new StoreError('BlobGone', `object ${bucketId}/${key} was replaced or deleted while it was read`);
   }
+}
+
+async function collect(body: AsyncIterable<DataPiece>): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of body) {
+    pieces.push(Buffer.from(piece.bytes));
+    piece.release();
+  }
+  return Buffer.concat(pieces);
 }
 
 interface OpenBlob {

@@ -4,6 +4,7 @@ import { isStoreError } from '../errors/store-error.ts';
 import type { Mutation, WritePreconditions } from '../metadata-store/metadata-store.ts';
 import type {
   BucketRecord,
+  ChecksumAlgorithm,
   ObjectAttributes,
   ObjectChecksum,
   ObjectHeaders,
@@ -13,6 +14,9 @@ import type {
 import type { RequestBody } from '../streams/request-body.ts';
 import { type DescribedAttributes, type DescribedContent, encodeBlobDescriptor } from './blob-descriptor.ts';
 import { BodyWriter } from './body-writer.ts';
+import type { EncryptionFacts, EncryptionWish } from './encryption/encryption-modes.ts';
+import { encryptionFacts } from './encryption/encryption-record.ts';
+import { openRange, type ReadPermit, unseal } from './encryption/read-sealed.ts';
 import { ObjectCopier, type CopyObjectRequest, type CopiedObject } from './object-copier.ts';
 import { ObjectReader } from './object-reader.ts';
 import { checkVersionId } from './object-rules.ts';
@@ -36,7 +40,10 @@ export interface PutObjectRequest {
   userMetadata: Readonly<Record<string, string>>;
   tags: ObjectAttributes['tags'];
   storageClass: string;
+  /** Kept when the client sent none; `undefined`: the server's default. */
+  defaultChecksum?: ChecksumAlgorithm | undefined;
   preconditions: WritePreconditions | undefined;
+  encryption: EncryptionWish;
 }
 
 export interface WrittenObject {
@@ -49,6 +56,7 @@ export interface WrittenObject {
   partsCount?: number;
   /** Of Copy and Complete, unless something else has taken the object's place meanwhile. */
   tags?: readonly Tag[];
+  encryption?: EncryptionFacts;
 }
 
 export interface OpenedObject<S> {
@@ -90,7 +98,7 @@ export class ObjectService {
     this.#stores = stores;
     this.#bodies = new BodyWriter(stores);
     this.#reader = new ObjectReader(stores);
-    this.#copier = new ObjectCopier(stores, this.#reader);
+    this.#copier = new ObjectCopier(stores, this.#reader, (request) => this.putObject(request));
   }
 
   /**
@@ -103,13 +111,23 @@ export class ObjectService {
     const { bucket, key, preconditions } = request;
     const lastModifiedMs = this.#stores.clock.nowMs();
     const { headers, userMetadata, tags, storageClass } = request;
+    const begun = this.#stores.encryption.begin(bucket, key, request.encryption);
+    const sealing = begun === undefined ? undefined : await begun;
+    let storedChecksum: ObjectChecksum | undefined;
+    let encryption: Buffer | undefined;
     // No spreads here and below: each costs a microsecond in V8, and this is every upload's way.
     return await this.#bodies.store({
       body: request.body,
-      defaultChecksum: this.#stores.defaultChecksum,
+      defaultChecksum: request.defaultChecksum ?? this.#stores.defaultChecksum,
+      sealing,
       describe: (content) => {
+        storedChecksum = content.checksum;
+        if (sealing !== undefined) {
+          if (storedChecksum) storedChecksum = sealing.sealChecksum(storedChecksum);
+          encryption = sealing.encode(content.salt === undefined ? [] : [content.salt]);
+        }
         const described: DescribedContent = { sizeBytes: content.sizeBytes, etag: content.etag, lastModifiedMs };
-        if (content.checksum) described.checksum = content.checksum;
+        if (storedChecksum) described.checksum = storedChecksum;
         const attributes: DescribedAttributes = {
           ownerAccountId: bucket.owner.accountId,
           storageClass,
@@ -125,13 +143,15 @@ export class ObjectService {
           key,
           content: described,
           attributes,
+          encryption,
         });
       },
       commit: async (content, blob) => {
         const { sizeBytes, etag, checksum } = content;
         const attributes: ObjectAttributes = { etag, sizeBytes, headers, userMetadata, storageClass };
-        if (checksum) attributes.checksum = checksum;
+        if (storedChecksum) attributes.checksum = storedChecksum;
         if (tags) attributes.tags = tags;
+        if (encryption) attributes.encryption = encryption;
         const mutation: Extract<Mutation, { type: 'PutObject' }> = {
           type: 'PutObject',
           bucketId: bucket.bucketId,
@@ -142,9 +162,18 @@ export class ObjectService {
           lastModifiedMs,
         };
         if (preconditions) mutation.preconditions = preconditions;
+        if (sealing) mutation.versionSeed = sealing.name.seed;
         const written = await this.#stores.metadataStore.commit(mutation);
         const { versionId } = written;
-        return { versionId, etag: written.etag, sizeBytes, lastModifiedMs: written.lastModifiedMs, checksum };
+        const answer: WrittenObject = {
+          versionId,
+          etag: written.etag,
+          sizeBytes,
+          lastModifiedMs: written.lastModifiedMs,
+          checksum,
+        };
+        if (sealing) answer.encryption = sealing.facts;
+        return answer;
       },
     });
   }
@@ -186,6 +215,19 @@ export class ObjectService {
   }
 
   /**
+   * The same with checksums in the clear, where `needsChecksums` says so. A version under a customer's key is shown only
+   * to who has the key.
+   *
+   * @throws what `headObject` throws; S3Error InvalidRequest | AccessDenied (customer's key) | KMS.*; StoreError KeysUnavailable
+   */
+  async inspectObject(address: ObjectAddress & ReadPermit, needsChecksums: boolean): Promise<ObjectRecord> {
+    const object = await this.headObject(address);
+    const isFree = !needsChecksums && encryptionFacts(object.encryption)?.mode !== 'SSE-C';
+    if (isFree && address.customerKey === undefined) return object;
+    return (await unseal(this.#stores.encryption, object, address)).object;
+  }
+
+  /**
    * Opens an object for reading. `select` looks at the record (conditions, Range, partNumber), throws what the client
    * shall get, or names the bytes to read; it is asked again when the object was replaced before its first byte was
    * read. The bytes stay those of the returned record, whatever is written meanwhile, or the iteration fails.
@@ -193,14 +235,16 @@ export class ObjectService {
    * @throws what `headObject` and `select` throw
    */
   async getObject<S extends { range: ByteRange }>(
-    address: ObjectAddress,
+    address: ObjectAddress & ReadPermit,
     select: (object: ObjectRecord) => S,
   ): Promise<OpenedObject<S>> {
     for (let attempt = 1; ; attempt++) {
-      const object = await this.headObject(address);
+      const found = await this.headObject(address);
+      const unsealed = await unseal(this.#stores.encryption, found, address);
+      const { object } = unsealed;
       const selection = select(object);
       try {
-        return { object, selection, body: await this.#reader.open(object, selection.range) };
+        return { object, selection, body: await openRange(this.#reader, unsealed, selection.range) };
       } catch (error) {
         if (!isStoreError(error, 'BlobGone') || attempt === LOOK_UP_LIMIT) throw error;
       }

@@ -5,13 +5,17 @@ import type { BlobRecord } from '../model/blob.ts';
 import type { ChecksumAlgorithm, ObjectRecord } from '../model/object-record.ts';
 import { BodyWriter, type StoredContent } from './body-writer.ts';
 import { digestObject } from './digest-object.ts';
+import { rangeAsBody, type Unsealed } from './encryption/read-sealed.ts';
+import type { VersionSealing } from './encryption/version-sealing.ts';
 import type { ObjectReader } from './object-reader.ts';
 import { SINGLE_BODY_LIMIT_BYTES } from './object-rules.ts';
 import type { ServiceStores } from './service-stores.ts';
 
 export interface PartCopy<R> {
-  source: ObjectRecord;
+  source: Unsealed;
   range: ByteRange;
+  /** Of the upload; `undefined`: it is not encrypted. */
+  sealing: VersionSealing | undefined;
   /** The part's checksum; `undefined`: none is kept. */
   checksum: ChecksumAlgorithm | undefined;
   describe: (content: StoredContent) => Buffer;
@@ -21,8 +25,8 @@ export interface PartCopy<R> {
 const PLAIN_MD5 = /^[0-9a-f]{32}$/;
 
 /**
- * Makes a part of a range of an object. A range of whole blobs is named again; another one is read and written like an
- * upload. Either way the part needs an ETag of its own: it is known only when the range is a whole object that was
+ * Makes a part of a range of an object. A range of whole blobs is named again; another one, and whatever is encrypted on
+ * either side, is read and written like an upload. Either way the part needs an ETag of its own: it is known only when the range is a whole object that was
  * written by one PutObject, otherwise the bytes are read and hashed.
  */
 export class PartCopier {
@@ -38,41 +42,33 @@ export class PartCopier {
    * @throws S3Error InvalidRequest (over 5 GiB) and what `commit` throws
    * @throws StoreError BlobGone: the source was replaced or deleted meanwhile, look it up again
    */
-  async copy<R>({ source, range, checksum, describe, commit }: PartCopy<R>): Promise<R> {
+  async copy<R>({ source, range, sealing, checksum, describe, commit }: PartCopy<R>): Promise<R> {
     if (range.length > SINGLE_BODY_LIMIT_BYTES) {
       throw new S3Error('InvalidRequest', {
         message: `The specified copy source is larger than the maximum allowable size for a copy source: ${SINGLE_BODY_LIMIT_BYTES}`,
       });
     }
-    const blobs = wholeBlobs(source.blobs, range);
+    const isPlain = source.sealing === undefined && sealing === undefined;
+    const blobs = isPlain ? wholeBlobs(source.object.blobs, range) : undefined;
     if (blobs) {
       const content =
-        knownContent(source, range, checksum) ?? (await digestObject(this.#tools, source, range, checksum));
+        knownContent(source.object, range, checksum) ?? (await digestObject(this.#tools, source, range, checksum));
       return await commit(
         content,
         blobs.map(({ blobId }) => ({ existingBlobId: blobId })),
       );
     }
     return await this.#bodies.store({
-      body: { lengthBytes: range.length, expectations: [], [Symbol.asyncIterator]: () => this.#bytes(source, range) },
+      body: {
+        lengthBytes: range.length,
+        expectations: [],
+        [Symbol.asyncIterator]: () => rangeAsBody(this.#tools.reader, source, range),
+      },
       defaultChecksum: checksum,
+      sealing,
       describe,
       commit: (content, blob) => commit(content, [{ newBlob: blob }]),
     });
-  }
-
-  /** Copies each piece, because the pool takes its buffer back before the writer has stored it. */
-  async *#bytes(source: ObjectRecord, range: ByteRange): AsyncGenerator<Buffer> {
-    const body = await this.#tools.reader.open(source, range);
-    if (Buffer.isBuffer(body)) {
-      if (body.length > 0) yield body;
-      return;
-    }
-    for await (const piece of body) {
-      const copy = Buffer.from(piece.bytes);
-      piece.release();
-      yield copy;
-    }
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../model/clock.ts';
+import type { BucketEncryptionService } from './bucket-encryption.ts';
 import type { BucketService } from './buckets.ts';
 import type { LifecycleService } from './lifecycle/lifecycle-service.ts';
 import type { ListingService } from './listing.ts';
@@ -11,8 +12,11 @@ export interface S3Services {
   /** For answers that are kept alive while work goes on. */
   readonly clock: Pick<Clock, 'schedule'>;
   readonly buckets: BucketService;
+  readonly bucketEncryption: BucketEncryptionService;
   readonly listing: ListingService;
   readonly objects: ObjectService;
   readonly multipart: MultipartService;
   readonly lifecycle: LifecycleService;
+  /** Else SSE-C is refused where the connection is not secure. */
+  readonly allowsCustomerKeysOverHttp: boolean;
 }

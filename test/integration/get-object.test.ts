@@ -4,6 +4,7 @@ import { StoreError } from '../../src/errors/store-error.ts';
 import { formatHttpDate } from '../../src/s3/headers/http-date.ts';
 import { payloadOf } from '../support/payload.ts';
 import { codeOf, createMemoryFixture, errorOf, type MemoryFixture } from '../support/service-fixture.ts';
+import { NO_KEY } from '../support/encryption-fixture.ts';
 
 const SIZE_BYTES = 50_000;
 
@@ -240,7 +241,7 @@ describe('GetObject', () => {
     await s3.put(bucket, 'key', body);
     s3.data.failReads.push(new StoreError('TooFewShards', 'lost'));
     const select = (object: { sizeBytes: number }) => ({ range: { start: 0, length: object.sizeBytes } });
-    const address = { bucket: await open(), key: 'key' };
+    const address = { bucket: await open(), key: 'key', ...NO_KEY };
     await expect(s3.services.objects.getObject(address, select)).rejects.toThrow('lost');
 
     const opened = await s3.services.objects.getObject(address, select);
@@ -258,7 +259,7 @@ describe('GetObject', () => {
 
   it('gives everything back when the client goes away, at any point', async () => {
     await s3.put(bucket, 'key', body);
-    const address = { bucket: await open(), key: 'key' };
+    const address = { bucket: await open(), key: 'key', ...NO_KEY };
     for (let pieces = 0; pieces < 3; pieces++) {
       const opened = await s3.services.objects.getObject(address, (object) => ({
         range: { start: 0, length: object.sizeBytes },

@@ -3,6 +3,7 @@ import type { DataPiece } from '../../src/data-store/data-store.ts';
 import { payloadOf } from '../support/payload.ts';
 import { elementOf } from '../support/service-fixture.ts';
 import { SimulatedService } from '../support/simulated-service.ts';
+import { NO_KEY } from '../support/encryption-fixture.ts';
 
 const MIB = 1024 * 1024;
 const BUCKET = 'bucket';
@@ -35,7 +36,7 @@ async function openObject(): Promise<AsyncIterableIterator<DataPiece>> {
   const { buckets, objects } = service.process.services;
   const bucket = await buckets.requireBucket(BUCKET);
   const whole = (object: { sizeBytes: number }) => ({ range: { start: 0, length: object.sizeBytes } });
-  const { body } = await service.withTime(objects.getObject({ bucket, key: KEY }, whole));
+  const { body } = await service.withTime(objects.getObject({ bucket, key: KEY, ...NO_KEY }, whole));
   if (Buffer.isBuffer(body)) throw new Error('expected a body in pieces');
   return body;
 }

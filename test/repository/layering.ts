@@ -5,7 +5,7 @@ export interface SourceFile {
   text: string;
 }
 
-const FOUNDATION = ['model', 'errors', 'checksums', 'streams', 'memory', 'observability'];
+const FOUNDATION = ['model', 'errors', 'checksums', 'encryption', 'streams', 'memory', 'observability'];
 const STORE_INTERFACES = ['data-store/data-store.ts', 'metadata-store/metadata-store.ts'];
 
 /** What each folder under src/ may import besides itself; entries are folders or single files. */
@@ -13,6 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: FOUNDATION,
   errors: FOUNDATION,
   checksums: FOUNDATION,
+  encryption: FOUNDATION,
   streams: FOUNDATION,
   memory: FOUNDATION,
   observability: FOUNDATION,
@@ -20,7 +21,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'data-store': [...FOUNDATION, 'disk'],
   'metadata-store': [...FOUNDATION, 'disk'],
   access: [...FOUNDATION, ...STORE_INTERFACES],
-  service: [...FOUNDATION, ...STORE_INTERFACES],
+  keys: [...FOUNDATION, ...STORE_INTERFACES, 'access'],
+  service: [...FOUNDATION, ...STORE_INTERFACES, 'keys'],
   healing: [...FOUNDATION, ...STORE_INTERFACES],
   config: FOUNDATION,
   http: FOUNDATION,

@@ -98,6 +98,16 @@ describe('records', () => {
     blobs: [{ newBlob: blob }, { existingBlobId: 6 }],
   };
   const putFields = [1, 'ключ', 2, 3, 4, attributeFields, [[blobFields], [6]]];
+  const part = {
+    uploadOrder: 8,
+    partNumber: 1,
+    etag: 'e',
+    sizeBytes: 2,
+    lastModifiedMs: 3,
+    checksum: 4,
+    checksumValue: 'v',
+    blobs: [],
+  };
   const complete = {
     uploadOrder: 8,
     order: 9,
@@ -128,17 +138,7 @@ describe('records', () => {
       fields: [8, 'u', 1, 'ключ', -3, 2, 3, 's', 5, 'd'],
     },
     {
-      record: {
-        type: 'PutPart',
-        uploadOrder: 8,
-        partNumber: 1,
-        etag: 'e',
-        sizeBytes: 2,
-        lastModifiedMs: 3,
-        checksum: 4,
-        checksumValue: 'v',
-        blobs: [],
-      },
+      record: { type: 'PutPart', ...part },
       fields: [8, 1, 'e', 2, 3, 4, 'v', []],
     },
     {
@@ -186,6 +186,10 @@ describe('records', () => {
     {
       record: { type: 'CompleteVersion', ...complete, versionId: 'v' },
       fields: [...completeFields, 'v'],
+    },
+    {
+      record: { type: 'PutEncryptedPart', ...part, encryption: Buffer.from('salt') },
+      fields: [8, 1, 'e', 2, 3, 4, 'v', [], 'salt'],
     },
     {
       record: { type: 'TransitionVersion', bucketId: 1, key, order: 2, storageClass: 'COLD', blobs: [] },

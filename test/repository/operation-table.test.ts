@@ -78,7 +78,7 @@ const refusals = implementedRows.flatMap((row) => {
   ];
 });
 
-test('there are inputs to refuse', () => expect(refusals.length).toBeGreaterThan(100));
+test('there are inputs to refuse', () => expect(refusals.length).toBeGreaterThan(50));
 
 test.each(refusals)('%s answers 501 to the %s %s', (_name, kind, input, row) => {
   const headers = new Map(kind === 'header' ? [[input, 'some-value']] : []);

@@ -56,6 +56,11 @@ export class MemoryDataStore implements DataStore {
     this.#pieceSizeBytes = options.pieceSizeBytes ?? 64 * 1024;
   }
 
+  /** The very bytes that are stored, to be looked at or changed. */
+  bytesOf(blob: Pick<BlobRecord, 'layout'>): Buffer {
+    return this.#blobs.get(blob.layout.toString())!.bytes;
+  }
+
   async start(): Promise<void> {
     this.#volumeId = this.#ledger.nextIdentifier();
     await this.#ledger.openVolume({

@@ -8,13 +8,20 @@ import type {
 } from '../../src/metadata-store/metadata-store.ts';
 import type { BucketRecord, ListedObject, Owner } from '../../src/model/object-record.ts';
 
-type Calls = Pick<MetadataStore, 'commit' | 'getBucket' | 'listBuckets' | 'listObjects' | 'listVersions'>;
+type Calls = Pick<
+  MetadataStore,
+  'commit' | 'formatVersion' | 'getBucket' | 'listBuckets' | 'listObjects' | 'listVersions'
+>;
 
 /** Buckets and listings in memory, the plainest way: for tests of what stands above the metadata store. */
 export class MemoryMetadata implements Calls {
   readonly #buckets = new Map<string, BucketRecord>();
   readonly #objects = new Map<number, ListedObject[]>();
   #nextBucketId = 1;
+
+  formatVersion(): number {
+    return 2;
+  }
 
   readonly commit = (async (mutation: { type: string }) => {
     const decided = mutation as

@@ -8,6 +8,7 @@ import type { Log } from '../../src/observability/log.ts';
 import { SystemClock, SystemRandomness } from '../../src/observability/system-clock.ts';
 import { S3RequestHandler, type S3RequestHandlerOptions } from '../../src/s3/handle-request.ts';
 import { RequestAuthenticator } from '../../src/s3/sigv4/request-authenticator.ts';
+import { BucketEncryptionService } from '../../src/service/bucket-encryption.ts';
 import { BucketService } from '../../src/service/buckets.ts';
 import type { LifecycleService } from '../../src/service/lifecycle/lifecycle-service.ts';
 import { ListingService } from '../../src/service/listing.ts';
@@ -60,15 +61,22 @@ export class S3TestServer {
 
   constructor(options: { region?: string; objects?: ObjectService; multipart?: MultipartService } = {}) {
     const region = options.region ?? 'us-east-1';
-    const buckets = new BucketService({ metadataStore: this.metadata, clock: new SystemClock(), region });
+    const buckets = new BucketService({
+      metadataStore: this.metadata,
+      clock: new SystemClock(),
+      region,
+      blocksCustomerKeys: false,
+    });
     this.services = {
       region,
       clock: new SystemClock(),
       buckets,
+      bucketEncryption: new BucketEncryptionService({ metadataStore: this.metadata, serverDefault: undefined }),
       listing: new ListingService({ metadataStore: this.metadata, buckets }),
       objects: options.objects ?? (unreachable('objects') as ObjectService),
       multipart: options.multipart ?? (unreachable('multipart') as MultipartService),
       lifecycle: unreachable('lifecycle') as LifecycleService,
+      allowsCustomerKeysOverHttp: false,
     };
   }
 

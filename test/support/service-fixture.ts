@@ -23,6 +23,8 @@ import { LifecycleService } from '../../src/service/lifecycle/lifecycle-service.
 import { ListingService } from '../../src/service/listing.ts';
 import { MultipartService } from '../../src/service/multipart-uploads.ts';
 import { ObjectService } from '../../src/service/objects.ts';
+import { BucketEncryptionService } from '../../src/service/bucket-encryption.ts';
+import type { KeyRing } from '../../src/keys/key-ring.ts';
 import type { ServiceStores } from '../../src/service/service-stores.ts';
 import type { S3Services } from '../../src/service/services.ts';
 import type { DigestExpectation, RequestBody } from '../../src/streams/request-body.ts';
@@ -30,6 +32,7 @@ import { MemoryDataStore } from './memory-data-store.ts';
 import { MemoryJournal } from './memory-journal.ts';
 import { ALICE } from './metadata-fixtures.ts';
 import { ManualClock } from './simulated-clock.ts';
+import { makeTestEncryption } from './encryption-fixture.ts';
 
 export const REGION = 'us-east-1';
 
@@ -40,6 +43,9 @@ export interface CallOptions {
   headers?: Record<string, string>;
   body?: Buffer | string | RequestBody;
   isSigned?: boolean;
+  isSecure?: boolean;
+  /** Throws where the caller may not use a key. */
+  authorizeKey?: (action: string, keyArn: string) => void;
 }
 
 export interface CallResult {
@@ -52,6 +58,7 @@ export interface CallResult {
 export interface ServiceFixture {
   readonly services: S3Services;
   readonly stores: ServiceStores;
+  readonly ring: KeyRing;
   readonly metadata: MetadataStore;
   readonly clock: ManualClock;
   /** Calls an operation's handler and reads its answer to the end. */
@@ -66,6 +73,7 @@ export interface ServiceFixtureOptions {
   makeDataStore?: (ledger: VolumeLedger) => DataStore;
   journal?: Journal;
   defaultChecksum?: ChecksumAlgorithm | undefined;
+  encryption?: Partial<Parameters<typeof makeTestEncryption>[1]>;
 }
 
 export interface MemoryFixture extends ServiceFixture {
@@ -103,13 +111,16 @@ export async function createServiceFixture(options: ServiceFixtureOptions): Prom
   const dataStore = options.makeDataStore?.(ledger) ?? new MemoryDataStore({ ledger });
   await dataStore.start();
   const digests = new DigestPool({ workerCount: 1 });
+  const randomness = new SystemRandomness();
+  const { encryption, ring } = await makeTestEncryption(metadata, { clock, randomness, ...options.encryption });
   const stores: ServiceStores = {
+    encryption,
     metadataStore: metadata,
     dataStore,
     bodyBuffers: new BufferPool({ slotSizeBytes: 256 * 1024, budgetBytes: 4 * 1024 * 1024 }),
     digests,
     clock,
-    randomness: new SystemRandomness(),
+    randomness,
     defaultChecksum: 'defaultChecksum' in options ? options.defaultChecksum : 'CRC64NVME',
   };
   const services = createServices(stores, clock);
@@ -118,6 +129,7 @@ export async function createServiceFixture(options: ServiceFixtureOptions): Prom
   return {
     services,
     stores,
+    ring,
     metadata,
     clock,
     call,
@@ -135,12 +147,13 @@ export async function createServiceFixture(options: ServiceFixtureOptions): Prom
 
 export function createServices(stores: ServiceStores, clock: Clock): S3Services {
   const { metadataStore } = stores;
-  const buckets = new BucketService({ metadataStore, clock, region: REGION });
+  const buckets = new BucketService({ metadataStore, clock, region: REGION, blocksCustomerKeys: false });
   const objects = new ObjectService(stores);
   return {
     region: REGION,
     clock,
     buckets,
+    bucketEncryption: new BucketEncryptionService({ metadataStore, serverDefault: undefined }),
     listing: new ListingService({ metadataStore, buckets }),
     objects,
     multipart: new MultipartService(stores, objects),
@@ -150,6 +163,7 @@ export function createServices(stores: ServiceStores, clock: Clock): S3Services 
       storageClasses: () => new Set(['STANDARD']),
       onChange: () => {},
     }),
+    allowsCustomerKeysOverHttp: false,
   };
 }
 
@@ -189,12 +203,13 @@ export async function callOperation(
     headers: headerMap,
     principal: { type: isSigned ? 'root' : 'anonymous', accessKeyId: isSigned ? 'ALICE' : '', owner: ALICE },
     isSigned,
-    isSecure: false,
+    isSecure: options.isSecure ?? false,
     host: 'localhost:9000',
     body: bodyOf(options.body ?? '', name === 'CompleteMultipartUpload' ? new Map() : headerMap),
     signal: new AbortController().signal,
     nowMs: clock.nowMs(),
     authorize: () => {},
+    authorizeKey: options.authorizeKey ?? (() => {}),
     log: silentLog,
   };
   const response = await operation.handler(request, services);

@@ -23,6 +23,7 @@ import { silentLog, type Log } from '../../src/observability/log.ts';
 import type { ServiceStores } from '../../src/service/service-stores.ts';
 import type { S3Services } from '../../src/service/services.ts';
 import { SMALL_TUNABLES } from './data-store-harness.ts';
+import { makeTestEncryption } from './encryption-fixture.ts';
 import { callOperation, createServices, type CallOptions, type CallResult } from './service-fixture.ts';
 import { settle } from './simulated-clock.ts';
 import { SimulatedCluster } from './simulated-cluster.ts';
@@ -131,7 +132,9 @@ export class SimulatedService {
         tunables: SMALL_TUNABLES,
       });
       await this.withTime(data.start());
+      const { encryption } = await this.withTime(makeTestEncryption(metadata, { clock, randomness: random }));
       const stores: ServiceStores = {
+        encryption,
         metadataStore: metadata,
         dataStore: data,
         bodyBuffers,

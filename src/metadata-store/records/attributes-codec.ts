@@ -13,8 +13,9 @@ import type { EncodedAttributes } from './journal-record.ts';
  * The attributes of a version in their stored form, the same bytes in journal and index.
  *
  *     checksum  3 × (1 + index in CHECKSUM_ALGORITHMS) + (0 no type, 1 FULL_OBJECT, 2 COMPOSITE); 0: no checksum
- *     details   flags varint (1 headers, 2 user metadata, 4 checksum value, 8 tags), then each that is there:
- *               headers, user metadata, tags: list(name string, value string); checksum value: string
+ *     details   flags varint (1 headers, 2 user metadata, 4 checksum value, 8 tags, 64 encryption), then each that is
+ *               there: headers, user metadata, tags: list(name string, value string); checksum value: string;
+ *               encryption: bytes (service/encryption)
  *     parts     list(partNumber less the one before varint, sizeBytes varint, optional(checksum string))
  */
 const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = [
@@ -34,6 +35,7 @@ const HEADERS = 1;
 const USER_METADATA = 2;
 const CHECKSUM_VALUE = 4;
 const TAGS = 8;
+const ENCRYPTION = 64;
 /** Others are of format 2: a former server would take what they announce for something else. */
 export const FORMAT_1_DETAILS_FLAGS = HEADERS | USER_METADATA | CHECKSUM_VALUE | TAGS;
 
@@ -60,6 +62,7 @@ export interface Details {
   userMetadata: Readonly<Record<string, string>>;
   checksumValue: string | undefined;
   tags: readonly { key: string; value: string }[] | undefined;
+  encryption: Buffer | undefined;
 }
 
 /** One for all: encoding is synchronous and never re-entered. */
@@ -68,12 +71,13 @@ const scratch = new ByteWriter(1024);
 export function encodeDetails(details: Details): Buffer {
   const headers = Object.entries(details.headers);
   const userMetadata = Object.entries(details.userMetadata);
-  const { checksumValue, tags } = details;
+  const { checksumValue, tags, encryption } = details;
   const flags =
     (headers.length > 0 ? HEADERS : 0) |
     (userMetadata.length > 0 ? USER_METADATA : 0) |
     (checksumValue === undefined ? 0 : CHECKSUM_VALUE) |
-    (tags === undefined ? 0 : TAGS);
+    (tags === undefined ? 0 : TAGS) |
+    (encryption === undefined ? 0 : ENCRYPTION);
   if (flags === 0) return NOTHING;
   scratch.clear();
   scratch.varint(flags);
@@ -81,11 +85,18 @@ export function encodeDetails(details: Details): Buffer {
   if (flags & USER_METADATA) writePairs(userMetadata);
   if (checksumValue !== undefined) scratch.string(checksumValue);
   if (tags !== undefined) writePairs(tags.map((tag) => [tag.key, tag.value]));
+  if (encryption !== undefined) scratch.bytes(encryption);
   return scratch.toBuffer();
 }
 
 export function decodeDetails(encoded: Buffer): Details {
-  const details: Details = { headers: {}, userMetadata: {}, checksumValue: undefined, tags: undefined };
+  const details: Details = {
+    headers: {},
+    userMetadata: {},
+    checksumValue: undefined,
+    tags: undefined,
+    encryption: undefined,
+  };
   if (encoded.length === 0) return details;
   const reader = new ByteReader(encoded);
   const flags = reader.varint();
@@ -93,6 +104,8 @@ export function decodeDetails(encoded: Buffer): Details {
   if (flags & USER_METADATA) details.userMetadata = recordOf(readPairs(reader));
   if (flags & CHECKSUM_VALUE) details.checksumValue = reader.string();
   if (flags & TAGS) details.tags = readPairs(reader).map(([key, value]) => ({ key, value }));
+  // A copy: a row's buffer is the index's own.
+  if (flags & ENCRYPTION) details.encryption = Buffer.from(reader.bytes());
   return details;
 }
 
@@ -143,6 +156,7 @@ export function encodeAttributes(attributes: ObjectAttributes): EncodedAttribute
       userMetadata: attributes.userMetadata,
       checksumValue: checksum?.value,
       tags: attributes.tags,
+      encryption: attributes.encryption,
     }),
     parts: encodeParts(attributes.parts),
   };
@@ -163,6 +177,7 @@ export function decodeAttributes(encoded: EncodedAttributes): ObjectAttributes {
     attributes.checksum = { algorithm: kind.algorithm, type: kind.type, value: details.checksumValue };
   }
   if (details.tags !== undefined) attributes.tags = details.tags;
+  if (details.encryption !== undefined) attributes.encryption = details.encryption;
   if (parts !== undefined) attributes.parts = parts;
   return attributes;
 }

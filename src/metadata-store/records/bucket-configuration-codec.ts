@@ -7,6 +7,7 @@ const PREFIX = 'bucket-';
 /** Collection of each member, after the prefix. A name is never used again for anything else. */
 const COLLECTIONS: { readonly [Name in BucketConfigurationName]: string } = {
   versioning: 'versioning',
+  encryption: 'encryption',
   objectLock: 'object-lock',
   tagging: 'tagging',
   lifecycle: 'lifecycle',

@@ -55,6 +55,7 @@ import type { BlobUse, DamageRecord, DocumentAddress } from '../metadata-store.t
  *     22 DeleteVersion          bucketId varint, key bytes, order varint: of the version or marker that goes; the newest
  *                               that is left is current
  *     23 CompleteVersion        as CompleteMultipartUpload, then versionId string, as in PutVersion
+ *     26 PutEncryptedPart       as PutPart, then encryption bytes: the salt of its stream
  *     27 TransitionVersion      bucketId varint, key bytes, order varint, storageClass string (empty: STANDARD), list(blob
  *                               use): the version of that order lies there from now on, nothing else of it changes
  *     30 RaiseFormat            formatVersion varint. From this batch on payloads are of this format
@@ -87,17 +88,8 @@ export type JournalRecord =
       checksum: number;
       details: Buffer;
     }
-  | {
-      type: 'PutPart';
-      uploadOrder: number;
-      partNumber: number;
-      etag: string;
-      sizeBytes: number;
-      lastModifiedMs: number;
-      checksum: number;
-      checksumValue: string;
-      blobs: readonly BlobUse[];
-    }
+  | ({ type: 'PutPart' } & PutPartFields)
+  | ({ type: 'PutEncryptedPart'; encryption: Buffer } & PutPartFields)
   | ({ type: 'CompleteMultipartUpload' } & CompleteFields)
   | { type: 'AbortMultipartUpload'; uploadOrder: number }
   | { type: 'PutDocument'; address: DocumentAddress; body: Buffer }
@@ -157,6 +149,17 @@ export interface CompleteFields {
   attributes: EncodedAttributes;
   partNumbers: readonly number[];
   manifest: Extract<BlobUse, { newBlob: unknown }>['newBlob'] | undefined;
+}
+
+export interface PutPartFields {
+  uploadOrder: number;
+  partNumber: number;
+  etag: string;
+  sizeBytes: number;
+  lastModifiedMs: number;
+  checksum: number;
+  checksumValue: string;
+  blobs: readonly BlobUse[];
 }
 
 /** `ObjectAttributes` as they are written: what LIST needs in fields of their own, the rest in two opaque pieces. */

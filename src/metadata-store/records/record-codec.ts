@@ -6,7 +6,7 @@ import { newerFormat } from '../newer-format.ts';
 import { FORMAT_1_DETAILS_FLAGS } from './attributes-codec.ts';
 import { ByteReader, corrupt } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
-import type { CompleteFields, EncodedAttributes, JournalRecord, PutFields } from './journal-record.ts';
+import type { CompleteFields, EncodedAttributes, JournalRecord, PutFields, PutPartFields } from './journal-record.ts';
 
 /** Greater numbers are records of format 2. */
 const GREATEST_TYPE_OF_FORMAT_1 = 19;
@@ -39,6 +39,7 @@ const TYPE_NUMBERS: { readonly [Type in JournalRecord['type']]: number } = {
   PutDeleteMarker: 21,
   DeleteVersion: 22,
   CompleteVersion: 23,
+  PutEncryptedPart: 26,
   TransitionVersion: 27,
   RaiseFormat: 30,
 };
@@ -164,6 +165,7 @@ function writeFields(writer: ByteWriter, record: JournalRecord): void {
       return writer.bytes(record.key);
     case 'CreateMultipartUpload':
     case 'PutPart':
+    case 'PutEncryptedPart':
     case 'CompleteMultipartUpload':
     case 'CompleteVersion':
     case 'AbortMultipartUpload':
@@ -184,7 +186,15 @@ function writeFields(writer: ByteWriter, record: JournalRecord): void {
 
 type UploadRecordType = Extract<
   JournalRecord,
-  { type: 'CreateMultipartUpload' | 'PutPart' | 'CompleteMultipartUpload' | 'CompleteVersion' | 'AbortMultipartUpload' }
+  {
+    type:
+      | 'CreateMultipartUpload'
+      | 'PutPart'
+      | 'PutEncryptedPart'
+      | 'CompleteMultipartUpload'
+      | 'CompleteVersion'
+      | 'AbortMultipartUpload';
+  }
 >;
 
 function writeUploadFields(writer: ByteWriter, record: UploadRecordType): void {
@@ -201,14 +211,10 @@ function writeUploadFields(writer: ByteWriter, record: UploadRecordType): void {
       writer.varint(record.checksum);
       return writer.bytes(record.details);
     case 'PutPart':
-      writer.varint(record.uploadOrder);
-      writer.varint(record.partNumber);
-      writer.string(record.etag);
-      writer.varint(record.sizeBytes);
-      writer.signedVarint(record.lastModifiedMs);
-      writer.varint(record.checksum);
-      writer.string(record.checksumValue);
-      return writeList(writer, record.blobs, writeBlobUse);
+      return writePart(writer, record);
+    case 'PutEncryptedPart':
+      writePart(writer, record);
+      return writer.bytes(record.encryption);
     case 'CompleteMultipartUpload':
       return writeComplete(writer, record);
     case 'CompleteVersion':
@@ -226,6 +232,17 @@ function writePut(writer: ByteWriter, record: PutFields): void {
   writer.varint(record.ownerId);
   writer.signedVarint(record.lastModifiedMs);
   writeAttributes(writer, record.attributes);
+  writeList(writer, record.blobs, writeBlobUse);
+}
+
+function writePart(writer: ByteWriter, record: PutPartFields): void {
+  writer.varint(record.uploadOrder);
+  writer.varint(record.partNumber);
+  writer.string(record.etag);
+  writer.varint(record.sizeBytes);
+  writer.signedVarint(record.lastModifiedMs);
+  writer.varint(record.checksum);
+  writer.string(record.checksumValue);
   writeList(writer, record.blobs, writeBlobUse);
 }
 
@@ -339,17 +356,7 @@ const READERS: Readonly<Record<number, (reader: ByteReader) => JournalRecord>> =
     checksum: r.varint(),
     details: r.bytes(),
   }),
-  7: (r) => ({
-    type: 'PutPart',
-    uploadOrder: r.varint(),
-    partNumber: r.varint(),
-    etag: r.string(),
-    sizeBytes: r.varint(),
-    lastModifiedMs: r.signedVarint(),
-    checksum: r.varint(),
-    checksumValue: r.string(),
-    blobs: r.list(() => readBlobUse(r)),
-  }),
+  7: (r) => ({ type: 'PutPart', ...readPart(r) }),
   8: (r) => ({ type: 'CompleteMultipartUpload', ...readComplete(r) }),
   9: (r) => ({ type: 'AbortMultipartUpload', uploadOrder: r.varint() }),
   10: (r) => ({ type: 'PutDocument', address: { collection: r.string(), id: r.string() }, body: r.bytes() }),
@@ -404,8 +411,22 @@ const READERS: Readonly<Record<number, (reader: ByteReader) => JournalRecord>> =
   }),
   22: (r) => ({ type: 'DeleteVersion', bucketId: r.varint(), key: r.bytes(), order: r.varint() }),
   23: (r) => ({ type: 'CompleteVersion', ...readComplete(r), versionId: r.string() }),
+  26: (r) => ({ type: 'PutEncryptedPart', ...readPart(r), encryption: r.bytes() }),
   30: (r) => ({ type: 'RaiseFormat', formatVersion: r.varint() }),
 };
+
+function readPart(r: ByteReader): PutPartFields {
+  return {
+    uploadOrder: r.varint(),
+    partNumber: r.varint(),
+    etag: r.string(),
+    sizeBytes: r.varint(),
+    lastModifiedMs: r.signedVarint(),
+    checksum: r.varint(),
+    checksumValue: r.string(),
+    blobs: r.list(() => readBlobUse(r)),
+  };
+}
 
 function readPut(r: ByteReader): PutFields {
   return {

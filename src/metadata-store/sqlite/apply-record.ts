@@ -2,7 +2,12 @@ import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
 import type { Owner } from '../../model/object-record.ts';
 import { bucketOfDocument } from '../records/bucket-configuration-codec.ts';
-import { COMPLETION_MEMORY_MS, type CompleteFields, type JournalRecord } from '../records/journal-record.ts';
+import {
+  COMPLETION_MEMORY_MS,
+  type CompleteFields,
+  type JournalRecord,
+  type PutPartFields,
+} from '../records/journal-record.ts';
 import { ObjectApplier } from './apply-object-record.ts';
 import { decodeBlobIds, encodeBlobIds } from './blob-ids.ts';
 import { BlobReferences } from './blob-references.ts';
@@ -63,7 +68,9 @@ export class RecordApplier {
       case 'CreateMultipartUpload':
         return this.#createUpload(record);
       case 'PutPart':
-        return this.#putPart(record);
+        return this.#putPart(record, null);
+      case 'PutEncryptedPart':
+        return this.#putPart(record, record.encryption);
       case 'CompleteMultipartUpload':
         return this.#completeUpload(record, undefined);
       case 'CompleteVersion':
@@ -128,7 +135,7 @@ export class RecordApplier {
     this.#usage.add(record.bucketId, { uploads: 1 });
   }
 
-  #putPart(record: Extract<JournalRecord, { type: 'PutPart' }>): void {
+  #putPart(record: PutPartFields, encryption: Buffer | null): void {
     const blobIds = this.blobs.take(record.blobs);
     const before = this.#sql.selectPart.get(record.uploadOrder, record.partNumber);
     if (before !== undefined) this.blobs.drop(decodeBlobIds(before));
@@ -141,6 +148,7 @@ export class RecordApplier {
       record.checksum,
       record.checksumValue,
       encodeBlobIds(blobIds),
+      encryption,
     );
   }
 
@@ -214,8 +222,8 @@ function prepareStatements(db: Database) {
       .prepare<[number, number], Buffer>('SELECT blob_ids FROM parts WHERE upload_ord = ? AND part_number = ?')
       .pluck(),
     putPart: db.prepare(
-      `REPLACE INTO parts (upload_ord, part_number, etag, size_bytes, modified_ms, checksum, checksum_value, blob_ids)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      `REPLACE INTO parts (upload_ord, part_number, etag, size_bytes, modified_ms, checksum, checksum_value, blob_ids,
+       encryption) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     partsOfUpload: db
       .prepare<[number], [number, Buffer]>(

@@ -126,6 +126,7 @@ export class MutationDecider {
         userMetadata: upload.userMetadata,
         checksumValue: undefined,
         tags: upload.tags,
+        encryption: upload.encryption,
       }),
     });
   }
@@ -134,8 +135,7 @@ export class MutationDecider {
     const upload = this.#requireUpload(mutation);
     const { part } = mutation;
     const blobs = this.#blobs.check(mutation.blobs);
-    this.#emit({
-      type: 'PutPart',
+    const fields = {
       uploadOrder: upload.order,
       partNumber: part.partNumber,
       etag: part.etag,
@@ -144,7 +144,9 @@ export class MutationDecider {
       checksum: encodeChecksumKind(part.checksum?.algorithm, undefined),
       checksumValue: part.checksum?.value ?? '',
       blobs,
-    });
+    };
+    if (part.encryption === undefined) this.#emit({ type: 'PutPart', ...fields });
+    else this.#emit({ type: 'PutEncryptedPart', ...fields, encryption: part.encryption });
   }
 
   #completeUpload(mutation: Of<'CompleteMultipartUpload'>): WrittenVersion {

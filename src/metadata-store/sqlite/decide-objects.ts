@@ -25,6 +25,15 @@ export interface DecideObjectsOptions {
   formatVersion: () => number;
 }
 
+interface NewVersion {
+  bucketId: number;
+  key: Buffer;
+  order: number;
+  /** Its id, or the bytes with which that begins; the commit chooses what is not given. */
+  proposed?: string | undefined;
+  seed?: Buffer | undefined;
+}
+
 type Of<Type extends Mutation['type']> = Extract<Mutation, { type: Type }>;
 
 /** A version or delete marker as it lies in the index, as far as the commit looks at it. */
@@ -61,7 +70,13 @@ export class DecideObjects {
     const blobs = this.#options.blobs.check(mutation.blobs);
     const ownerId = this.#options.internOwner(mutation.owner);
     const order = this.#options.nextIdentifier();
-    const versionId = this.#newVersionId(bucket, { bucketId, key, order, proposed: mutation.versionId });
+    const versionId = this.#newVersionId(bucket, {
+      bucketId,
+      key,
+      order,
+      proposed: mutation.versionId,
+      seed: mutation.versionSeed,
+    });
     const fields = {
       bucketId,
       key,
@@ -78,10 +93,10 @@ export class DecideObjects {
 
   /** The last step of CompleteMultipartUpload: everything else has been checked. */
   complete(mutation: Of<'CompleteMultipartUpload'>, fields: Omit<CompleteFields, 'order'>): WrittenVersion {
-    const { bucketId, versionId: proposed } = mutation;
+    const { bucketId, versionId: proposed, versionSeed: seed } = mutation;
     const order = this.#options.nextIdentifier();
     const bucket = this.#options.buckets.require(bucketId);
-    const versionId = this.#newVersionId(bucket, { bucketId, key: Buffer.from(mutation.key), order, proposed });
+    const versionId = this.#newVersionId(bucket, { bucketId, key: Buffer.from(mutation.key), order, proposed, seed });
     if (versionId === undefined) this.#options.emit({ type: 'CompleteMultipartUpload', ...fields, order });
     else this.#options.emit({ type: 'CompleteVersion', ...fields, order, versionId });
     const { attributes, lastModifiedMs } = fields;
@@ -153,11 +168,13 @@ export class DecideObjects {
   /** `undefined`: the bucket never had versions. */
   #newVersionId(
     { configuration }: KnownBucket,
-    { bucketId, key, order, proposed }: { bucketId: number; key: Buffer; order: number; proposed?: string | undefined },
+    { bucketId, key, order, proposed, seed }: NewVersion,
   ): string | undefined {
     if (configuration.versioning === undefined) return undefined;
     if (configuration.versioning.status === 'Suspended') return NULL_VERSION_ID;
-    if (proposed === undefined) return makeVersionId(order, this.#options.randomness);
+    if (proposed === undefined) {
+      return makeVersionId(order, seed === undefined ? this.#options.randomness : { bytes: () => seed });
+    }
     assert(
       proposed !== NULL_VERSION_ID && this.#version(bucketId, key, proposed) === undefined,
       'a version id is taken',

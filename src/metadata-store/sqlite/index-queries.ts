@@ -109,6 +109,7 @@ export class IndexQueries {
     };
     if (attributes.checksum !== undefined) record.checksum = attributes.checksum;
     if (attributes.tags !== undefined) record.tags = attributes.tags;
+    if (attributes.encryption !== undefined) record.encryption = attributes.encryption;
     if (attributes.parts !== undefined) record.parts = attributes.parts;
     return record;
   }

@@ -121,6 +121,7 @@ CREATE TABLE parts (
   checksum INTEGER NOT NULL,
   checksum_value TEXT NOT NULL,
   blob_ids BLOB NOT NULL,
+  encryption BLOB,
   PRIMARY KEY (upload_ord, part_number)
 ) STRICT, WITHOUT ROWID;
 

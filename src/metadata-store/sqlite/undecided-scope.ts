@@ -83,6 +83,7 @@ export class UndecidedScope {
         return this.#addBucketName(lookup.bucketName(record.bucketId));
       case 'CreateMultipartUpload':
       case 'PutPart':
+      case 'PutEncryptedPart':
       case 'AbortMultipartUpload':
         this.#touchesUploads = true;
         return;

@@ -70,7 +70,7 @@ export class UploadQueries {
     const order = this.#sql.orderById.get(uploadId);
     if (order === undefined) return [];
     return this.#sql.parts.all(order, afterPartNumber, limit).map((row): PartRecord => {
-      const [partNumber, etag, sizeBytes, lastModifiedMs, checksum, value, blobIds] = row;
+      const [partNumber, etag, sizeBytes, lastModifiedMs, checksum, value, blobIds, encryption] = row;
       const part: PartRecord = {
         partNumber,
         etag,
@@ -80,6 +80,7 @@ export class UploadQueries {
       };
       const { algorithm } = decodeChecksumKind(checksum);
       if (algorithm !== undefined) part.checksum = { algorithm, value };
+      if (encryption !== null) part.encryption = encryption;
       return part;
     });
   }
@@ -116,6 +117,7 @@ export class UploadQueries {
       storageClass: decodeStorageClass(storageClass),
     };
     if (details.tags !== undefined) upload.tags = details.tags;
+    if (details.encryption !== undefined) upload.encryption = details.encryption;
     if (kind.algorithm !== undefined) upload.checksumAlgorithm = kind.algorithm;
     if (kind.type !== undefined) upload.checksumType = kind.type;
     return upload;
@@ -140,8 +142,8 @@ function prepareStatements(db: Database) {
       )
       .raw(),
     parts: db
-      .prepare<[number, number, number], [number, string, number, number, number, string, Buffer]>(
-        `SELECT part_number, etag, size_bytes, modified_ms, checksum, checksum_value, blob_ids FROM parts
+      .prepare<[number, number, number], [number, string, number, number, number, string, Buffer, Buffer | null]>(
+        `SELECT part_number, etag, size_bytes, modified_ms, checksum, checksum_value, blob_ids, encryption FROM parts
          WHERE upload_ord = ? AND part_number > ? ORDER BY part_number LIMIT ?`,
       )
       .raw(),

@@ -1,10 +1,12 @@
 import type { ByteRange } from '../../data-store/data-store.ts';
 import { S3Error } from '../../errors/s3-error.ts';
 import type { ObjectChecksum, ObjectPart, ObjectRecord } from '../../model/object-record.ts';
+import { encryptionFacts } from '../../service/encryption/encryption-record.ts';
 import { selectPart } from '../../service/object-rules.ts';
 import type { S3Request } from '../operation.ts';
 import { addChecksum } from './checksums.ts';
 import { checkReadConditions } from './conditions.ts';
+import { addEncryptionHeaders } from './encryption.ts';
 import { formatHttpDate, parseHttpDate } from './http-date.ts';
 import { readResponseOverrides } from './object-headers.ts';
 import { contentRange, resolveRange } from './range.ts';
@@ -92,10 +94,16 @@ export function objectAnswer(
   if (selection.partsCount !== undefined) headers['x-amz-mp-parts-count'] = selection.partsCount;
   if (object.storageClass !== 'STANDARD') headers['x-amz-storage-class'] = object.storageClass;
   if (object.tags && object.tags.length > 0) headers['x-amz-tagging-count'] = object.tags.length;
-  if (request.headers.get('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED' && !selection.isByteRange) {
+  addEncryptionHeaders(headers, encryptionFacts(object.encryption));
+  if (wantsChecksum(request) && !selection.isByteRange) {
     addSelectedChecksum(headers, object, selection.part);
   }
   return { status: selection.isPartial ? 206 : 200, headers };
+}
+
+/** `x-amz-checksum-mode`. */
+export function wantsChecksum({ headers }: S3Request): boolean {
+  return headers.get('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED';
 }
 
 function addSelectedChecksum(

@@ -7,6 +7,7 @@ import type { WrittenObject } from '../../service/objects.ts';
 import type { S3Services } from '../../service/services.ts';
 import { checksumElementName, checksumElements, readChecksumType, readObjectChecksum } from '../headers/checksums.ts';
 import { readWriteConditions } from '../headers/conditions.ts';
+import { addEncryptionHeaders, readUploadPermit } from '../headers/encryption.ts';
 import { unquoteEtag } from '../headers/etag-list.ts';
 import { addExpiration } from '../headers/lifecycle-headers.ts';
 import { readWholeNumber } from '../headers/whole-number.ts';
@@ -54,6 +55,7 @@ export async function completeMultipartUpload(request: S3Request, services: S3Se
     claimed: { checksum: readObjectChecksum(headers), type: readChecksumType(headers) },
     claimedSizeBytes: size === undefined ? undefined : readObjectSize(size),
     preconditions: readWriteConditions(headers),
+    ...readUploadPermit(request, services),
   });
   return await answerPatiently(
     services.clock,
@@ -69,6 +71,7 @@ function completeAnswer(
 ): S3Response {
   const location = `${isSecure ? 'https' : 'http'}://${host}/${bucket.name}/${encodeKeyForUrl(key)}`;
   const headers: Record<string, string | number> = {};
+  addEncryptionHeaders(headers, completed.encryption);
   if (completed.versionId !== 'null') headers['x-amz-version-id'] = completed.versionId;
   if (completed.tags !== undefined) addExpiration(headers, bucket, { key, ...completed });
   return xmlResponse(

@@ -5,6 +5,7 @@ import type { S3Services } from '../../service/services.ts';
 import { checksumElements, readChecksumAlgorithm } from '../headers/checksums.ts';
 import { checkCopySourceConditions, readWriteConditions } from '../headers/conditions.ts';
 import { parseCopySource } from '../headers/copy-source.ts';
+import { addEncryptionHeaders, readEncryptionWish, readSourceCustomerKey } from '../headers/encryption.ts';
 import { formatIsoDate } from '../headers/http-date.ts';
 import { addExpiration } from '../headers/lifecycle-headers.ts';
 import { readObjectHeaders } from '../headers/object-headers.ts';
@@ -17,7 +18,8 @@ import { xmlResponse } from '../xml/xml-response.ts';
 
 /**
  * Copies an object of at most 5 GiB under another key, or onto itself with other metadata. The bytes stay where they
- * are: both keys name them. Only a checksum that the source does not have makes the server read them.
+ * are: both keys name them. Only a checksum that the source does not have, or another encryption, makes the server read
+ * them.
  *
  * @throws S3Error NoSuchBucket | NoSuchKey | NoSuchVersion | InvalidArgument | PreconditionFailed (source or
  *   destination) | InvalidRequest (onto itself unchanged, too large) | MetadataTooLarge | InvalidTag
@@ -42,6 +44,8 @@ export async function copyObject(request: S3Request, services: S3Services): Prom
     storageClass: headers.get('x-amz-storage-class'),
     checksumAlgorithm: readChecksumAlgorithm(headers),
     preconditions: readWriteConditions(headers),
+    encryption: readEncryptionWish(request, services),
+    sourceCustomerKey: readSourceCustomerKey(request, services),
   });
   return await answerPatiently(
     services.clock,
@@ -52,6 +56,7 @@ export async function copyObject(request: S3Request, services: S3Services): Prom
 
 function copyAnswer(bucket: BucketRecord, key: string, copied: CopiedObject): S3Response {
   const headers: Record<string, string | number> = {};
+  addEncryptionHeaders(headers, copied.encryption);
   addExpiration(headers, bucket, { key, ...copied });
   if (copied.versionId !== 'null') headers['x-amz-version-id'] = copied.versionId;
   if (copied.sourceVersionId !== undefined) headers['x-amz-copy-source-version-id'] = copied.sourceVersionId;

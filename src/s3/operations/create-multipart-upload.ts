@@ -1,5 +1,7 @@
+import { encryptionFacts } from '../../service/encryption/encryption-record.ts';
 import type { S3Services } from '../../service/services.ts';
 import { readChecksumAlgorithm, readChecksumType } from '../headers/checksums.ts';
+import { addEncryptionHeaders, readEncryptionWish } from '../headers/encryption.ts';
 import { addAbortion } from '../headers/lifecycle-headers.ts';
 import { readObjectHeaders } from '../headers/object-headers.ts';
 import { parseTaggingHeader } from '../headers/tagging-header.ts';
@@ -28,9 +30,11 @@ export async function createMultipartUpload(request: S3Request, services: S3Serv
     storageClass: 'STANDARD',
     checksumAlgorithm: readChecksumAlgorithm(headers),
     checksumType: readChecksumType(headers),
+    encryption: readEncryptionWish(request, services),
   });
   const answerHeaders: Record<string, string | number> = {};
   addAbortion(answerHeaders, bucket, upload);
+  addEncryptionHeaders(answerHeaders, encryptionFacts(upload.encryption));
   if (upload.checksumAlgorithm) answerHeaders['x-amz-checksum-algorithm'] = upload.checksumAlgorithm;
   if (upload.checksumType) answerHeaders['x-amz-checksum-type'] = upload.checksumType;
   return xmlResponse(

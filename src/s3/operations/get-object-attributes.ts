@@ -2,6 +2,7 @@ import { S3Error } from '../../errors/s3-error.ts';
 import type { ObjectRecord } from '../../model/object-record.ts';
 import type { S3Services } from '../../service/services.ts';
 import { checksumElementName, checksumElements } from '../headers/checksums.ts';
+import { readReadPermit } from '../headers/encryption.ts';
 import { formatHttpDate } from '../headers/http-date.ts';
 import { addVersionId } from '../headers/version-id.ts';
 import { readPageLimit, readPartNumberMarker } from '../headers/whole-number.ts';
@@ -26,7 +27,8 @@ export async function getObjectAttributes(request: S3Request, services: S3Servic
   };
   const bucket = await services.buckets.requireBucket(request.bucket);
   const versionId = request.query.get('versionId');
-  const object = await services.objects.headObject({ bucket, key: request.key, versionId });
+  const address = { bucket, key: request.key, versionId, ...readReadPermit(request, services) };
+  const object = await services.objects.inspectObject(address, wanted.has('Checksum') || wanted.has('ObjectParts'));
   const headers: Record<string, string> = { 'last-modified': formatHttpDate(object.lastModifiedMs) };
   addVersionId(headers, bucket, object.versionId);
   const elements: Record<Attribute, () => string> = {

@@ -1,3 +1,4 @@
+import { readReadPermit } from '../headers/encryption.ts';
 import { addExpiration } from '../headers/lifecycle-headers.ts';
 import { objectAnswer, readAnswerOverrides, selectBytes } from '../headers/object-answer.ts';
 import { addVersionId } from '../headers/version-id.ts';
@@ -15,7 +16,8 @@ import type { S3Services } from '../../service/services.ts';
 export async function getObject(request: S3Request, services: S3Services): Promise<S3Response> {
   const overrides = readAnswerOverrides(request);
   const bucket = await services.buckets.requireBucket(request.bucket);
-  const address = { bucket, key: request.key, versionId: request.query.get('versionId') };
+  const versionId = request.query.get('versionId');
+  const address = { bucket, key: request.key, versionId, ...readReadPermit(request, services) };
   const { object, selection, body } = await services.objects.getObject(address, (found) => selectBytes(request, found));
   const { status, headers } = objectAnswer(request, object, selection, overrides);
   addVersionId(headers, bucket, object.versionId);

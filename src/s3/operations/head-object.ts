@@ -1,5 +1,6 @@
+import { readReadPermit } from '../headers/encryption.ts';
 import { addExpiration } from '../headers/lifecycle-headers.ts';
-import { objectAnswer, readAnswerOverrides, selectBytes } from '../headers/object-answer.ts';
+import { objectAnswer, readAnswerOverrides, selectBytes, wantsChecksum } from '../headers/object-answer.ts';
 import { addVersionId } from '../headers/version-id.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 import type { S3Services } from '../../service/services.ts';
@@ -13,11 +14,9 @@ import type { S3Services } from '../../service/services.ts';
 export async function headObject(request: S3Request, services: S3Services): Promise<S3Response> {
   const overrides = readAnswerOverrides(request);
   const bucket = await services.buckets.requireBucket(request.bucket);
-  const object = await services.objects.headObject({
-    bucket,
-    key: request.key,
-    versionId: request.query.get('versionId'),
-  });
+  const versionId = request.query.get('versionId');
+  const address = { bucket, key: request.key, versionId, ...readReadPermit(request, services) };
+  const object = await services.objects.inspectObject(address, wantsChecksum(request));
   const answer = objectAnswer(request, object, selectBytes(request, object), overrides);
   addVersionId(answer.headers, bucket, object.versionId);
   if (!request.query.has('versionId')) addExpiration(answer.headers, bucket, object);

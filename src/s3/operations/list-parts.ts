@@ -1,6 +1,7 @@
 import type { Owner, PartRecord } from '../../model/object-record.ts';
 import type { S3Services } from '../../service/services.ts';
 import { checksumElementName } from '../headers/checksums.ts';
+import { readReadPermit } from '../headers/encryption.ts';
 import { formatIsoDate } from '../headers/http-date.ts';
 import { addAbortion } from '../headers/lifecycle-headers.ts';
 import { readPageLimit, readPartNumberMarker } from '../headers/whole-number.ts';
@@ -19,7 +20,8 @@ export async function listParts(request: S3Request, services: S3Services): Promi
   const uploadId = query.get('uploadId') ?? '';
   const limit = readPageLimit(query.get('max-parts'), 'max-parts');
   const afterPartNumber = readPartNumberMarker(query.get('part-number-marker'), 'part-number-marker');
-  const address = { bucket: await services.buckets.requireBucket(bucket), key, uploadId };
+  const permit = readReadPermit(request, services);
+  const address = { bucket: await services.buckets.requireBucket(bucket), key, uploadId, ...permit };
   const { upload, parts, isTruncated } = await services.multipart.listParts(address, { afterPartNumber, limit });
   const headers: Record<string, string | number> = {};
   addAbortion(headers, address.bucket, upload);

@@ -1,5 +1,6 @@
 import { addChecksum } from '../headers/checksums.ts';
 import { readWriteConditions } from '../headers/conditions.ts';
+import { addEncryptionHeaders, readEncryptionWish } from '../headers/encryption.ts';
 import { addExpiration } from '../headers/lifecycle-headers.ts';
 import { readObjectHeaders } from '../headers/object-headers.ts';
 import { parseTaggingHeader } from '../headers/tagging-header.ts';
@@ -34,9 +35,11 @@ export async function putObject(request: S3Request, services: S3Services): Promi
     tags,
     storageClass: 'STANDARD',
     preconditions: readWriteConditions(request.headers),
+    encryption: readEncryptionWish(request, services),
   });
   const headers: Record<string, string | number> = { etag: `"${written.etag}"` };
   addChecksum(headers, written.checksum);
+  addEncryptionHeaders(headers, written.encryption);
   if (written.versionId !== 'null') headers['x-amz-version-id'] = written.versionId;
   const { sizeBytes, lastModifiedMs } = written;
   addExpiration(headers, bucket, { key: request.key, sizeBytes, tags, lastModifiedMs });

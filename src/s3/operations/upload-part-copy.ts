@@ -3,6 +3,7 @@ import type { S3Services } from '../../service/services.ts';
 import { checksumElementName } from '../headers/checksums.ts';
 import { checkCopySourceConditions } from '../headers/conditions.ts';
 import { parseCopySource } from '../headers/copy-source.ts';
+import { addEncryptionHeaders, readSourceCustomerKey, readUploadPermit } from '../headers/encryption.ts';
 import { formatIsoDate } from '../headers/http-date.ts';
 import { parseCopySourceRange } from '../headers/range.ts';
 import { readPartNumber } from '../headers/whole-number.ts';
@@ -28,6 +29,8 @@ export async function uploadPartCopy(request: S3Request, services: S3Services): 
     key: request.key,
     uploadId: request.query.get('uploadId') ?? '',
     partNumber: readPartNumber(request.query.get('partNumber') ?? ''),
+    ...readUploadPermit(request, services),
+    sourceCustomerKey: readSourceCustomerKey(request, services),
     source: { ...source, bucket: await services.buckets.requireBucket(source.bucket) },
     selectSource: (object) => {
       checkCopySourceConditions(headers, object);
@@ -40,6 +43,9 @@ export async function uploadPartCopy(request: S3Request, services: S3Services): 
 }
 
 function copyAnswer(part: CopiedPart): S3Response {
+  const headers: Record<string, string | number> = {};
+  addEncryptionHeaders(headers, part.facts);
+  if (part.sourceVersionId !== undefined) headers['x-amz-copy-source-version-id'] = part.sourceVersionId;
   return xmlResponse(
     xmlDocument(
       'CopyPartResult',
@@ -47,6 +53,6 @@ function copyAnswer(part: CopiedPart): S3Response {
         xmlText('ETag', `"${part.etag}"`) +
         (part.checksum ? xmlText(checksumElementName(part.checksum.algorithm), part.checksum.value) : ''),
     ),
-    part.sourceVersionId === undefined ? {} : { 'x-amz-copy-source-version-id': part.sourceVersionId },
+    headers,
   );
 }

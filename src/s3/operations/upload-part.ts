@@ -1,5 +1,6 @@
 import { CHECKSUM_ALGORITHMS } from '../../checksums/checksum-algorithms.ts';
 import type { S3Services } from '../../service/services.ts';
+import { addEncryptionHeaders, readUploadPermit } from '../headers/encryption.ts';
 import { readPartNumber } from '../headers/whole-number.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 
@@ -18,8 +19,10 @@ export async function uploadPart(request: S3Request, services: S3Services): Prom
     uploadId: request.query.get('uploadId') ?? '',
     partNumber: readPartNumber(request.query.get('partNumber') ?? ''),
     body: request.body,
+    ...readUploadPermit(request, services),
   });
-  const headers: Record<string, string> = { etag: `"${part.etag}"` };
+  const headers: Record<string, string | number> = { etag: `"${part.etag}"` };
+  addEncryptionHeaders(headers, part.facts);
   if (part.checksum) headers[CHECKSUM_ALGORITHMS.get(part.checksum.algorithm)!.headerName] = part.checksum.value;
   return { status: 200, headers };
 }

@@ -78,7 +78,7 @@ test('an operation that is not implemented is answered 501 with its name', async
 });
 
 test.each([
-  ['x-amz-server-side-encryption', 'AES256'],
+  ['x-amz-grant-read', 'id=someone'],
   ['x-amz-acl', 'public-read'],
   ['x-amz-object-lock-mode', 'GOVERNANCE'],
   ['x-amz-website-redirect-location', '/elsewhere'],

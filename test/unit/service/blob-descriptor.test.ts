@@ -84,7 +84,7 @@ describe('blob descriptor', () => {
   });
 
   it('of an unknown format or kind is refused', () => {
-    expect(() => decodeBlobDescriptor(Buffer.from([2, 1]))).toThrow(/format 2/);
+    expect(() => decodeBlobDescriptor(Buffer.from([3, 1]))).toThrow(/format 3/);
     expect(() => decodeBlobDescriptor(Buffer.from([1, 9, 0, 0, 0, 0, 0, 0, 0]))).toThrow(/kind 9/);
   });
 

@@ -45,7 +45,12 @@ test.each([
 });
 
 function serviceIn(region: string): BucketService {
-  return new BucketService({ metadataStore: new MemoryMetadata(), clock: new ManualClock(), region });
+  return new BucketService({
+    metadataStore: new MemoryMetadata(),
+    clock: new ManualClock(),
+    region,
+    blocksCustomerKeys: false,
+  });
 }
 
 test('another owner has the name: BucketAlreadyExists, in us-east-1 too', async () => {

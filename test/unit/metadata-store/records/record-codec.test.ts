@@ -44,6 +44,16 @@ const put = {
   attributes,
   blobs: blobUses,
 };
+const part = {
+  uploadOrder: id,
+  partNumber: id,
+  etag: text,
+  sizeBytes: id,
+  lastModifiedMs: time,
+  checksum: fc.nat(40),
+  checksumValue: text,
+  blobs: blobUses,
+};
 const complete = {
   uploadOrder: id,
   order: id,
@@ -84,17 +94,8 @@ const generators: { [Type in JournalRecord['type']]: fc.Arbitrary<Extract<Journa
     checksum: fc.nat(40),
     details: bytes,
   }),
-  PutPart: fc.record({
-    type: fc.constant('PutPart'),
-    uploadOrder: id,
-    partNumber: id,
-    etag: text,
-    sizeBytes: id,
-    lastModifiedMs: time,
-    checksum: fc.nat(40),
-    checksumValue: text,
-    blobs: blobUses,
-  }),
+  PutPart: fc.record({ type: fc.constant('PutPart'), ...part }),
+  PutEncryptedPart: fc.record({ type: fc.constant('PutEncryptedPart'), ...part, encryption: bytes }),
   CompleteMultipartUpload: fc.record({ type: fc.constant('CompleteMultipartUpload'), ...complete }),
   AbortMultipartUpload: fc.record({ type: fc.constant('AbortMultipartUpload'), uploadOrder: id }),
   PutDocument: fc.record({

@@ -1,0 +1,65 @@
+import type { StorageOptions } from '../cli/server-types.ts';
+import { CIPHER_SLOT_BYTES } from '../encryption/cipher-buffers.ts';
+import type { CipherPool } from '../encryption/cipher-pool.ts';
+import { KeyArns } from '../keys/key-arn.ts';
+import type { KeyRing } from '../keys/key-ring.ts';
+import type { KeyService } from '../keys/key-service.ts';
+import { LocalKeyService } from '../keys/local-key-service.ts';
+import { VaultKeyService } from '../keys/vault-key-service.ts';
+import { BufferPool } from '../memory/buffer-pool.ts';
+import { BucketKeys } from '../service/encryption/bucket-keys.ts';
+import { EncryptionService } from '../service/encryption/encryption-service.ts';
+
+/**
+ * Encryption over the key ring and the configured key service. Of the budget of memory an eighth more is for bodies
+ * that are sealed or opened; without a free slot they are worked on in place, so nobody waits for it.
+ */
+export function makeEncryption(
+  { clock, config, randomness }: Pick<StorageOptions, 'clock' | 'config' | 'randomness'>,
+  {
+    ring,
+    ciphers,
+    accountId,
+    formatVersion,
+  }: { ring: KeyRing; ciphers: CipherPool; accountId: string; formatVersion: () => number },
+): EncryptionService {
+  const { defaultKey } = config.encryption;
+  return new EncryptionService({
+    ring,
+    keyService: makeKeyService(config, { ring, randomness }),
+    bucketKeys: new BucketKeys(clock),
+    arns: new KeyArns({ region: config.s3.region, accountId, defaultKey }),
+    tools: {
+      threads: ciphers,
+      buffers: new BufferPool({
+        slotSizeBytes: CIPHER_SLOT_BYTES,
+        budgetBytes: config.storage.bufferBudget / 8,
+        growthSlots: 2,
+      }),
+    },
+    randomness,
+    formatVersion,
+    serverDefault: serverDefaultOf(config),
+  });
+}
+
+/** How buckets without a default of their own encrypt; `undefined`: not at all. */
+export function serverDefaultOf({ encryption }: StorageOptions['config']): 'AES256' | undefined {
+  return encryption.byDefault === 'none' ? undefined : encryption.byDefault;
+}
+
+function makeKeyService(
+  config: StorageOptions['config'],
+  { ring, randomness }: { ring: KeyRing; randomness: StorageOptions['randomness'] },
+): KeyService {
+  const { defaultKey, keyService } = config.encryption;
+  if (keyService === 'local') return new LocalKeyService({ ring, randomness, defaultKey });
+  const { vaultAddress, vaultMount, vaultNamespace, vaultTimeout, vaultToken } = config.encryption;
+  return new VaultKeyService({
+    address: vaultAddress,
+    mount: vaultMount,
+    token: vaultToken,
+    namespace: vaultNamespace,
+    timeoutMs: vaultTimeout,
+  });
+}
