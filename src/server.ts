@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { CredentialStore } from './access/credential-store.ts';
 import type { Principal } from './access/principal.ts';
-import { RootAuthorizer } from './access/root-authorizer.ts';
+import { PolicyAuthorizer } from './access/policy-authorizer.ts';
 import { AdminServer } from './admin/admin-server.ts';
 import { answerHealth, Readiness } from './admin/readiness.ts';
 import { addRemoteStatusRoute } from './admin/remote-status.ts';
@@ -96,7 +96,7 @@ class HoldfastServer implements Server {
   #storage: Storage | undefined;
   #credentials: CredentialStore | undefined;
   #services: S3Services | undefined;
-  readonly #authorizer = new RootAuthorizer();
+  readonly #authorizer = new PolicyAuthorizer(() => this.#openMetadata());
   readonly #authenticator: RequestAuthenticator;
   readonly #handler: S3RequestHandler;
   #startedAtMs = 0;
@@ -373,6 +373,7 @@ class HoldfastServer implements Server {
     return new S3RequestHandler({
       authenticator: this.#authenticator,
       authorizer: this.#authorizer,
+      region: config.s3.region,
       services: () => this.#services,
       domains: config.s3.domains,
       clock,
@@ -472,6 +473,11 @@ class HoldfastServer implements Server {
   #openStorage(): Storage {
     if (this.#storage === undefined) throw new StoreError('NotReady', 'the server is starting');
     return this.#storage;
+  }
+
+  #openMetadata(): Metadata['store'] {
+    if (this.#metadata === undefined) throw new StoreError('NotReady', 'the server is starting');
+    return this.#metadata.store;
   }
 
   #readyStorage(): Storage {

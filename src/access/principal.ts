@@ -1,4 +1,5 @@
 import type { Owner } from '../model/object-record.ts';
+import type { ConditionContext } from './policy/condition-context.ts';
 
 /** Who signed the request. Later: users, roles and sessions beside root. */
 export interface Principal {
@@ -21,8 +22,8 @@ export interface CredentialSource {
 
 /** The one authorizer. Default deny. */
 export interface Authorizer {
-  /** @throws S3Error AccessDenied */
-  authorize(request: AuthorizationRequest): void;
+  /** @throws S3Error AccessDenied | NoSuchBucket; what the metadata store throws: then nothing was allowed */
+  authorize(request: AuthorizationRequest): Promise<void>;
 }
 
 export interface AuthorizationRequest {
@@ -32,5 +33,9 @@ export interface AuthorizationRequest {
   bucket: string | undefined;
   key: string | undefined;
   /** The resource of `kms:` actions. */
-  keyArn?: string;
+  keyArn?: string | undefined;
+  /** The version that is named; its tags are what conditions on existing tags look at. */
+  versionId?: string | undefined;
+  /** What conditions ask of the request. What belongs to the principal and the bucket is added by the authorizer. */
+  context: ConditionContext;
 }

@@ -27,7 +27,8 @@ export function addRemoteStatusRoute(app: FastifyInstance, options: RemoteStatus
     if (!options.readiness.isReady) return await reply.code(503).send(notReadyBody(options.readiness));
     try {
       const principal = options.authenticate(request.raw);
-      options.authorizer.authorize({ principal, action: STATUS_ACTION, bucket: undefined, key: undefined });
+      const target = { bucket: undefined, key: undefined };
+      await options.authorizer.authorize({ principal, action: STATUS_ACTION, ...target, context: () => undefined });
     } catch (error) {
       if (!(error instanceof S3Error)) throw error;
       return await reply.code(error.status).send({ code: error.code, message: error.message });

@@ -26,6 +26,8 @@ export interface AccessEntry {
   operation: string;
   bucket: string;
   key: string;
+  /** The Origin header, once the request is parsed. */
+  origin?: string;
   /** S3's error code; empty for success. */
   code: string;
   accessKeyId: string;

@@ -1,5 +1,7 @@
 import type { LifecycleConfiguration } from './lifecycle-configuration.ts';
 import type { BucketEncryption } from './bucket-encryption.ts';
+import type { BucketPolicyConfiguration, PublicAccessBlockSetting } from './bucket-access.ts';
+import type { CorsRule } from './cors-rule.ts';
 import type { Tag } from './object-record.ts';
 
 /**
@@ -15,6 +17,11 @@ export interface BucketConfiguration {
   /** In the order in which they were put. */
   readonly tagging?: readonly Tag[];
   readonly lifecycle?: LifecycleConfiguration;
+  readonly policy?: BucketPolicyConfiguration;
+  /** The first that matches holds. */
+  readonly cors?: readonly CorsRule[];
+  /** Absent: all four blocks hold. */
+  readonly publicAccessBlock?: PublicAccessBlockSetting;
 }
 
 export interface ObjectLockConfiguration {

@@ -1,29 +1,73 @@
-import type { Authorizer } from '../access/principal.ts';
+import { S3Error } from '../errors/s3-error.ts';
 import { parseCopySource } from './headers/copy-source.ts';
 import type { OperationRow } from './operation.ts';
+import type { AccessTarget, RequestAccess } from './request-access.ts';
 import type { AuthenticatedRequest } from './sigv4/authenticated-request.ts';
 
 /**
  * Asks the one authorizer for everything a request needs: the row's action on its target (the `…Version` action when it
- * names a version), reading the source of a copy, writing tags that come in a header, bypassing governance retention.
+ * names a version), reading the source of a copy, writing tags that come in a header, bypassing governance retention,
+ * learning the ETag that a write is conditional on.
  *
- * @throws S3Error AccessDenied | InvalidArgument (a copy source that names nothing)
+ * @throws S3Error AccessDenied | NoSuchBucket | InvalidArgument (a copy source that names nothing)
  */
-export function authorizeRequest(row: OperationRow, request: AuthenticatedRequest, authorizer: Authorizer): void {
-  const { principal, headers, query } = request;
-  const { bucket, key } = request.raw;
-  const target = { bucket: bucket === '' ? undefined : bucket, key: key === '' ? undefined : key };
-  const versionAction = query.size > 0 && query.has('versionId') ? row.versionAction : undefined;
-  authorizer.authorize({ principal, action: versionAction ?? row.action, ...target });
+export async function authorizeRequest(
+  row: OperationRow,
+  request: AuthenticatedRequest,
+  access: RequestAccess,
+): Promise<void> {
+  const { headers } = request;
+  const target = targetOf(request);
+  const versionAction = target.versionId === undefined ? undefined : row.versionAction;
+  if (row.authorizes === 'nothing') return;
+  if (row.authorizes === undefined) await access.authorize(versionAction ?? row.action, target);
   if (row.selectingHeaders.includes('x-amz-copy-source')) {
     const source = parseCopySource(headers.get('x-amz-copy-source')!);
-    const action = source.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion';
-    authorizer.authorize({ principal, action, bucket: source.bucket, key: source.key });
+    await access.authorize(source.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion', source);
   }
-  if (row.method !== 'GET' && row.target === 'object' && headers.has('x-amz-tagging')) {
-    authorizer.authorize({ principal, action: 's3:PutObjectTagging', ...target });
+  const isRead = row.method === 'GET' || row.method === 'HEAD';
+  if (!isRead && row.target === 'object' && headers.has('x-amz-tagging')) {
+    await access.authorize('s3:PutObjectTagging', target);
   }
   if (headers.get('x-amz-bypass-governance-retention')?.toLowerCase() === 'true') {
-    authorizer.authorize({ principal, action: 's3:BypassGovernanceRetention', ...target });
+    await access.authorize('s3:BypassGovernanceRetention', target);
   }
+  if (!isRead && row.target === 'object' && namesEtag(headers)) {
+    await access.authorize(target.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion', target);
+  }
+}
+
+function targetOf({ raw, query }: AuthenticatedRequest): AccessTarget {
+  return {
+    bucket: raw.bucket === '' ? undefined : raw.bucket,
+    key: raw.key === '' ? undefined : raw.key,
+    versionId: query.size > 0 ? query.get('versionId') : undefined,
+  };
+}
+
+/** Its outcome tells whether the object has this ETag. `*` tells only that there is one. */
+function namesEtag(headers: ReadonlyMap<string, string>): boolean {
+  return [headers.get('if-match'), headers.get('if-none-match')].some(
+    (value) => value !== undefined && value.trim() !== '*',
+  );
+}
+
+/**
+ * A key that is missing is told only to callers who may list it; to others it is as forbidden as one that is there.
+ * Returns the error to answer.
+ */
+export async function hideAbsence(
+  error: unknown,
+  request: AuthenticatedRequest,
+  access: RequestAccess,
+): Promise<unknown> {
+  if (!(error instanceof S3Error) || (error.code !== 'NoSuchKey' && error.code !== 'NoSuchVersion')) return error;
+  const copySource = request.headers.get('x-amz-copy-source');
+  const source = copySource === undefined ? undefined : parseCopySource(copySource);
+  const { bucket, key, versionId } = source ?? targetOf(request);
+  const action = error.code === 'NoSuchVersion' || versionId !== undefined ? 's3:ListBucketVersions' : 's3:ListBucket';
+  const mayList = await access.isAllowed(action, { bucket }, (name) =>
+    name === 's3:prefix' && key !== undefined ? [key] : undefined,
+  );
+  return mayList ? error : new S3Error('AccessDenied', { cause: error });
 }

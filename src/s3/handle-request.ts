@@ -8,12 +8,14 @@ import type { Clock, Randomness } from '../model/clock.ts';
 import type { Log } from '../observability/log.ts';
 import type { S3Services } from '../service/services.ts';
 import { createRequestBody, type HttpRequestBody } from '../streams/http-request-body.ts';
-import { authorizeRequest } from './authorize-request.ts';
+import { addCorsHeaders } from './add-cors-headers.ts';
+import { authorizeRequest, hideAbsence } from './authorize-request.ts';
 import { checkExpectedOwners } from './expected-owners.ts';
 import { refuseUnimplementedInputs } from './implemented-inputs.ts';
 import { matchOperation } from './match-operation.ts';
 import type { OperationRow, S3Response } from './operation.ts';
 import { PipelineRequest } from './pipeline-request.ts';
+import { RequestAccess } from './request-access.ts';
 import { renderError, type RenderedError } from './render-error.ts';
 import type { AuthenticatedRequest } from './sigv4/authenticated-request.ts';
 import { parseRawRequest, type RawRequest } from './sigv4/raw-request.ts';
@@ -23,6 +25,8 @@ import { toS3Error } from './store-error-to-s3.ts';
 export interface S3RequestHandlerOptions {
   readonly authenticator: Pick<RequestAuthenticator, 'authenticate'>;
   readonly authorizer: Authorizer;
+  /** What `aws:RequestedRegion` of a condition is. */
+  readonly region: string;
   /** `undefined` until recovery is over: every request is answered 503 meanwhile. */
   readonly services: () => S3Services | undefined;
   /** Names whose subdomains are buckets, lower-case, without port. */
@@ -61,6 +65,8 @@ export class S3RequestHandler {
     } catch (error) {
       response = this.#renderError(exchange, error);
     }
+    const { origin } = exchange.access;
+    if (origin !== undefined) response = await this.#forOrigin(exchange, origin, response);
     try {
       await this.#send(exchange, response);
     } catch (error) {
@@ -69,7 +75,7 @@ export class S3RequestHandler {
   }
 
   async #answer(exchange: HttpExchange): Promise<S3Response> {
-    const { authenticator, authorizer, clock, log } = this.#options;
+    const { authenticator, authorizer, clock, log, region } = this.#options;
     const services = this.#options.services();
     if (services === undefined) {
       throw new S3Error('ServiceUnavailable', { headers: { 'retry-after': NOT_READY_RETRY_SECONDS } });
@@ -78,6 +84,8 @@ export class S3RequestHandler {
     const raw = this.#parse(exchange);
     access.bucket = raw.bucket;
     access.key = raw.key;
+    const origin = raw.headers.get('origin');
+    if (origin !== undefined) access.origin = origin;
     let operation = matchOperation(raw);
     access.operation = operation.name;
     const nowMs = clock.nowMs();
@@ -91,15 +99,26 @@ export class S3RequestHandler {
     if (operation.handler === 'not-implemented') {
       throw new S3Error('NotImplemented', { message: `${operation.name} is not implemented` });
     }
-    authorizeRequest(operation, authenticated, authorizer);
+    const facts = { authenticated, remoteAddress: exchange.remoteAddress, nowMs, region };
+    const requestAccess = new RequestAccess(authorizer, facts);
+    await authorizeRequest(operation, authenticated, requestAccess);
     refuseUnimplementedInputs(operation, authenticated.headers, authenticated.query);
     const body = this.#openBody(exchange, operation, authenticated);
     access.body = body;
     if (namesExpectedOwner(authenticated)) await checkExpectedOwners(operation, authenticated, services.buckets);
-    return operation.handler(
-      new PipelineRequest({ exchange, operation, authenticated, body, nowMs, authorizer, log }),
-      services,
-    );
+    try {
+      return await operation.handler(
+        new PipelineRequest({ exchange, operation, authenticated, body, nowMs, access: requestAccess, log }),
+        services,
+      );
+    } catch (error) {
+      throw await hideAbsence(error, authenticated, requestAccess);
+    }
+  }
+
+  #forOrigin({ request, access }: HttpExchange, origin: string, response: S3Response): Promise<S3Response> {
+    const question = { origin, method: request.method ?? '', bucket: access.bucket };
+    return addCorsHeaders(response, question, this.#options.services());
   }
 
   #parse({ request, isSecure }: HttpExchange): RawRequest {

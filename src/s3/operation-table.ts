@@ -1,4 +1,5 @@
 import { COPY_SOURCE_KEY_HEADERS, CUSTOMER_KEY_HEADERS, SSE_HEADERS } from './headers/encryption.ts';
+import { BUCKET_POLICY_LIMIT_BYTES } from '../access/check-bucket-policy.ts';
 import type { OperationHandler, OperationRow, OperationTarget } from './operation.ts';
 import { abortMultipartUpload } from './operations/abort-multipart-upload.ts';
 import { completeMultipartUpload } from './operations/complete-multipart-upload.ts';
@@ -10,6 +11,13 @@ import { deleteBucket } from './operations/delete-bucket.ts';
 import { deleteBucketLifecycle } from './operations/delete-bucket-lifecycle.ts';
 import { deleteObject } from './operations/delete-object.ts';
 import { deleteObjects } from './operations/delete-objects.ts';
+import { deleteBucketPolicy } from './operations/delete-bucket-policy.ts';
+import { deletePublicAccessBlock } from './operations/delete-public-access-block.ts';
+import { putBucketPolicy } from './operations/put-bucket-policy.ts';
+import { putPublicAccessBlock } from './operations/put-public-access-block.ts';
+import { deleteBucketCors } from './operations/delete-bucket-cors.ts';
+import { putBucketCors } from './operations/put-bucket-cors.ts';
+import { preflightRequest } from './operations/preflight-request.ts';
 import { getBucketAbac } from './operations/get-bucket-abac.ts';
 import { getBucketAccelerateConfiguration } from './operations/get-bucket-accelerate-configuration.ts';
 import { getBucketAcl } from './operations/get-bucket-acl.ts';
@@ -113,7 +121,10 @@ const READ_INPUTS = [
 
 /** What a row is apart from name, method, target, selectors and action; the defaults suit a plain read. */
 type RowDetails = Partial<
-  Pick<OperationRow, 'body' | 'bodyLimitBytes' | 'implementedInputs' | 'selectingHeaders' | 'versionAction'>
+  Pick<
+    OperationRow,
+    'authorizes' | 'body' | 'bodyLimitBytes' | 'implementedInputs' | 'selectingHeaders' | 'versionAction'
+  >
 >;
 
 function row(
@@ -192,6 +203,7 @@ const SERVICE_AND_BUCKET_ROWS: readonly OperationRow[] = [
     implementedInputs: ['delimiter', 'encoding-type', 'key-marker', 'max-uploads', 'prefix', 'upload-id-marker'],
   }),
   row('DeleteObjects', 'POST', 'bucket', ['delete'], 's3:DeleteObject', deleteObjects, {
+    authorizes: 'each-key',
     body: 'xml',
     bodyLimitBytes: 2 * MEBIBYTE,
   }),
@@ -369,34 +381,41 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('CreateBucketMetadataTableConfiguration', 'POST', 'bucket', ['metadataTable'], 's3:CreateBucketMetadataTableConfiguration'),
   unimplemented('CreateSession', 'GET', 'bucket', ['session'], 's3express:CreateSession'),
   unimplemented('DeleteBucketAnalyticsConfiguration', 'DELETE', 'bucket', ['analytics', 'id'], 's3:PutAnalyticsConfiguration'),
-  unimplemented('DeleteBucketCors', 'DELETE', 'bucket', ['cors'], 's3:PutBucketCORS'),
+  row('DeleteBucketCors', 'DELETE', 'bucket', ['cors'], 's3:PutBucketCORS', deleteBucketCors),
   unimplemented('DeleteBucketIntelligentTieringConfiguration', 'DELETE', 'bucket', ['intelligent-tiering', 'id'], 's3:PutIntelligentTieringConfiguration'),
   unimplemented('DeleteBucketInventoryConfiguration', 'DELETE', 'bucket', ['inventory', 'id'], 's3:PutInventoryConfiguration'),
   unimplemented('DeleteBucketMetadataConfiguration', 'DELETE', 'bucket', ['metadataConfiguration'], 's3:DeleteBucketMetadataTableConfiguration'),
   unimplemented('DeleteBucketMetadataTableConfiguration', 'DELETE', 'bucket', ['metadataTable'], 's3:DeleteBucketMetadataTableConfiguration'),
   unimplemented('DeleteBucketMetricsConfiguration', 'DELETE', 'bucket', ['metrics', 'id'], 's3:PutMetricsConfiguration'),
   unimplemented('DeleteBucketOwnershipControls', 'DELETE', 'bucket', ['ownershipControls'], 's3:PutBucketOwnershipControls'),
-  unimplemented('DeleteBucketPolicy', 'DELETE', 'bucket', ['policy'], 's3:DeleteBucketPolicy'),
+  row('DeleteBucketPolicy', 'DELETE', 'bucket', ['policy'], 's3:DeleteBucketPolicy', deleteBucketPolicy),
   unimplemented('DeleteBucketReplication', 'DELETE', 'bucket', ['replication'], 's3:PutReplicationConfiguration'),
   unimplemented('DeleteBucketTagging', 'DELETE', 'bucket', ['tagging'], 's3:PutBucketTagging'),
   unimplemented('DeleteBucketWebsite', 'DELETE', 'bucket', ['website'], 's3:DeleteBucketWebsite'),
   unimplemented('DeleteObjectAnnotation', 'DELETE', 'object', ['annotation', 'annotationName'], 's3:DeleteObjectAnnotation'),
   unimplemented('DeleteObjectTagging', 'DELETE', 'object', ['tagging'], 's3:DeleteObjectTagging'),
-  unimplemented('DeletePublicAccessBlock', 'DELETE', 'bucket', ['publicAccessBlock'], 's3:PutBucketPublicAccessBlock'),
+  row('DeletePublicAccessBlock', 'DELETE', 'bucket', ['publicAccessBlock'], 's3:PutBucketPublicAccessBlock', deletePublicAccessBlock),
   unimplemented('GetObjectAnnotation', 'GET', 'object', ['annotation', 'annotationName'], 's3:GetObjectAnnotation'),
   unimplemented('GetObjectTorrent', 'GET', 'object', ['torrent'], 's3:GetObjectTorrent'),
   unimplemented('ListObjectAnnotations', 'GET', 'object', ['annotation'], 's3:ListObjectAnnotations'),
   unimplemented('PutBucketAbac', 'PUT', 'bucket', ['abac'], 's3:PutBucketAbac'),
   unimplemented('PutBucketAccelerateConfiguration', 'PUT', 'bucket', ['accelerate'], 's3:PutAccelerateConfiguration'),
   unimplemented('PutBucketAnalyticsConfiguration', 'PUT', 'bucket', ['analytics', 'id'], 's3:PutAnalyticsConfiguration'),
-  unimplemented('PutBucketCors', 'PUT', 'bucket', ['cors'], 's3:PutBucketCORS'),
+  row('PutBucketCors', 'PUT', 'bucket', ['cors'], 's3:PutBucketCORS', putBucketCors, {
+    body: 'xml',
+    bodyLimitBytes: 64 * KIBIBYTE,
+  }),
   unimplemented('PutBucketIntelligentTieringConfiguration', 'PUT', 'bucket', ['intelligent-tiering', 'id'], 's3:PutIntelligentTieringConfiguration'),
   unimplemented('PutBucketInventoryConfiguration', 'PUT', 'bucket', ['inventory', 'id'], 's3:PutInventoryConfiguration'),
   unimplemented('PutBucketLogging', 'PUT', 'bucket', ['logging'], 's3:PutBucketLogging'),
   unimplemented('PutBucketMetricsConfiguration', 'PUT', 'bucket', ['metrics', 'id'], 's3:PutMetricsConfiguration'),
   unimplemented('PutBucketNotificationConfiguration', 'PUT', 'bucket', ['notification'], 's3:PutBucketNotification'),
   unimplemented('PutBucketOwnershipControls', 'PUT', 'bucket', ['ownershipControls'], 's3:PutBucketOwnershipControls'),
-  unimplemented('PutBucketPolicy', 'PUT', 'bucket', ['policy'], 's3:PutBucketPolicy'),
+  row('PutBucketPolicy', 'PUT', 'bucket', ['policy'], 's3:PutBucketPolicy', putBucketPolicy, {
+    body: 'xml',
+    bodyLimitBytes: BUCKET_POLICY_LIMIT_BYTES,
+    implementedInputs: ['x-amz-confirm-remove-self-bucket-access'],
+  }),
   unimplemented('PutBucketReplication', 'PUT', 'bucket', ['replication'], 's3:PutReplicationConfiguration'),
   unimplemented('PutBucketRequestPayment', 'PUT', 'bucket', ['requestPayment'], 's3:PutBucketRequestPayment'),
   unimplemented('PutBucketTagging', 'PUT', 'bucket', ['tagging'], 's3:PutBucketTagging'),
@@ -406,7 +425,10 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('PutObjectLockConfiguration', 'PUT', 'bucket', ['object-lock'], 's3:PutBucketObjectLockConfiguration'),
   unimplemented('PutObjectRetention', 'PUT', 'object', ['retention'], 's3:PutObjectRetention'),
   unimplemented('PutObjectTagging', 'PUT', 'object', ['tagging'], 's3:PutObjectTagging'),
-  unimplemented('PutPublicAccessBlock', 'PUT', 'bucket', ['publicAccessBlock'], 's3:PutBucketPublicAccessBlock'),
+  row('PutPublicAccessBlock', 'PUT', 'bucket', ['publicAccessBlock'], 's3:PutBucketPublicAccessBlock', putPublicAccessBlock, {
+    body: 'xml',
+    bodyLimitBytes: 64 * KIBIBYTE,
+  }),
   unimplemented('RenameObject', 'PUT', 'object', ['renameObject'], 's3:PutObject', ['x-amz-rename-source']),
   unimplemented('RestoreObject', 'POST', 'object', ['restore'], 's3:RestoreObject'),
   unimplemented('SelectObjectContent', 'POST', 'object', ['select', 'select-type=2'], 's3:GetObject'),
@@ -416,7 +438,7 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('UpdateObjectEncryption', 'PUT', 'object', ['encryption'], 's3:UpdateObjectEncryption'),
   // Not S3 operations of AWS's model: a browser's form upload, and CORS.
   unimplemented('PostObject', 'POST', 'bucket', [], 's3:PutObject'),
-  unimplemented('PreflightRequest', 'OPTIONS', 'other', [], 's3:GetBucketCORS'),
+  row('PreflightRequest', 'OPTIONS', 'other', [], 's3:GetBucketCORS', preflightRequest, { authorizes: 'nothing' }),
   // Chosen by its path, which is no bucket's: see match-operation.ts.
   unimplemented('WriteGetObjectResponse', 'POST', 'other', [], 's3-object-lambda:WriteGetObjectResponse', ['x-amz-request-route', 'x-amz-request-token']),
 ];

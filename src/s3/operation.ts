@@ -3,6 +3,7 @@ import type { Log } from '../observability/log.ts';
 import type { RequestBody } from '../streams/request-body.ts';
 import type { DataPiece } from '../data-store/data-store.ts';
 import type { S3Services } from '../service/services.ts';
+import type { AccessTarget } from './request-access.ts';
 
 /** Where a request points: `https://host/`, `/bucket` or `/bucket/key`. */
 export type OperationTarget = 'service' | 'bucket' | 'object' | 'other';
@@ -19,6 +20,11 @@ export interface OperationRow {
   readonly selectingHeaders: readonly string[];
   /** The IAM action the authorizer is asked for, on the target. No row can omit it. */
   readonly action: string;
+  /**
+   * Present: the action is not asked for on the target. `each-key`: the handler asks for it on each key that the body
+   * names. `nothing`: a preflight, which carries no credentials and learns nothing of what is stored.
+   */
+  readonly authorizes?: 'each-key' | 'nothing';
   /** Asked for instead of `action` when the request names a `versionId`. */
   readonly versionAction?: string;
   /** `none`: a body is read and discarded up to a bound. `xml`: bounded, parsed by the handler. `stream`: object bytes. */
@@ -58,10 +64,10 @@ export interface S3Request {
   /** Aborted when the client is gone or the server stops. */
   readonly signal: AbortSignal;
   readonly nowMs: number;
-  /** Asks the authorizer for more than the row's action: each key of a DeleteObjects. @throws S3Error AccessDenied */
-  authorize(action: string, resource: { bucket: string; key: string }): void;
   /** May the caller use this key of the key service? @throws S3Error AccessDenied */
-  authorizeKey(action: string, keyArn: string): void;
+  authorizeKey(action: string, keyArn: string): Promise<void>;
+  /** Asks the authorizer for more than the row's action: each key of a DeleteObjects. @throws S3Error AccessDenied | NoSuchBucket */
+  authorize(action: string, target: AccessTarget): Promise<void>;
   readonly log: Log;
 }
 

@@ -1,8 +1,9 @@
-import type { Authorizer, Principal } from '../access/principal.ts';
+import type { Principal } from '../access/principal.ts';
 import type { HttpExchange } from '../http/http-exchange.ts';
 import type { Log } from '../observability/log.ts';
 import type { RequestBody } from '../streams/request-body.ts';
 import type { OperationRow, S3Request } from './operation.ts';
+import type { AccessTarget, RequestAccess } from './request-access.ts';
 import type { AuthenticatedRequest } from './sigv4/authenticated-request.ts';
 
 export interface PipelineRequestParts {
@@ -11,7 +12,7 @@ export interface PipelineRequestParts {
   readonly authenticated: AuthenticatedRequest;
   readonly body: RequestBody;
   readonly nowMs: number;
-  readonly authorizer: Authorizer;
+  readonly access: RequestAccess;
   readonly log: Log;
 }
 
@@ -31,7 +32,7 @@ export class PipelineRequest implements S3Request {
   readonly host: string;
   readonly body: RequestBody;
   readonly nowMs: number;
-  readonly #authorizer: Authorizer;
+  readonly #access: RequestAccess;
   readonly #parentLog: Log;
   readonly #exchange: HttpExchange;
   #log: Log | undefined;
@@ -53,7 +54,7 @@ export class PipelineRequest implements S3Request {
     this.host = raw.host;
     this.body = parts.body;
     this.nowMs = parts.nowMs;
-    this.#authorizer = parts.authorizer;
+    this.#access = parts.access;
     this.#parentLog = parts.log;
     this.#exchange = parts.exchange;
   }
@@ -66,11 +67,11 @@ export class PipelineRequest implements S3Request {
     return this.#exchange.signal;
   }
 
-  authorize(action: string, { bucket, key }: { bucket: string; key: string }): void {
-    this.#authorizer.authorize({ principal: this.principal, action, bucket, key });
+  authorize(action: string, target: AccessTarget): Promise<void> {
+    return this.#access.authorize(action, target);
   }
 
-  authorizeKey(action: string, keyArn: string): void {
-    this.#authorizer.authorize({ principal: this.principal, action, bucket: undefined, key: undefined, keyArn });
+  authorizeKey(action: string, keyArn: string): Promise<void> {
+    return this.#access.authorize(action, { bucket: undefined, keyArn });
   }
 }

@@ -103,6 +103,10 @@ export class BucketService {
     throw new S3Error('InvalidLocationConstraint', { details: { LocationConstraint: constraint } });
   }
 
+  findBucket(name: string): Promise<BucketRecord | undefined> {
+    return this.#metadataStore.getBucket(name);
+  }
+
   /** @throws S3Error NoSuchBucket */
   async requireBucket(name: string): Promise<BucketRecord> {
     const bucket = await this.#metadataStore.getBucket(name);

@@ -62,7 +62,8 @@ test.each(implementedRows.map((row) => [row.name, row] as const))(
 test.each(implementedRows.map((row) => [row.name, row] as const))(
   '%s implements only inputs that the model knows',
   (name, row) => {
-    const { headers, query } = OPERATION_INPUTS[name]!;
+    // A preflight is the browser's, not in AWS's model.
+    const { headers = [], query = [] } = OPERATION_INPUTS[name] ?? {};
     expect((row.implementedInputs ?? []).filter((input) => !headers.includes(input) && !query.includes(input))).toEqual(
       [],
     );

@@ -16,7 +16,7 @@ export const TEST_REGION = 'us-east-1';
 export const TEST_ACCOUNT_ID = '123456789012';
 
 /** Of a caller who may use every key and brings none. */
-export const NO_KEY: ReadPermit = { customerKey: undefined, authorizeKey: () => {} };
+export const NO_KEY: ReadPermit = { customerKey: undefined, authorizeKey: async () => {} };
 
 export function testKeyArn(name: string): string {
   return `arn:aws:kms:${TEST_REGION}:${TEST_ACCOUNT_ID}:key/${name}`;

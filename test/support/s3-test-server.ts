@@ -1,7 +1,7 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import aws4 from 'aws4';
 import type { AuthorizationRequest, Authorizer } from '../../src/access/principal.ts';
-import { RootAuthorizer } from '../../src/access/root-authorizer.ts';
+import { PolicyAuthorizer } from '../../src/access/policy-authorizer.ts';
 import type { HttpExchange } from '../../src/http/http-exchange.ts';
 import { createListener, type Listener } from '../../src/http/listener.ts';
 import type { Log } from '../../src/observability/log.ts';
@@ -96,6 +96,7 @@ export class S3TestServer {
         allowUnsignedPayloadOverHttp: true,
       }),
       authorizer: this.#recordingAuthorizer(),
+      region: this.services!.region,
       services: () => this.services,
       domains: [],
       clock,
@@ -178,11 +179,14 @@ export class S3TestServer {
   }
 
   #recordingAuthorizer(): Authorizer {
-    const root = new RootAuthorizer();
+    const authorizer = new PolicyAuthorizer(() => ({
+      getBucket: (name) => this.metadata.getBucket(name),
+      getObject: async () => undefined,
+    }));
     return {
-      authorize: (request) => {
+      authorize: async (request) => {
         this.authorizations.push(request);
-        root.authorize(request);
+        await authorizer.authorize(request);
       },
     };
   }

@@ -45,7 +45,7 @@ export interface CallOptions {
   isSigned?: boolean;
   isSecure?: boolean;
   /** Throws where the caller may not use a key. */
-  authorizeKey?: (action: string, keyArn: string) => void;
+  authorizeKey?: (action: string, keyArn: string) => Promise<void>;
 }
 
 export interface CallResult {
@@ -208,8 +208,8 @@ export async function callOperation(
     body: bodyOf(options.body ?? '', name === 'CompleteMultipartUpload' ? new Map() : headerMap),
     signal: new AbortController().signal,
     nowMs: clock.nowMs(),
-    authorize: () => {},
-    authorizeKey: options.authorizeKey ?? (() => {}),
+    authorizeKey: options.authorizeKey ?? (async () => {}),
+    authorize: async () => {},
     log: silentLog,
   };
   const response = await operation.handler(request, services);

@@ -11,6 +11,9 @@ const COLLECTIONS: { readonly [Name in BucketConfigurationName]: string } = {
   objectLock: 'object-lock',
   tagging: 'tagging',
   lifecycle: 'lifecycle',
+  policy: 'policy',
+  cors: 'cors',
+  publicAccessBlock: 'public-access-block',
 };
 
 const names = new Map(

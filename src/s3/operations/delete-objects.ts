@@ -33,21 +33,22 @@ export async function deleteObjects(request: S3Request, services: S3Services): P
   const isQuiet = readBoolean(document.Quiet);
   if (document.Object.length === 0 || document.Object.length > KEY_COUNT_LIMIT) throw new S3Error('MalformedXML');
   const refused: DeleteOutcome[] = [];
-  const allowed = document.Object.map(readEntry).filter((entry) => {
-    const error = refusal(request, entry);
-    if (error) refused.push({ request: entry, error });
-    return !error;
-  });
+  const allowed: DeleteRequest[] = [];
+  for (const entry of document.Object.map(readEntry)) {
+    const error = await refusal(request, entry);
+    if (error === undefined) allowed.push(entry);
+    else refused.push({ request: entry, error });
+  }
   const outcomes = [...(await services.objects.deleteObjects(bucket, allowed)), ...refused];
   const deleted = isQuiet ? '' : outcomes.map(deletedXml).join('');
   return xmlResponse(xmlDocument('DeleteResult', deleted + outcomes.map(errorXml).join('')));
 }
 
 /** Each key needs the permission of its own. */
-function refusal(request: S3Request, { key, versionId }: DeleteRequest): S3Error | undefined {
+async function refusal(request: S3Request, { key, versionId }: DeleteRequest): Promise<S3Error | undefined> {
   const action = versionId === undefined ? 's3:DeleteObject' : 's3:DeleteObjectVersion';
   try {
-    request.authorize(action, { bucket: request.bucket, key });
+    await request.authorize(action, { bucket: request.bucket, key, versionId });
     return undefined;
   } catch (error) {
     if (error instanceof S3Error) return error;

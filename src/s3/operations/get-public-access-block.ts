@@ -1,14 +1,26 @@
-import { fixedDocument } from '../unset-configuration.ts';
+import { S3Error } from '../../errors/s3-error.ts';
+import { publicAccessBlockOf } from '../../model/bucket-access.ts';
+import type { S3Services } from '../../service/services.ts';
+import type { S3Request, S3Response } from '../operation.ts';
+import { xmlDocument, xmlText } from '../xml/write-xml.ts';
+import { xmlResponse } from '../xml/xml-response.ts';
 
 /**
- * Nothing can be made public: all four blocks hold for every bucket, as AWS gives them to new ones.
+ * All four hold in a bucket of which nothing was said.
  *
- * @throws S3Error NoSuchBucket
+ * @throws S3Error NoSuchBucket | NoSuchPublicAccessBlockConfiguration
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetPublicAccessBlock.html
  */
-export const getPublicAccessBlock = fixedDocument('PublicAccessBlockConfiguration', {
-  BlockPublicAcls: true,
-  IgnorePublicAcls: true,
-  BlockPublicPolicy: true,
-  RestrictPublicBuckets: true,
-});
+export async function getPublicAccessBlock(request: S3Request, services: S3Services): Promise<S3Response> {
+  const { configuration } = await services.buckets.requireBucket(request.bucket);
+  const block = publicAccessBlockOf(configuration.publicAccessBlock);
+  if (block === undefined) {
+    throw new S3Error('NoSuchPublicAccessBlockConfiguration', { details: { BucketName: request.bucket } });
+  }
+  const elements =
+    xmlText('BlockPublicAcls', block.blockPublicAcls) +
+    xmlText('IgnorePublicAcls', block.ignorePublicAcls) +
+    xmlText('BlockPublicPolicy', block.blockPublicPolicy) +
+    xmlText('RestrictPublicBuckets', block.restrictPublicBuckets);
+  return xmlResponse(xmlDocument('PublicAccessBlockConfiguration', elements));
+}

@@ -36,7 +36,8 @@ export async function readOptionalXmlBody<S extends BodySchema>(
   return readXml(bytes, schema, { root: OPERATION_INPUTS[name]!.xmlRoot, known: knownElementsOf(name) });
 }
 
-async function readVerifiedBody({ body, operation }: S3Request): Promise<Buffer> {
+/** The bytes, bounded and compared with what the client claimed. */
+export async function readVerifiedBody({ body, operation }: S3Request): Promise<Buffer> {
   const limitBytes = operation.bodyLimitBytes ?? 0;
   if (body.lengthBytes !== undefined && body.lengthBytes > limitBytes) throw tooLong(limitBytes);
   const bytes = await readAll(body, limitBytes);

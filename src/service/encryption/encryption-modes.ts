@@ -27,7 +27,7 @@ export type EncryptionFacts =
 export type KeyAction = 'kms:GenerateDataKey' | 'kms:Decrypt';
 
 /** May the caller of the request use this key? @throws S3Error AccessDenied */
-export type AuthorizeKey = (action: KeyAction, keyArn: string) => void;
+export type AuthorizeKey = (action: KeyAction, keyArn: string) => Promise<void>;
 
 /** How an upload asks to be encrypted, and whether its caller may use the key for that. */
 export interface EncryptionWish {

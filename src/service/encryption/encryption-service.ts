@@ -185,7 +185,7 @@ export class EncryptionService {
     requested: Extract<RequestedEncryption, { mode: 'aws:kms' }>,
   ): Promise<Wrapping> {
     const keyArn = this.#options.arns.resolve(requested.keyId);
-    wish.authorizeKey('kms:GenerateDataKey', keyArn);
+    await wish.authorizeKey('kms:GenerateDataKey', keyArn);
     const bucketKeyEnabled = wish.bucketKeyEnabled ?? bucket.configuration.encryption?.bucketKeyEnabled ?? false;
     const arn = bucketKeyEnabled ? `arn:aws:s3:::${bucket.name}` : `arn:aws:s3:::${bucket.name}/${key}`;
     const context = { ...requested.context, 'aws:s3:arn': arn };
@@ -213,7 +213,7 @@ export class EncryptionService {
         return { wrappingKey: customerKey!.key, isShared: true };
       case 'aws:kms': {
         const { keyArn, sealedWrappingKey: sealed, bucketKeyEnabled } = source;
-        authorizeKey('kms:Decrypt', keyArn);
+        await authorizeKey('kms:Decrypt', keyArn);
         const request = { keyArn, sealed, context: readContext(source.context) };
         if (!bucketKeyEnabled) {
           return { wrappingKey: await this.#options.keyService.decryptDataKey(request), isShared: false };

@@ -3,7 +3,7 @@ import { sign } from 'aws4';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Readiness } from '../../../src/admin/readiness.ts';
 import { addRemoteStatusRoute, REMOTE_STATUS_PATH } from '../../../src/admin/remote-status.ts';
-import { RootAuthorizer } from '../../../src/access/root-authorizer.ts';
+import { PolicyAuthorizer } from '../../../src/access/policy-authorizer.ts';
 import { signedGet } from '../../../src/cli/signed-get.ts';
 import { parseRawRequest } from '../../../src/s3/sigv4/raw-request.ts';
 import { RequestAuthenticator } from '../../../src/s3/sigv4/request-authenticator.ts';
@@ -38,7 +38,9 @@ beforeEach(async () => {
       const raw = parseRawRequest({ method, rawTarget: url, rawHeaders, isSecure: false }, []);
       return authenticator.authenticate(raw, Date.now()).principal;
     },
-    authorizer: new RootAuthorizer(),
+    authorizer: new PolicyAuthorizer(() => {
+      throw new Error('the status is of no bucket');
+    }),
     readiness,
     status: async () => {
       statusCount += 1;

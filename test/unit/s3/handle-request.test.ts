@@ -72,9 +72,9 @@ test('a wrong signature is denied before any service is reached', async () => {
 });
 
 test('an operation that is not implemented is answered 501 with its name', async () => {
-  const { status, body } = await server.request('PUT', '/bucket?policy', { body: '{}' });
+  const { status, body } = await server.request('PUT', '/bucket?website', { body: '<WebsiteConfiguration/>' });
   expect(status).toBe(501);
-  expect(body).toContain('<Code>NotImplemented</Code><Message>PutBucketPolicy is not implemented</Message>');
+  expect(body).toContain('<Code>NotImplemented</Code><Message>PutBucketWebsite is not implemented</Message>');
 });
 
 test.each([
