@@ -233,6 +233,22 @@ function describeObjects(current: () => MetadataStore): void {
       isTruncated: false,
       lastEntry: 'k',
     });
+    // Another class, a time before 1970, and whatever a key may hold.
+    const keys = [' ', '\n', '\n\n3 0', 'a b  c', 'k\0'];
+    for (const key of keys) {
+      const other = putMutation(store, { bucketId, key, volumeId, sizeBytes: 2 ** 42, lastModifiedMs: -5 });
+      await store.commit({ ...other, attributes: { ...other.attributes, storageClass: 'GLACIER_IR' } });
+    }
+    const { objects } = await store.listObjects({ bucketId, prefix: '', delimiter: '', startAfter: '', limit: 10 });
+    expect(objects.map(({ key }) => key)).toEqual([...keys, 'k'].toSorted());
+    for (const object of objects.filter(({ key }) => key !== 'k')) {
+      expect(object).toMatchObject({
+        sizeBytes: 2 ** 42,
+        lastModifiedMs: -5,
+        storageClass: 'GLACIER_IR',
+        owner: ALICE,
+      });
+    }
   });
 }
 

@@ -13,8 +13,8 @@ beforeAll(async () => {
 });
 afterAll(() => harness.close());
 
-/** Few letters, so that prefixes and delimiters meet; with NUL, 0x7f, multi-byte and surrogate pairs, whose UTF-16 order is not that of UTF-8. */
-const alphabet = ['a', 'b', '/', '/', '-', '\u0000', '\u007f', 'ä', '\uffee', '\u{1f600}', '\u{10ffff}', ' '];
+/** Few letters, so that prefixes and delimiters meet; with line breaks, NUL, 0x7f, multi-byte and surrogate pairs, whose UTF-16 order is not that of UTF-8. */
+const alphabet = ['a', 'b', '/', '/', '-', '\n', '\u0000', '\u007f', 'ä', '\uffee', '\u{1f600}', '\u{10ffff}', ' '];
 const text = (maxLength: number) =>
   fc.array(fc.constantFrom(...alphabet), { maxLength }).map((letters) => letters.join(''));
 const keyText = text(8).filter((key) => key !== '');

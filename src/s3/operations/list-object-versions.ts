@@ -3,7 +3,7 @@ import { checkOptionalAttributes, invalidArgument, readKeyEncoding, readPageLimi
 import type { S3Request, S3Response } from '../operation.ts';
 import { commonPrefixesXml } from '../xml/listing-xml.ts';
 import { listedVersionsXml } from '../xml/versions-xml.ts';
-import { xmlDocument, xmlOptional, xmlText } from '../xml/write-xml.ts';
+import { xmlDocumentBytes, xmlOptional, xmlText } from '../xml/write-xml.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
 
 /**
@@ -39,8 +39,7 @@ export async function listObjectVersions(request: S3Request, services: S3Service
   });
   const { nextKeyMarker, nextVersionIdMarker } = page;
   return xmlResponse(
-    xmlDocument(
-      'ListVersionsResult',
+    xmlDocumentBytes('ListVersionsResult', [
       xmlText('Name', request.bucket) +
         xmlText('Prefix', encoding.encode(prefix)) +
         xmlText('KeyMarker', encoding.encode(keyMarker)) +
@@ -50,9 +49,9 @@ export async function listObjectVersions(request: S3Request, services: S3Service
         xmlText('MaxKeys', maxKeys) +
         xmlOptional('Delimiter', delimiter === '' ? undefined : encoding.encode(delimiter)) +
         xmlOptional('EncodingType', encoding.encodingType) +
-        xmlText('IsTruncated', page.isTruncated) +
-        listedVersionsXml(page.versions, encoding) +
-        commonPrefixesXml(page.commonPrefixes, encoding),
-    ),
+        xmlText('IsTruncated', page.isTruncated),
+      ...listedVersionsXml(page.versions, encoding),
+      ...commonPrefixesXml(page.commonPrefixes, encoding),
+    ]),
   );
 }

@@ -3,7 +3,7 @@ import type { S3Services } from '../../service/services.ts';
 import { checkOptionalAttributes, readKeyEncoding, readPageLimit } from '../listing-parameters.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 import { commonPrefixesXml, listedObjectsXml } from '../xml/listing-xml.ts';
-import { xmlDocument, xmlOptional, xmlText } from '../xml/write-xml.ts';
+import { xmlDocumentBytes, xmlOptional, xmlText } from '../xml/write-xml.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
 
 /**
@@ -31,8 +31,7 @@ export async function listObjectsV2(request: S3Request, services: S3Services): P
   const nextToken =
     page.isTruncated && page.lastEntry !== undefined ? makeContinuationToken(page.lastEntry) : undefined;
   return xmlResponse(
-    xmlDocument(
-      'ListBucketResult',
+    xmlDocumentBytes('ListBucketResult', [
       xmlText('Name', request.bucket) +
         xmlText('Prefix', encoding.encode(prefix)) +
         xmlOptional('StartAfter', startAfter === undefined ? undefined : encoding.encode(startAfter)) +
@@ -42,12 +41,9 @@ export async function listObjectsV2(request: S3Request, services: S3Services): P
         xmlText('MaxKeys', maxKeys) +
         xmlOptional('Delimiter', delimiter === '' ? undefined : encoding.encode(delimiter)) +
         xmlOptional('EncodingType', encoding.encodingType) +
-        xmlText('IsTruncated', page.isTruncated) +
-        listedObjectsXml(page.objects, {
-          encoding,
-          withOwner: query.get('fetch-owner') === 'true',
-        }) +
-        commonPrefixesXml(page.commonPrefixes, encoding),
-    ),
+        xmlText('IsTruncated', page.isTruncated),
+      ...listedObjectsXml(page.objects, { encoding, withOwner: query.get('fetch-owner') === 'true' }),
+      ...commonPrefixesXml(page.commonPrefixes, encoding),
+    ]),
   );
 }

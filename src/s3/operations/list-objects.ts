@@ -2,7 +2,7 @@ import type { S3Services } from '../../service/services.ts';
 import { checkOptionalAttributes, readKeyEncoding, readPageLimit } from '../listing-parameters.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 import { commonPrefixesXml, listedObjectsXml } from '../xml/listing-xml.ts';
-import { xmlDocument, xmlOptional, xmlText } from '../xml/write-xml.ts';
+import { xmlDocumentBytes, xmlOptional, xmlText } from '../xml/write-xml.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
 
 /**
@@ -28,8 +28,7 @@ export async function listObjects(request: S3Request, services: S3Services): Pro
   });
   const nextMarker = page.isTruncated && delimiter !== '' ? page.lastEntry : undefined;
   return xmlResponse(
-    xmlDocument(
-      'ListBucketResult',
+    xmlDocumentBytes('ListBucketResult', [
       xmlText('Name', request.bucket) +
         xmlText('Prefix', encoding.encode(prefix)) +
         xmlText('Marker', encoding.encode(marker)) +
@@ -37,9 +36,9 @@ export async function listObjects(request: S3Request, services: S3Services): Pro
         xmlText('MaxKeys', maxKeys) +
         xmlOptional('Delimiter', delimiter === '' ? undefined : encoding.encode(delimiter)) +
         xmlOptional('EncodingType', encoding.encodingType) +
-        xmlText('IsTruncated', page.isTruncated) +
-        listedObjectsXml(page.objects, { encoding, withOwner: true }) +
-        commonPrefixesXml(page.commonPrefixes, encoding),
-    ),
+        xmlText('IsTruncated', page.isTruncated),
+      ...listedObjectsXml(page.objects, { encoding, withOwner: true }),
+      ...commonPrefixesXml(page.commonPrefixes, encoding),
+    ]),
   );
 }

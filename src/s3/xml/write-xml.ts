@@ -50,6 +50,53 @@ export function xmlDocument(rootName: string, inner: string): string {
   return `${XML_DECLARATION}<${rootName} xmlns="${S3_NAMESPACE}">${inner}</${rootName}>`;
 }
 
+/** Elements gathered into pieces of some kilobytes, for `xmlDocumentBytes`. */
+export class XmlPieces {
+  readonly pieces: string[] = [];
+  #open = '';
+  #openCount = 0;
+
+  add(element: string): void {
+    this.#open += element;
+    if (++this.#openCount === ELEMENTS_PER_PIECE) this.#finish();
+  }
+
+  #finish(): void {
+    this.pieces.push(this.#open);
+    this.#open = '';
+    this.#openCount = 0;
+  }
+
+  end(): readonly string[] {
+    if (this.#openCount > 0) this.#finish();
+    return this.pieces;
+  }
+}
+
+const ELEMENTS_PER_PIECE = 50;
+/** Of one unit of UTF-16 in UTF-8. */
+const LONGEST_CHARACTER_BYTES = 3;
+
+/**
+ * `xmlDocument` as bytes, from pieces of a document that may have thousands of elements: as one string, which is a tree
+ * of all that was ever added to it, V8 takes four times as long to bring it into a row.
+ */
+export function xmlDocumentBytes(rootName: string, pieces: readonly string[]): Buffer {
+  const all = [`${XML_DECLARATION}<${rootName} xmlns="${S3_NAMESPACE}">`, ...pieces, `</${rootName}>`];
+  let characters = 0;
+  for (const piece of all) characters += piece.length;
+  let bytes = Buffer.allocUnsafe(characters);
+  let length = 0;
+  for (const piece of all) {
+    const room = bytes.length - length;
+    if (room < piece.length * LONGEST_CHARACTER_BYTES && room < Buffer.byteLength(piece)) {
+      bytes = Buffer.concat([bytes.subarray(0, length)], bytes.length * LONGEST_CHARACTER_BYTES);
+    }
+    length += bytes.write(piece, length);
+  }
+  return bytes.subarray(0, length);
+}
+
 /** A whole document without a namespace: S3's errors. */
 export function plainXmlDocument(rootName: string, inner: string): string {
   return `${XML_DECLARATION}<${rootName}>${inner}</${rootName}>`;
