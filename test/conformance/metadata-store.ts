@@ -207,14 +207,14 @@ function describeObjects(current: () => MetadataStore): void {
     expect((await store.listVolumes())[0]).toMatchObject({ liveBytes: 0 });
   });
 
-  test('listObjects shows what LIST needs of each key', async () => {
+  test.each(['STANDARD', 'COLD'])('listObjects shows what LIST needs of each key of class %s', async (storageClass) => {
     const store = current();
     const bucketId = await createBucket(store, 'bucket');
     const volumeId = await openVolume(store);
     const put = putMutation(store, { bucketId, key: 'k', volumeId, sizeBytes: 3, lastModifiedMs: 44 });
     await store.commit({
       ...put,
-      attributes: { ...put.attributes, checksum: { algorithm: 'SHA256', type: 'COMPOSITE', value: 'v' } },
+      attributes: { ...put.attributes, storageClass, checksum: { algorithm: 'SHA256', type: 'COMPOSITE', value: 'v' } },
     });
     expect(await store.listObjects({ bucketId, prefix: '', delimiter: '', startAfter: '', limit: 10 })).toEqual({
       objects: [
@@ -223,7 +223,7 @@ function describeObjects(current: () => MetadataStore): void {
           etag: etagOf('k'),
           sizeBytes: 3,
           lastModifiedMs: 44,
-          storageClass: 'STANDARD',
+          storageClass,
           checksumAlgorithm: 'SHA256',
           checksumType: 'COMPOSITE',
           owner: ALICE,
