@@ -20,7 +20,7 @@ import { readLiveStatus } from './composition/live-status.ts';
 import { MetadataVolumeLedger } from './composition/metadata-volume-ledger.ts';
 import { inspectFile } from './composition/inspect/inspect-file.ts';
 import { explainOffline, readOfflineStatus } from './composition/offline-status.ts';
-import { indexPathOf, makeMetadata, type Metadata, openDisks } from './composition/open-metadata.ts';
+import { codeOf, indexPathOf, makeMetadata, type Metadata, openDisks } from './composition/open-metadata.ts';
 import { type DiskManager, placesOf } from './composition/disk-manager.ts';
 import { makeBodyBuffers, makeDataStore } from './composition/make-data-store.ts';
 import { makeEncryption, serverDefaultOf } from './composition/make-encryption.ts';
@@ -200,7 +200,8 @@ class HoldfastServer implements Server {
     const metadataStore = metadata.store;
     const bodyBuffers = makeBodyBuffers(this.#options);
     const ledger = new MetadataVolumeLedger(metadataStore);
-    const dataStore = makeDataStore(this.#options, { disks, ledger, bodyBuffers });
+    const code = codeOf(metadata.journal, disks);
+    const dataStore = makeDataStore(this.#options, { disks, code, ledger, bodyBuffers });
     const requestsInFlight = (): number => this.#metrics.inFlight;
     const diskManager = makeDiskManager(this.#options, { disks, metadata, dataStore });
     const healing = makeHealing(this.#options, { disks, metadataStore, dataStore, diskManager, requestsInFlight });
@@ -452,7 +453,7 @@ class HoldfastServer implements Server {
       endpoints: this.#endpoints(),
       adminEndpoints,
       region: this.#options.config.s3.region,
-      code: disks.cluster.code,
+      code: codeOf(metadata.journal, disks),
       diskCount: disks.disks.length,
       diskPlaces: placesOf(disks),
       listSequence: metadata.journal.listSequence,

@@ -85,6 +85,14 @@ function addStatus(family: Family, status: StatusReport): void {
   family('margin_disks', 'gauge', 'Disks that may still be lost without losing bytes; -1: some cannot be read.', [
     [{}, status.marginDiskCount],
   ]);
+  family(
+    'storage_class_margin_disks',
+    'gauge',
+    'The same for the objects of each storage class that has any.',
+    status.storageClasses.flatMap(({ name, marginDiskCount }) => {
+      return marginDiskCount === undefined ? [] : [[{ storage_class: name }, marginDiskCount]];
+    }),
+  );
   family('writable', 'gauge', '1 while writes are accepted.', [[{}, status.writeCode === undefined ? 0 : 1]]);
   family('buckets', 'gauge', 'Buckets.', [[{}, counts.buckets]]);
   family('objects', 'gauge', 'Objects.', [[{}, counts.objects]]);

@@ -13,6 +13,8 @@ export interface StatusReport {
   durability: { sync: 'strict' | 'relaxed' };
   /** The code the disks were formatted for, and the one of volumes opened now; undefined: writes are refused. */
   code: ErasureCode;
+  /** STANDARD first. `marginDiskCount` is undefined while nothing lies in the class; else as that of the whole report. */
+  storageClasses: { name: string; code: ErasureCode; liveBytes: number; marginDiskCount: number | undefined }[];
   writeCode: ErasureCode | undefined;
   /** How many more disks may be lost now without losing an acknowledged byte; -1: some bytes cannot be read now. */
   marginDiskCount: number;

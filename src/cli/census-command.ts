@@ -2,6 +2,7 @@ import type { CensusProgress } from '../healing/census-runner.ts';
 import type { CensusReport } from '../healing/census.ts';
 import { askServer } from './admin-client.ts';
 import { type CliContext, type Command, CommandFailure, type ExitCode, UsageError } from './command.ts';
+import { STANDARD } from '../model/storage-class.ts';
 import { formatBytes } from './render-table.ts';
 import { loadSettings } from './settings.ts';
 
@@ -73,9 +74,9 @@ export function renderCensus(report: CensusReport): string {
     `Shards        ${shards.goodCount} good of ${shards.expectedCount}; ${formatBytes(report.readBytes)} read in ${((report.endedAtMs - report.startedAtMs) / 1000).toFixed(1)} s`,
     `Journal       ${journal.levelCount} of ${journal.copyCount} copies whole and level, ${journal.checkpoints.length} checkpoints`,
   ];
-  for (const { margin, fullMargin, volumeCount, stripeCount, blobCount } of classes) {
+  for (const { storageClass, margin, fullMargin, volumeCount, stripeCount, blobCount } of classes) {
     lines.push(
-      `Margin ${margin} of ${fullMargin}   ${blobCount} blobs, ${stripeCount} stripes in ${volumeCount} volumes`,
+      `Margin ${margin} of ${fullMargin}   ${blobCount} blobs, ${stripeCount} stripes in ${volumeCount} volumes${storageClass === STANDARD ? '' : ` of ${storageClass}`}`,
     );
   }
   if (narrow.volumeCount > 0) {

@@ -10,6 +10,7 @@ import type {
 import type { CollectorReport, HealingReport, MovesReport, ScrubReport } from '../model/healing-report.ts';
 import type { MetadataStatus } from '../metadata-store/metadata-store.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
+import { STANDARD, type StorageClass } from '../model/storage-class.ts';
 import { NEWEST_STORE_FORMAT } from '../model/store-format.ts';
 import type { VolumeGroup } from '../model/volume-groups.ts';
 import { findSharedDevice, SHARED_DEVICE } from './doctor/shared-device.ts';
@@ -24,6 +25,8 @@ export interface StatusSources {
   sync: StatusReport['durability']['sync'];
   readiness: ReadinessReport;
   code: ErasureCode;
+  /** STANDARD first. */
+  storageClasses: readonly StorageClass[];
   writeCode: ErasureCode | undefined;
   disks: readonly DiskFacts[];
   unusedDirectories: readonly UnusedDirectory[];
@@ -74,6 +77,7 @@ export function collectStatus(sources: StatusSources): StatusReport {
     readiness: sources.readiness,
     durability: { sync: sources.sync },
     code: sources.code,
+    storageClasses: storageClasses(sources),
     writeCode: sources.writeCode,
     marginDiskCount,
     counts: { buckets: metadata.bucketCount, objects: metadata.objectCount, uploads: metadata.uploadCount },
@@ -142,7 +146,7 @@ function lastCensus(census: LastCensus | undefined): StatusReport['lastCensus'] 
  * Disks that may go now without a byte lost: for each volume with live bytes what its own code leaves after its lost
  * shards, and the same for the journal, of which m + 1 level copies are kept. Damaged single shards are not counted.
  */
-function margin({ code, disks, metadata, volumeGroups }: StatusSources): number {
+function margin({ code, disks, metadata, volumeGroups }: Omit<StatusSources, 'storageClasses'>): number {
   const present = new Set(disks.filter(({ state }) => state === 'online' || state === 'suspect').map(({ id }) => id));
   const level = metadata.disks.filter(({ diskId, isLevel }) => isLevel && present.has(diskId)).length;
   const journalMargin = level === 0 ? -1 : Math.min(code.m, level - 1);
@@ -152,6 +156,16 @@ function margin({ code, disks, metadata, volumeGroups }: StatusSources): number 
     least = Math.min(least, diskIds.filter((id) => present.has(id)).length - k);
   }
   return Math.max(-1, least);
+}
+
+/** What the objects of each class may still lose: their own shards, or the journal, without which nobody knows where they lie. */
+function storageClasses(sources: StatusSources): StatusReport['storageClasses'] {
+  return sources.storageClasses.map(({ name, code }) => {
+    const volumeGroups = sources.volumeGroups.filter(({ storageClass = STANDARD }) => storageClass === name);
+    const liveBytes = sum(volumeGroups.map((group) => group.liveBytes));
+    const isUsed = volumeGroups.some(({ aliveCount }) => aliveCount > 0);
+    return { name, code, liveBytes, marginDiskCount: isUsed ? margin({ ...sources, volumeGroups }) : undefined };
+  });
 }
 
 /** Of volumes with live bytes: shard files whose disk was replaced or removed. */

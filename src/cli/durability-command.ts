@@ -73,6 +73,9 @@ function readAssumptions(invocation: Invocation): Assumptions {
 async function readLayout(status: StatusReport): Promise<Omit<DurabilityInputs, keyof Assumptions>> {
   return {
     code: status.code,
+    storageClasses: status.storageClasses
+      .slice(1)
+      .flatMap(({ name, code, marginDiskCount }) => (marginDiskCount === undefined ? [] : [{ name, code }])),
     diskCount: status.disks.length,
     marginDiskCount: status.marginDiskCount,
     objectCount: status.counts.objects,

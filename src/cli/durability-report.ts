@@ -6,9 +6,12 @@ import {
   nines,
 } from '../healing/durability-model.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
+import type { StorageClass } from '../model/storage-class.ts';
 
 export interface DurabilityInputs {
   code: ErasureCode;
+  /** Others than STANDARD, in which something lies. */
+  storageClasses: readonly StorageClass[];
   /** How many disks the cluster has, and how many of them may be lost right now. */
   diskCount: number;
   marginDiskCount: number;
@@ -27,6 +30,7 @@ export interface DurabilityInputs {
 }
 
 export interface DurabilityReport extends DurabilityInputs {
+  storageClasses: readonly (StorageClass & { nines: number })[];
   repairDays: number;
   rebuildHours: number;
   annualLoss: number;
@@ -66,6 +70,9 @@ export function reportDurability(inputs: DurabilityInputs): DurabilityReport {
     ninesOneRepairAtATime: nines(annualLossProbability(code, assumptions, false)),
     ninesWithLatentDamage: nines(annualLossWithLatentDamage(code, assumptions, { corruptionsPerShardYear, scrubDays })),
     objectsHitAtNoMargin: (inputs.objectCount * code.k * corruptionsPerShardYear * scrubDays) / 2 / DAYS_PER_YEAR,
+    storageClasses: inputs.storageClasses.map((one) => {
+      return { ...one, nines: nines(annualLossProbability(one.code, assumptions)) };
+    }),
     isSimulated: inputs.devices.some((paths) => paths.length > 1),
   };
 }
@@ -78,6 +85,9 @@ export function renderDurability(report: DurabilityReport): string {
     `Repair      ${duration(report.repairDays * HOURS_PER_DAY)}: ${duration(report.replaceHours)} until an empty disk is there, ${duration(report.rebuildHours)} to rebuild ${gibibytes(report.usedBytes)} at ${Math.round(report.rebuildBytesPerSecond / 2 ** 20)} MiB/s (${RATE_SOURCES[report.rebuildRateSource]})`,
     '',
     ...verdict(report),
+    ...report.storageClasses.map(({ name, code: own, nines: ownNines }) => {
+      return `  ${`storage class ${name}, ${own.k}+${own.m}`.padEnd(44)} ${chance(10 ** -ownNines)}`;
+    }),
     '',
     `With ${code.m} disks lost, ${report.objectsHitAtNoMargin.toPrecision(2)} of ${report.objectCount} objects are expected to hold a corruption that no scrub has seen yet.`,
     'These are independent disk failures only. Fire, theft, a controller, rm -rf, ransomware and software errors are not in',

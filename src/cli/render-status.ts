@@ -13,6 +13,10 @@ export function renderStatus(report: StatusReport): string {
     `Syncing     ${report.durability.sync === 'strict' ? 'strict: acknowledged is synced' : 'RELAXED: acknowledged is NOT yet synced, a power cut loses it'}`,
     `Margin      ${describeMargin(report.marginDiskCount)}`,
     `Code        ${code.k}+${code.m}${report.mode === 'online' ? describeWriteCode(writeCode) : ''}`,
+    ...report.storageClasses.slice(1).flatMap(({ name, code: own, liveBytes, marginDiskCount }) => {
+      if (marginDiskCount === undefined) return [];
+      return [`            ${name} ${own.k}+${own.m}: ${formatBytes(liveBytes)}, ${describeMargin(marginDiskCount)}`];
+    }),
     `Content     ${counts.buckets} buckets, ${counts.objects} objects, ${counts.uploads} uploads in progress`,
     `Volumes     ${volumes.open} open, ${volumes.sealed} sealed, ${volumes.dropping} being dropped; ${formatBytes(volumes.liveBytes)} live of ${formatBytes(volumes.storedBytes)}`,
     `Journal     epoch ${report.journal.epoch}, sequence ${report.journal.sequence}; ${report.checkpoints.length} checkpoints`,

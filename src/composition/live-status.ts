@@ -5,7 +5,7 @@ import type { DataStore } from '../data-store/data-store.ts';
 import type { LocalDiskSet } from '../disk/local-disk-set.ts';
 import type { Healing } from './make-healing.ts';
 import type { Lifecycle } from './make-lifecycle.ts';
-import type { Metadata } from './open-metadata.ts';
+import { codeOf, type Metadata } from './open-metadata.ts';
 import type { VolumeFollower } from './volume-follower.ts';
 
 /** What a running server tells about itself. */
@@ -40,7 +40,8 @@ export async function readLiveStatus(options: ServerOptions, sources: LiveSource
     clusterId: disks.clusterId,
     region: config.s3.region,
     sync: config.durability.sync,
-    code: disks.cluster.code,
+    code: codeOf(metadata.journal, disks),
+    storageClasses: dataStore.storageClasses(),
     writeCode: dataStore.writeCode(),
     disks: disks.disks,
     unusedDirectories: disks.unusedPaths(),

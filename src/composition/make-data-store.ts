@@ -1,6 +1,7 @@
 import type { StorageOptions } from '../cli/server-types.ts';
 import { StripedDataStore } from '../data-store/striped-data-store.ts';
 import type { LocalDiskSet } from '../disk/local-disk-set.ts';
+import type { ErasureCode } from '../model/erasure-code.ts';
 import { BufferPool } from '../memory/buffer-pool.ts';
 import type { VolumeLedger } from '../model/blob.ts';
 
@@ -22,20 +23,26 @@ export function makeBodyBuffers({ config }: StorageOptions): BufferPool {
  */
 export function makeDataStore(
   options: StorageOptions,
-  { disks, ledger, bodyBuffers }: { disks: LocalDiskSet; ledger: VolumeLedger; bodyBuffers: BufferPool },
+  {
+    disks,
+    code,
+    ledger,
+    bodyBuffers,
+  }: { disks: LocalDiskSet; code: ErasureCode; ledger: VolumeLedger; bodyBuffers: BufferPool },
 ): StripedDataStore {
   const { clock, config, log, randomness } = options;
   const { bufferBudget, volumeSize } = config.storage;
   return new StripedDataStore({
     disks,
     ledger,
-    code: disks.cluster.code,
+    code,
+    storageClasses: config.storage.classes,
     clock,
     random: randomness,
     log: log.child({ part: 'data' }),
     bufferPool: bodyBuffers,
     tunables: {
-      ...(disks.cluster.code.k > WIDE_CODE ? { largeShardSizeBytes: WIDE_SHARD_BYTES } : {}),
+      ...(code.k > WIDE_CODE ? { largeShardSizeBytes: WIDE_SHARD_BYTES } : {}),
       stripeBufferBudgetBytes: bufferBudget / 4,
       readBufferBudgetBytes: bufferBudget / 8,
       largeVolumeLimitBytes: volumeSize,

@@ -58,7 +58,11 @@ export function makeHealing(
     log: log.child({ part: 'healer' }),
     onDiskChange: (listener) => disks.onChange(listener),
   });
-  const census = new CensusRunner({ ...common, code: disks.cluster.code, log: log.child({ part: 'census' }) });
+  const census = new CensusRunner({
+    ...common,
+    storageClasses: () => dataStore.storageClasses(),
+    log: log.child({ part: 'census' }),
+  });
   const mover = new DiskMover({
     mover: healer,
     metadataStore,

@@ -19,6 +19,7 @@ import type { MetadataStatus } from '../metadata-store/metadata-store.ts';
 import { IndexQueries } from '../metadata-store/sqlite/index-queries.ts';
 import { OwnerTable } from '../metadata-store/sqlite/owner-table.ts';
 import type { VolumeRecord } from '../model/blob.ts';
+import { storageClassesOf } from '../model/storage-class.ts';
 import { VolumeGroups } from '../model/volume-groups.ts';
 import { damageQueriesOf, explainObject } from './explain-object.ts';
 import { INDEX_FILE, openDisks } from './open-metadata.ts';
@@ -62,6 +63,8 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
   );
   const configuration = newestConfiguration(contents);
   if (configuration !== undefined) disks.applyList(configuration.diskIds);
+  const { k, m } = configuration ?? disks.cluster.code;
+  const code = { k, m };
   const index = readIndex(path.join(stateDirectory, INDEX_FILE));
   return collectStatus({
     mode: 'offline',
@@ -71,7 +74,8 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
     region: config.s3.region,
     sync: config.durability.sync,
     readiness: { isReady: false, phase: 'offline', percent: 0, timeLeftMs: undefined, detail: undefined },
-    code: disks.cluster.code,
+    code,
+    storageClasses: storageClassesOf(code, config.storage.classes),
     writeCode: undefined,
     disks: disks.disks,
     unusedDirectories: disks.unusedPaths(),

@@ -4,6 +4,7 @@ import { type LocalDiskSetOptions, LocalDiskSet } from '../disk/local-disk-set.t
 import { RealDiskFs } from '../disk/real-disk-fs.ts';
 import { DEFAULT_SEGMENT_BYTES } from '../metadata-store/journal/format-journal.ts';
 import { DiskJournal } from '../metadata-store/journal/disk-journal.ts';
+import type { ErasureCode } from '../model/erasure-code.ts';
 import type { IndexInspection } from '../metadata-store/sqlite/index-inspection.ts';
 import { SqliteMetadataStore } from '../metadata-store/sqlite/sqlite-metadata-store.ts';
 
@@ -34,6 +35,12 @@ export interface Metadata {
   /** Started and stopped by the store. */
   journal: DiskJournal;
   store: SqliteMetadataStore;
+}
+
+/** The cluster's code: what the journal says, or before it has been read what the disks were formatted for. */
+export function codeOf({ configuration }: Pick<DiskJournal, 'configuration'>, disks: LocalDiskSet): ErasureCode {
+  const { k, m } = configuration ?? disks.cluster.code;
+  return { k, m };
 }
 
 export function indexPathOf({ stateDirectory }: StorageOptions): string {

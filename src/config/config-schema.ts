@@ -10,6 +10,7 @@ import {
   path,
   rate,
   size,
+  storageClass,
   text,
   type ValueType,
 } from './value-types.ts';
@@ -79,6 +80,14 @@ export const CONFIG_SCHEMA = {
       env: 'HOLDFAST_CODE',
       what: 'Erasure code of new disks: k data and m parity shards; any m disks may be lost.',
       why: '`auto` follows the number of disks: 1+0, 1+1, 2+1, 2+2 (4), 4+2 (6), 5+3 (8), 8+4 (12), 12+4 (16).',
+    }),
+    classes: key({
+      type: listOf(storageClass()),
+      default: [],
+      env: 'HOLDFAST_STORAGE_CLASSES',
+      flag: 'storage-classes',
+      what: 'Storage classes besides STANDARD, each with a code of its own: `NAME=k+m`.',
+      why: 'STANDARD has the cluster’s code; REDUCED_REDUNDANCY is always there, by default with one parity shard less (never none where STANDARD has one).',
     }),
     stateDirectory: key({
       type: path(),

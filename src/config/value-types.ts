@@ -1,4 +1,5 @@
 import type { ErasureCode } from '../model/erasure-code.ts';
+import type { StorageClass } from '../model/storage-class.ts';
 
 /**
  * How one kind of value is written in the file, the environment or a flag, and what it becomes. Values with a dimension
@@ -218,6 +219,23 @@ export function erasureCode(): ValueType<ErasureCode | undefined> {
       const m = Number(match[2]);
       if (k < 1 || k > 24 || m > 6) throw new InvalidValue('must have 1 to 24 data and 0 to 6 parity shards');
       return Object.freeze({ k, m });
+    },
+  };
+}
+
+const CLASS_NAME = /^(?!STANDARD$)[A-Z][A-Z0-9_]{0,31}$/;
+
+/** `NAME=k+m`. */
+export function storageClass(): ValueType<StorageClass> {
+  return {
+    describe: '`NAME=k+m`, the name in capitals and not STANDARD',
+    tomlKind: 'string',
+    parse: (raw) => {
+      const [name = '', code, ...others] = typeof raw === 'string' ? raw.trim().split('=') : [];
+      if (!CLASS_NAME.test(name) || others.length > 0) throw new InvalidValue('must be NAME=k+m, like "ARCHIVE=8+3"');
+      const parsed = code === 'auto' ? undefined : erasureCode().parse(code);
+      if (parsed === undefined) throw new InvalidValue('must name k+m');
+      return Object.freeze({ name, code: parsed });
     },
   };
 }

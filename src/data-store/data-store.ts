@@ -1,5 +1,6 @@
 import type { BlobRecord, VolumeRecord } from '../model/blob.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
+import type { StorageClass } from '../model/storage-class.ts';
 
 /**
  * Where payload bytes live: striped, erasure-coded volumes over the disks. It knows nothing of buckets and keys; what
@@ -19,7 +20,7 @@ export interface DataStore {
    * (manifests of Complete and Copy): it has a footprint but no extents to read.
    * @throws StoreError QuorumLost | DiskFull | Overloaded | NotReady
    */
-  writeSmall(body: Buffer, descriptor: Buffer): Promise<PinnedBlob>;
+  writeSmall(body: Buffer, descriptor: Buffer, options?: { storageClass?: string }): Promise<PinnedBlob>;
   /** A body that streams. Throttles by the promise of `write` (one global budget of buffers). */
   openWriter(options: BlobWriterOptions): Promise<BlobWriter>;
   /**
@@ -42,13 +43,23 @@ export interface DataStore {
    */
   pin(blobs: readonly Pick<BlobRecord, 'footprint'>[]): Promise<() => void>;
 
-  /** The code of volumes opened now; narrower than configured while disks are lost. `undefined`: writes get 503. */
-  writeCode(): ErasureCode | undefined;
+  /** Those that writes may name, each with its code. The first is STANDARD. */
+  storageClasses(): readonly StorageClass[];
   /**
-   * Writes a live blob once more, with its descriptor and under the same blob id, into volumes that are open now. The
+   * The code of volumes of a class (default STANDARD) opened now; narrower than that of the class while disks are lost.
+   * `undefined`: writes get 503.
+   */
+  writeCode(storageClass?: string): ErasureCode | undefined;
+  /**
+   * Writes a live blob once more, with its descriptor and under the same blob id, into volumes of its class that are open now. The
    * collector then commits the new location (MoveBlobs) and unpins. @throws StoreError as `read` and the writes do
    */
   rewriteBlob(blob: BlobRecord): Promise<PinnedBlob>;
+  /**
+   * Writes a live blob once more as a blob of its own, in another class: whoever else names the first keeps it as it is.
+   * @throws StoreError as `rewriteBlob`
+   */
+  copyBlob(blob: BlobRecord, options: { storageClass: string }): Promise<PinnedBlob>;
   /** Volumes in which nothing may be collected now: open ones, pinned by readers, writers or un-committed blobs. */
   pinnedVolumeIds(): ReadonlySet<number>;
   /** Removes the files of a volume the journal has dropped; returns the disks that confirmed. */
@@ -110,6 +121,8 @@ export interface PinnedBlob {
 }
 
 export interface BlobWriterOptions {
+  /** One of `storageClasses()`. Default STANDARD. */
+  storageClass?: string;
   /** Exact size when known: 64 MiB and more may get a volume of its own. */
   sizeBytes?: number;
   /**

@@ -13,7 +13,10 @@ import type { VolumeTable } from './volume/volume-table.ts';
 export interface StoreContext {
   readonly disks: DiskSet;
   readonly ledger: VolumeLedger;
-  readonly code: ErasureCode;
+  /** Volumes that are opened here are of this class … */
+  readonly storageClass: string;
+  /** … and get its code as it is now, or a narrower one while disks are lost. */
+  readonly code: () => ErasureCode;
   readonly clock: Clock;
   readonly random: Randomness;
   readonly log: Log;

@@ -1,10 +1,11 @@
 import { assert } from '../errors/assert.ts';
 import { StoreError } from '../errors/store-error.ts';
-import type { DiskSet } from '../disk/disk-set.ts';
+import type { Disk, DiskSet } from '../disk/disk-set.ts';
 import type { BufferPool } from '../memory/buffer-pool.ts';
 import type { BlobRecord, VolumeLedger, VolumeRecord } from '../model/blob.ts';
 import type { Clock, Randomness } from '../model/clock.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
+import { STANDARD, type StorageClass, storageClassesOf } from '../model/storage-class.ts';
 import type { Log } from '../observability/log.ts';
 import { decodeBlobLayout, type LargeBlobLayout, stripeOfRun } from './blob-layout.ts';
 import type {
@@ -32,21 +33,21 @@ import type { StoreContext } from './store-context.ts';
 import { ENTRY_HEADER_BYTES, parseBlobEntry } from './stripe/blob-entry.ts';
 import { type DataStoreTunables, DEFAULT_TUNABLES } from './tunables.ts';
 import { type DiskUsage, UsageMeter } from './usage-meter.ts';
-import { LargeVolumes } from './volume/large-volumes.ts';
 import { QUARANTINE_DIRECTORY, VOLUME_DIRECTORY, volumeIdOfFileName } from './volume/volume-file.ts';
 import { RenewableBuffers } from './volume/renewable-buffers.ts';
-import { VolumeOpener } from './volume/volume-opener.ts';
 import { listOrNothing, VolumeRecovery } from './volume/volume-recovery.ts';
 import { VolumeSeals } from './volume/volume-seals.ts';
 import { VolumeTable } from './volume/volume-table.ts';
 import { LargeBlobWriter, type WriterCensus } from './writer/large-blob-writer.ts';
-import { SmallBlobWriter } from './writer/small-blob-writer.ts';
+import { StorageClassWriters, type WriterSet } from './writer/class-writers.ts';
 
 export interface StripedDataStoreOptions {
   disks: DiskSet;
   ledger: VolumeLedger;
-  /** The configured code; volumes get a narrower one while disks are lost. */
+  /** Of STANDARD; volumes get a narrower one while disks are lost. */
   code: ErasureCode;
+  /** Others than STANDARD, or with another code than REDUCED_REDUNDANCY has by default. */
+  storageClasses?: readonly StorageClass[];
   clock: Clock;
   random: Randomness;
   log: Log;
@@ -65,13 +66,12 @@ const SCRATCH_SLOTS = 4;
 export class StripedDataStore implements DataStore, VolumeKeeper {
   readonly smallBlobLimitBytes: number;
   readonly #context: StoreContext;
-  readonly #opener: VolumeOpener;
+  readonly #configured: readonly StorageClass[];
+  readonly #classes: StorageClassWriters;
   readonly #files: ShardFiles;
   readonly #damage: DamageLog;
   readonly #reader: BlobReader;
-  readonly #small: SmallBlobWriter;
-  readonly #largeVolumes: LargeVolumes;
-  readonly #moving: { context: StoreContext; small: SmallBlobWriter; volumes: LargeVolumes };
+  readonly #standard: WriterSet;
   readonly #recovery: VolumeRecovery;
   readonly #usage: UsageMeter;
   readonly #repairer: VolumeRepairer;
@@ -80,33 +80,26 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
   #state: 'new' | 'running' | 'stopped' = 'new';
 
   constructor(options: StripedDataStoreOptions) {
-    const { disks, ledger, code, clock, random, log, bufferPool } = options;
-    assert(isSupportedCode(code), `unsupported code ${code.k}+${code.m}`);
+    const { disks, ledger, code, clock, random, log, bufferPool, storageClasses = [] } = options;
     const tunables = { ...DEFAULT_TUNABLES, ...options.tunables };
-    const longestShard = Math.max(tunables.largeShardSizeBytes, tunables.smallShardLimitBytes);
-    const width = code.k + code.m;
-    const stripeBytes = width * tunables.largeShardSizeBytes;
-    this.#context = {
+    const classes = storageClassesOf(code, storageClasses);
+    for (const one of classes) assert(isSupportedCode(one.code), `unsupported code ${one.code.k}+${one.code.m}`);
+    this.#configured = storageClasses;
+    const sizes = stripeBufferSizes(classes, tunables);
+    const shared = {
       disks,
       ledger,
-      code,
       clock,
       random,
       log,
       tunables,
       table: new VolumeTable(ledger),
       seals: new VolumeSeals({ ledger, clock, log }),
-      filesInRepair: new Set(),
-      accepts: (disk) => disk.acceptsData,
+      filesInRepair: new Set<string>(),
+      accepts: (disk: Disk) => disk.acceptsData,
       bodyBuffers: bufferPool,
-      stripeBuffers: new RenewableBuffers({
-        slotSizeBytes: 2 * stripeBytes,
-        budgetBytes: tunables.stripeBufferBudgetBytes,
-      }),
-      decodeBuffers: new RenewableBuffers({
-        slotSizeBytes: stripeBytes,
-        budgetBytes: tunables.readBufferBudgetBytes,
-      }),
+      stripeBuffers: new RenewableBuffers(sizes.stripe),
+      decodeBuffers: new RenewableBuffers(sizes.decode),
       readBuffers: new RenewableBuffers({
         slotSizeBytes: tunables.largeShardSizeBytes,
         budgetBytes: tunables.readBufferBudgetBytes,
@@ -115,13 +108,12 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
         slotSizeBytes: tunables.smallBlobLimitBytes,
         budgetBytes: tunables.sliceBufferBudgetBytes,
       }),
-      scratchBuffers: new RenewableBuffers({
-        slotSizeBytes: width * longestShard,
-        budgetBytes: SCRATCH_SLOTS * width * longestShard,
-      }),
+      scratchBuffers: new RenewableBuffers(sizes.scratch),
     };
+    this.#classes = new StorageClassWriters(shared, classes);
+    this.#standard = this.#classes.of(STANDARD).requests;
+    this.#context = this.#standard.context;
     this.smallBlobLimitBytes = tunables.smallBlobLimitBytes;
-    this.#opener = new VolumeOpener(this.#context);
     this.#files = new ShardFiles({
       clock,
       limit: tunables.readHandleLimit,
@@ -129,17 +121,6 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
     });
     this.#damage = new DamageLog(clock);
     this.#reader = new BlobReader(this.#context, new ShardReader(this.#context, this.#files, this.#damage));
-    this.#small = new SmallBlobWriter(this.#context, this.#opener);
-    this.#largeVolumes = new LargeVolumes(this.#context, this.#opener);
-    // Volumes of their own for what the collector moves: its blobs do not slow down the stripes of requests, data of
-    // one age stays together, and it works when the disks are full up to the reserve.
-    const moving: StoreContext = { ...this.#context, accepts: (disk) => disk.state === 'online' && !disk.isDraining };
-    const movingOpener = new VolumeOpener(moving);
-    this.#moving = {
-      context: moving,
-      small: new SmallBlobWriter(moving, movingOpener),
-      volumes: new LargeVolumes(moving, movingOpener),
-    };
     this.#recovery = new VolumeRecovery(this.#context);
     this.#repairer = new VolumeRepairer({
       context: this.#context,
@@ -147,9 +128,7 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
       damage: this.#damage,
       recovery: this.#recovery,
     });
-    this.#usage = new UsageMeter(this.#context, () => {
-      return [this.#small, this.#moving.small].flatMap(({ openVolume }) => openVolume ?? []);
-    });
+    this.#usage = new UsageMeter(this.#context, () => this.#classes.openSmallVolumes());
   }
 
   async start(): Promise<void> {
@@ -169,43 +148,58 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
     this.#state = 'stopped';
     this.#unsubscribe?.();
     this.#recovery.stop();
-    await Promise.all([
-      this.#small.stop(),
-      this.#largeVolumes.stop(),
-      this.#moving.small.stop(),
-      this.#moving.volumes.stop(),
-    ]);
+    await this.#classes.stop();
     await this.#context.seals.stop();
     this.#files.stop();
   }
 
   #retireUnusable(): void {
     if (this.#state !== 'running') return;
-    for (const writer of [this.#small, this.#largeVolumes, this.#moving.small, this.#moving.volumes]) {
-      writer.retireUnusable();
-    }
+    this.#classes.retireUnusable();
+  }
+
+  /**
+   * Another code of STANDARD: volumes opened from now on have it, those that are open with another one are sealed. What was written
+   * stays as it is until it is rewritten.
+   */
+  setCode(code: ErasureCode): void {
+    const { tunables, stripeBuffers, decodeBuffers, scratchBuffers } = this.#context;
+    const classes = storageClassesOf(code, this.#configured);
+    for (const one of classes) assert(isSupportedCode(one.code), `unsupported code ${one.code.k}+${one.code.m}`);
+    const sizes = stripeBufferSizes(classes, tunables);
+    stripeBuffers.ensure(sizes.stripe);
+    decodeBuffers.ensure(sizes.decode);
+    scratchBuffers.ensure(sizes.scratch);
+    this.#classes.setCodes(classes);
+  }
+
+  storageClasses(): readonly StorageClass[] {
+    return this.#classes.classes();
   }
 
   #assertRunning(): void {
     if (this.#state !== 'running') throw new StoreError('NotReady', `the data store is ${this.#state}`);
   }
 
-  async writeSmall(body: Buffer, descriptor: Buffer): Promise<PinnedBlob> {
+  async writeSmall(
+    body: Buffer,
+    descriptor: Buffer,
+    { storageClass }: { storageClass?: string } = {},
+  ): Promise<PinnedBlob> {
     this.#assertRunning();
-    return this.#small.write(body, descriptor);
+    return this.#requests(storageClass).small.write(body, descriptor);
+  }
+
+  #requests(storageClass: string | undefined): WriterSet {
+    return storageClass === undefined ? this.#standard : this.#classes.of(storageClass).requests;
   }
 
   async openWriter(options: BlobWriterOptions): Promise<BlobWriter> {
     this.#assertRunning();
-    const blobId = this.#context.ledger.nextIdentifier();
-    return this.#openWriter(options, blobId, { context: this.#context, volumes: this.#largeVolumes });
+    return this.#openWriter(options, this.#context.ledger.nextIdentifier(), this.#requests(options.storageClass));
   }
 
-  #openWriter(
-    options: BlobWriterOptions,
-    blobId: number,
-    { context, volumes }: { context: StoreContext; volumes: LargeVolumes },
-  ): LargeBlobWriter {
+  #openWriter(options: BlobWriterOptions, blobId: number, { context, volumes }: WriterSet): LargeBlobWriter {
     if (this.#census.activeCount >= this.#context.bodyBuffers.slotLimit) {
       throw new StoreError('Overloaded', 'too many uploads are under way');
     }
@@ -236,40 +230,27 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
 
   async rewriteBlob(blob: BlobRecord): Promise<PinnedBlob> {
     this.#assertRunning();
+    const volume = this.#context.table.get(blob.footprint[0]?.volumeId ?? -1);
+    return this.#writeAgain(blob, blob.blobId, this.#classes.of(volume?.storageClass ?? STANDARD, volume).moving);
+  }
+
+  async copyBlob(blob: BlobRecord, { storageClass }: { storageClass: string }): Promise<PinnedBlob> {
+    this.#assertRunning();
+    const blobId = this.#context.ledger.nextIdentifier();
+    return this.#writeAgain(blob, blobId, this.#classes.of(storageClass).moving);
+  }
+
+  async #writeAgain(blob: BlobRecord, blobId: number, writers: WriterSet): Promise<PinnedBlob> {
     const layout = decodeBlobLayout(blob.layout);
+    const open = (): LargeBlobWriter => this.#openWriter({ sizeBytes: blob.sizeBytes }, blobId, writers);
     if (layout.kind === 'small') {
       const { body, descriptor } = await this.#reader.readSmallWithDescriptor(layout);
       return body.length <= this.smallBlobLimitBytes
-        ? this.#moving.small.write(body, descriptor, blob.blobId)
-        : this.#rewriteLarge(blob, descriptor, [body]);
+        ? writers.small.write(body, descriptor, blobId)
+        : writeAll(open(), descriptor, [body]);
     }
     const descriptor = await this.#descriptorOf(layout);
-    return this.#rewriteLarge(blob, descriptor, this.#reader.read(blob, { start: 0, length: blob.sizeBytes }));
-  }
-
-  async #rewriteLarge(
-    blob: BlobRecord,
-    descriptor: Buffer,
-    body: AsyncIterable<DataPiece> | readonly Buffer[],
-  ): Promise<PinnedBlob> {
-    const writer = this.#openWriter({ sizeBytes: blob.sizeBytes }, blob.blobId, this.#moving);
-    try {
-      for await (const piece of body) {
-        if (Buffer.isBuffer(piece)) {
-          await writer.write(piece);
-          continue;
-        }
-        try {
-          await writer.write(piece.bytes);
-        } finally {
-          piece.release();
-        }
-      }
-      return await writer.finish(descriptor);
-    } catch (error) {
-      await writer.abort();
-      throw error;
-    }
+    return writeAll(open(), descriptor, this.#reader.read(blob, { start: 0, length: blob.sizeBytes }));
   }
 
   /** The entry follows the body in the last stripe. */
@@ -288,8 +269,9 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
     return entry.descriptor;
   }
 
-  writeCode(): ErasureCode | undefined {
-    return this.#opener.writeCode();
+  writeCode(storageClass?: string): ErasureCode | undefined {
+    if (storageClass === undefined) return this.#standard.opener.writeCode();
+    return this.#classes.codeOf(storageClass) && this.#classes.of(storageClass).requests.opener.writeCode();
   }
 
   pinnedVolumeIds(): ReadonlySet<number> {
@@ -356,4 +338,48 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
   diskUsage(): Promise<Map<string, DiskUsage>> {
     return this.#usage.measure();
   }
+}
+
+async function writeAll(
+  writer: LargeBlobWriter,
+  descriptor: Buffer,
+  body: AsyncIterable<DataPiece> | readonly Buffer[],
+): Promise<PinnedBlob> {
+  try {
+    for await (const piece of body) {
+      if (Buffer.isBuffer(piece)) {
+        await writer.write(piece);
+        continue;
+      }
+      try {
+        await writer.write(piece.bytes);
+      } finally {
+        piece.release();
+      }
+    }
+    return await writer.finish(descriptor);
+  } catch (error) {
+    await writer.abort();
+    throw error;
+  }
+}
+
+interface BufferSizes {
+  slotSizeBytes: number;
+  budgetBytes: number;
+}
+
+/** Of buffers that hold whole stripes, for the widest of the classes. */
+function stripeBufferSizes(
+  classes: readonly StorageClass[],
+  tunables: DataStoreTunables,
+): Record<'stripe' | 'decode' | 'scratch', BufferSizes> {
+  const width = Math.max(...classes.map(({ code }) => code.k + code.m));
+  const stripeBytes = width * tunables.largeShardSizeBytes;
+  const scratchBytes = width * Math.max(tunables.largeShardSizeBytes, tunables.smallShardLimitBytes);
+  return {
+    stripe: { slotSizeBytes: 2 * stripeBytes, budgetBytes: tunables.stripeBufferBudgetBytes },
+    decode: { slotSizeBytes: stripeBytes, budgetBytes: tunables.readBufferBudgetBytes },
+    scratch: { slotSizeBytes: scratchBytes, budgetBytes: SCRATCH_SLOTS * scratchBytes },
+  };
 }

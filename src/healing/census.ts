@@ -4,6 +4,7 @@ import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { VolumeRecord } from '../model/blob.ts';
 import type { Clock } from '../model/clock.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
+import { STANDARD, type StorageClass } from '../model/storage-class.ts';
 import { inspectLiveVolume, isWhole } from './inspect-live.ts';
 import { isAlive } from './live-blobs.ts';
 
@@ -23,7 +24,8 @@ export interface CensusSources {
   volumeKeeper: Pick<VolumeKeeper, 'inspectVolume' | 'listShardFiles'>;
   metadataStore: Pick<MetadataStore, 'listVolumes' | 'listBlobsInVolume' | 'status' | 'scrubJournal'>;
   disks: () => readonly DiskFacts[];
-  code: ErasureCode;
+  /** STANDARD first: its code is the cluster's. */
+  storageClasses: () => readonly StorageClass[];
   clock: Clock;
   pace: Pace;
   onProgress?: (fraction: number) => void;
@@ -38,7 +40,7 @@ export interface CensusReport {
   isClean: boolean;
   /** Of the object that has the fewest shards to spare; undefined when nothing is stored. Below 0: it cannot be read now. */
   worstMargin: number | undefined;
-  /** By margin of the volume's worst stripe and by what it would be at full redundancy. */
+  /** By storage class, by margin of the volume's worst stripe, and by what it would be at full redundancy. */
   classes: CensusClass[];
   shards: { expectedCount: number; goodCount: number };
   readBytes: number;
@@ -53,6 +55,7 @@ export interface CensusReport {
 }
 
 export interface CensusClass {
+  storageClass: string;
   margin: number;
   fullMargin: number;
   volumeCount: number;
@@ -154,17 +157,19 @@ class Tally {
   }
 
   #count(volume: VolumeRecord, inspection: VolumeInspection): void {
-    const { volumeId, k, m, purpose, state } = volume;
+    const { volumeId, k, m, purpose, state, storageClass = STANDARD } = volume;
     const { blobCount, stripeCount, files, stripesByMargin } = inspection;
     this.#readBytes += inspection.readBytes;
     const margin = Math.min(...stripesByMargin.keys());
-    const key = `${margin}/${m}`;
-    const group = this.#classes.get(key) ?? { margin, fullMargin: m, volumeCount: 0, stripeCount: 0, blobCount: 0 };
+    const key = `${storageClass} ${margin}/${m}`;
+    const counts = { volumeCount: 0, stripeCount: 0, blobCount: 0 };
+    const group = this.#classes.get(key) ?? { storageClass, margin, fullMargin: m, ...counts };
     group.volumeCount++;
     group.stripeCount += stripeCount;
     group.blobCount += blobCount;
     this.#classes.set(key, group);
-    const possible = Math.min(this.#sources.code.k + this.#sources.code.m, this.#sources.disks().length);
+    const code = this.#sources.storageClasses().find(({ name }) => name === storageClass)?.code;
+    const possible = code === undefined ? 0 : Math.min(code.k + code.m, this.#sources.disks().length);
     if (k + m < possible) {
       this.#narrow.volumeCount++;
       this.#narrow.blobCount += blobCount;
@@ -213,7 +218,8 @@ class Tally {
   }
 
   async addJournal(): Promise<void> {
-    const { metadataStore, code } = this.#sources;
+    const { metadataStore, storageClasses } = this.#sources;
+    const needed = (storageClasses()[0]?.code.m ?? 0) + 1;
     await metadataStore.scrubJournal();
     const { disks, checkpoints } = await metadataStore.status();
     for (const { diskId, isLevel, carriesJournal } of disks) {
@@ -226,10 +232,8 @@ class Tally {
     }
     for (const { sequence, holders } of checkpoints) {
       this.#journal.checkpoints.push({ sequence, holderCount: holders.length });
-      if (holders.length <= code.m) {
-        this.#findings.push(
-          `the checkpoint of frame ${sequence} lies on ${holders.length} disks, not on ${code.m + 1}`,
-        );
+      if (holders.length < needed) {
+        this.#findings.push(`the checkpoint of frame ${sequence} lies on ${holders.length} disks, not on ${needed}`);
       }
     }
   }

@@ -25,10 +25,16 @@ function isMostlyDead(volume: VolumeRecord): boolean {
   return volume.liveBytes < capacity * fraction;
 }
 
+/** The code of volumes of a class (absent: STANDARD) opened now. */
+export type WriteCodes = (storageClass: string | undefined) => ErasureCode | undefined;
+
 /** Opened while disks were lost: as safe as any, but it takes more space than a volume opened now. */
-function isNarrow({ k, m }: VolumeRecord, writeCode: ErasureCode | undefined): boolean {
-  return writeCode !== undefined && m === writeCode.m && k < writeCode.k;
+function isNarrow({ k, m, storageClass }: VolumeRecord, writeCodes: WriteCodes): boolean {
+  const now = writeCodes(storageClass);
+  return now !== undefined && m === now.m && k < now.k;
 }
+
+const UNKNOWN_CODES: WriteCodes = () => undefined;
 
 function isTiny(volume: VolumeRecord): boolean {
   return capacityBytes(volume) < TINY_VOLUME_BYTES;
@@ -41,10 +47,10 @@ function isDyingOpen(volume: VolumeRecord): boolean {
 }
 
 /** May there be something to do about this volume, alone or with others like it? The rest need not be planned for. */
-export function isCollectible(volume: VolumeRecord, writeCode: ErasureCode | undefined): boolean {
+export function isCollectible(volume: VolumeRecord, writeCodes: WriteCodes): boolean {
   if (volume.state === 'dropped') return volume.undroppedDiskIds.length > 0;
   if (volume.state !== 'sealed') return isDyingOpen(volume);
-  return volume.liveBytes === 0 || isTiny(volume) || isMostlyDead(volume) || isNarrow(volume, writeCode);
+  return volume.liveBytes === 0 || isTiny(volume) || isMostlyDead(volume) || isNarrow(volume, writeCodes);
 }
 
 export interface CollectionPlan {
@@ -59,27 +65,31 @@ export interface CollectionPlan {
 }
 
 /**
- * What there is to collect; `writeCode` is that of volumes opened now. Pure. A rewritten volume's blobs end in a volume where nothing is dead and, several
+ * What there is to collect. Pure. A rewritten volume's blobs end in a volume where nothing is dead and, several
  * written at once, stripes are full: it is no candidate again until more is deleted, so this comes to an end.
  */
 export function planCollection(
   volumes: readonly VolumeRecord[],
   pinned: ReadonlySet<number>,
-  writeCode?: ErasureCode,
+  writeCodes: WriteCodes = UNKNOWN_CODES,
 ): CollectionPlan {
   const sealed = volumes.filter((volume) => volume.state === 'sealed' && !pinned.has(volume.volumeId));
   const alive = sealed.filter((volume) => volume.liveBytes > 0);
   const toRewrite = new Set(alive.filter(isMostlyDead));
-  for (const purpose of ['small', 'large'] as const) {
-    const tiny = alive.filter((volume) => volume.purpose === purpose && isTiny(volume));
-    if (tiny.length >= TINY_VOLUME_COUNT) for (const volume of tiny) toRewrite.add(volume);
+  const tiny = new Map<string, VolumeRecord[]>();
+  for (const volume of alive.filter(isTiny)) {
+    const kind = `${volume.purpose} ${volume.storageClass ?? ''}`;
+    tiny.set(kind, [...(tiny.get(kind) ?? []), volume]);
+  }
+  for (const alike of tiny.values()) {
+    if (alike.length >= TINY_VOLUME_COUNT) for (const volume of alike) toRewrite.add(volume);
   }
   return {
     toRetire: volumes.filter(isDyingOpen),
     toDrop: sealed.filter((volume) => volume.liveBytes === 0),
     toRewrite: [
       ...[...toRewrite].sort((a, b) => gainOf(b) - gainOf(a)),
-      ...alive.filter((volume) => !toRewrite.has(volume) && isNarrow(volume, writeCode)),
+      ...alive.filter((volume) => !toRewrite.has(volume) && isNarrow(volume, writeCodes)),
     ],
     toConfirm: volumes.filter((volume) => volume.state === 'dropped' && volume.undroppedDiskIds.length > 0),
   };

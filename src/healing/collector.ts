@@ -4,6 +4,7 @@ import type { MetadataStore, VolumeChanges } from '../metadata-store/metadata-st
 import type { BlobRecord, VolumeRecord } from '../model/blob.ts';
 import type { Clock } from '../model/clock.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
+import { STANDARD } from '../model/storage-class.ts';
 import type { CollectorReport } from '../model/healing-report.ts';
 import type { Log } from '../observability/log.ts';
 import { BackgroundLoop } from './background-loop.ts';
@@ -43,7 +44,8 @@ export class Collector {
   /** Of all volumes, as of `#version`, those that a plan could name. */
   readonly #collectible = new Map<number, VolumeRecord>();
   #version: number | undefined;
-  #writeCode: ErasureCode | undefined;
+  /** Of each class, as of the last round: which volumes are narrow depends on it. */
+  #codes = '';
   #movedBytes = 0;
   #movedBlobCount = 0;
   #droppedVolumeCount = 0;
@@ -92,12 +94,11 @@ export class Collector {
   /** One round over what has changed and what was left before. @returns whether anything was dropped or moved. */
   async collectOnce(): Promise<boolean> {
     const { dataStore, metadataStore, clock } = this.#options;
-    const writeCode = dataStore.writeCode();
-    // Which volumes are narrow depends on it.
-    if (writeCode?.k !== this.#writeCode?.k || writeCode?.m !== this.#writeCode?.m) this.#version = undefined;
-    this.#writeCode = writeCode;
+    const codes = JSON.stringify(dataStore.storageClasses().map(({ name }) => dataStore.writeCode(name)));
+    if (codes !== this.#codes) this.#version = undefined;
+    this.#codes = codes;
     this.#follow(await metadataStore.volumeChanges(this.#version));
-    const plan = planCollection([...this.#collectible.values()], dataStore.pinnedVolumeIds(), writeCode);
+    const plan = planCollection([...this.#collectible.values()], dataStore.pinnedVolumeIds(), this.#writeCodes);
     let isChanged = false;
     for (const { volumeId } of plan.toRetire) this.#options.retireVolume(volumeId);
     for (const volume of plan.toConfirm) {
@@ -112,16 +113,28 @@ export class Collector {
       if (this.#loop.isStopped) return isChanged;
       if ((this.#retryAtMs.get(volume.volumeId) ?? 0) > clock.monotonicMs()) continue;
       // Rewriting over fewer disks would take more space and leave the result to be rewritten again.
-      if ((dataStore.writeCode()?.k ?? 0) < volume.k && dataStore.writeCode() !== undefined) continue;
+      if (this.#isNarrowerNow(volume)) continue;
       if (await this.#rewrite(volume)) isChanged = true;
     }
     return isChanged;
   }
 
+  readonly #writeCodes = (storageClass = STANDARD): ErasureCode | undefined => {
+    return this.#options.dataStore.writeCode(storageClass);
+  };
+
+  /** While disks are lost: a volume opened now would be narrower than this one, and than what its class is meant to have. */
+  #isNarrowerNow({ k, storageClass = STANDARD }: VolumeRecord): boolean {
+    const { dataStore } = this.#options;
+    const now = dataStore.writeCode(storageClass);
+    const wanted = dataStore.storageClasses().find(({ name }) => name === storageClass)?.code;
+    return now !== undefined && now.k < Math.min(k, wanted?.k ?? k);
+  }
+
   #follow({ version, isWhole, volumes, forgottenVolumeIds }: VolumeChanges): void {
     if (isWhole) this.#collectible.clear();
     for (const volume of volumes) {
-      if (isCollectible(volume, this.#writeCode)) this.#collectible.set(volume.volumeId, volume);
+      if (isCollectible(volume, this.#writeCodes)) this.#collectible.set(volume.volumeId, volume);
       else this.#collectible.delete(volume.volumeId);
     }
     for (const volumeId of forgottenVolumeIds) {

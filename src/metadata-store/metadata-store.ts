@@ -1,4 +1,4 @@
-import type { BlobFootprint, BlobRecord, ShardMove, VolumeRecord } from '../model/blob.ts';
+import type { BlobFootprint, BlobRecord, ShardMove, VolumeRecord, OpenedVolumeRecord } from '../model/blob.ts';
 import type {
   BucketConfiguration,
   BucketConfigurationEntry,
@@ -220,7 +220,7 @@ export type Mutation =
   | { type: 'DeleteDocument'; address: DocumentAddress }
   | {
       type: 'OpenVolume';
-      volume: Pick<VolumeRecord, 'volumeId' | 'k' | 'm' | 'diskIds' | 'purpose' | 'shardSizeBytes'>;
+      volume: OpenedVolumeRecord;
     }
   | { type: 'SealVolume'; volumeId: number; lengthBytes: number }
   | { type: 'DropVolume'; volumeId: number } // result false while a live blob names it

@@ -35,9 +35,17 @@ export interface VolumeRecord {
   readonly liveBytes: number;
   /** Sum of `storedBytes` ever committed to it. */
   readonly storedBytes: number;
+  /** Absent: STANDARD. What lies in it is of this class and stays so. */
+  readonly storageClass?: string;
   /** Disks that have not yet confirmed that their file is gone: all of a dropped volume, and those that a shard was moved away from. */
   readonly undroppedDiskIds: readonly string[];
 }
+
+/** What is decided when a volume is opened. */
+export type OpenedVolumeRecord = Pick<
+  VolumeRecord,
+  'volumeId' | 'k' | 'm' | 'diskIds' | 'purpose' | 'shardSizeBytes' | 'storageClass'
+>;
 
 /** One shard file of a volume goes to another disk. */
 export interface ShardMove {
@@ -54,10 +62,11 @@ export interface VolumeLedger {
   epoch(): number;
   /** A new unique id of the current epoch, for a volume or blob. */
   nextIdentifier(): number;
-  /** Resolves when acknowledged; before that not a byte is appended. */
-  openVolume(
-    volume: Pick<VolumeRecord, 'volumeId' | 'k' | 'm' | 'diskIds' | 'purpose' | 'shardSizeBytes'>,
-  ): Promise<void>;
+  /**
+   * Resolves when acknowledged; before that not a byte is appended.
+   * @throws S3Error NotImplemented: another class than STANDARD in a store of format 1
+   */
+  openVolume(volume: OpenedVolumeRecord): Promise<void>;
   sealVolume(volumeId: number, lengthBytes: number): Promise<void>;
   /** Refused (returns false) while a live blob names it. */
   dropVolume(volumeId: number): Promise<boolean>;

@@ -1,8 +1,10 @@
 import { assert } from '../errors/assert.ts';
 import type { VolumeRecord } from './blob.ts';
 
-/** What is known of all volumes with one code on one set of disks. */
+/** What is known of all volumes of one storage class with one code on one set of disks. */
 export interface VolumeGroup {
+  /** Absent: STANDARD. */
+  readonly storageClass?: string;
   readonly k: number;
   /** In no order. */
   readonly diskIds: readonly string[];
@@ -48,10 +50,10 @@ export class VolumeGroups {
   }
 
   #count(volume: VolumeRecord, sign: 1 | -1): void {
-    const { k, diskIds, state, liveBytes, storedBytes, lengthBytes } = volume;
-    const key = `${k} ${diskIds.toSorted().join(' ')}`;
+    const { k, diskIds, state, liveBytes, storedBytes, lengthBytes, storageClass } = volume;
+    const key = `${storageClass ?? ''} ${k} ${diskIds.toSorted().join(' ')}`;
     let group = this.#groups.get(key);
-    if (group === undefined) this.#groups.set(key, (group = emptyGroup(k, diskIds)));
+    if (group === undefined) this.#groups.set(key, (group = emptyGroup(volume)));
     if (state === 'dropped') {
       if (volume.undroppedDiskIds.length > 0) group.droppingCount += sign;
     } else {
@@ -70,8 +72,9 @@ export class VolumeGroups {
   }
 }
 
-function emptyGroup(k: number, diskIds: readonly string[]): Sums {
+function emptyGroup({ k, diskIds, storageClass }: VolumeRecord): Sums {
   return {
+    ...(storageClass === undefined ? {} : { storageClass }),
     k,
     diskIds,
     volumeCount: 0,

@@ -59,6 +59,16 @@ export function describeVolumes(current: () => MetadataStore): void {
     expect(await volume(), 'what is forgotten stays so').toBeUndefined();
   });
 
+  test('a volume of another storage class than STANDARD says so', async () => {
+    const { store, volume } = await prepare();
+    const volumeId = store.nextIdentifier();
+    const shape = { k: 1, m: 1, diskIds: ['d0', 'd1'], purpose: 'large', shardSizeBytes: 4096 } as const;
+    await store.commit({ type: 'OpenVolume', volume: { volumeId, ...shape, storageClass: 'ARCHIVE' } });
+    expect(await volume(volumeId)).toMatchObject({ k: 1, storageClass: 'ARCHIVE', state: 'open' });
+    await store.commit({ type: 'SealVolume', volumeId, lengthBytes: 8192 });
+    expect(await volume(volumeId)).toMatchObject({ storageClass: 'ARCHIVE', state: 'sealed' });
+  });
+
   test('what volumeChanges tells adds up to listVolumes', async () => {
     const { store, bucketId, volumeId } = await prepare();
     const known = new Map<number, VolumeRecord>();

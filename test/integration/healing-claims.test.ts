@@ -118,7 +118,13 @@ test('a census looks at every blob that lived when it began, also when the colle
     },
   };
   const { clock, diskSet } = service.cluster;
-  const sources = { volumeKeeper: data, metadataStore, disks: () => diskSet.disks, code: service.code, clock };
+  const sources = {
+    volumeKeeper: data,
+    metadataStore,
+    disks: () => diskSet.disks,
+    clock,
+    storageClasses: () => data.storageClasses(),
+  };
   const report = await service.withTime(takeCensus({ ...sources, pace: () => Promise.resolve() }));
   expect(report.isClean).toBe(false);
   expect(report.worstMargin).toBe(0);

@@ -196,6 +196,10 @@ describe('records', () => {
       fields: [1, 'ключ', 2, 'COLD', []],
     },
     { record: { type: 'RaiseFormat', formatVersion: 2 }, fields: [2] },
+    {
+      record: { type: 'OpenClassVolume', volume, storageClass: 's' },
+      fields: [11, 1, 1, diskIds.map((id) => [id]), 1, 4096, 's'],
+    },
   ];
 
   const lines = blocksOf('5.1 Records')[0]!.split('\n');

@@ -3,6 +3,7 @@ import { StripedDataStore } from '../../src/data-store/striped-data-store.ts';
 import type { DataStoreTunables } from '../../src/data-store/tunables.ts';
 import { BufferPool } from '../../src/memory/buffer-pool.ts';
 import type { BlobRecord } from '../../src/model/blob.ts';
+import type { StorageClass } from '../../src/model/storage-class.ts';
 import type { ErasureCode } from '../../src/model/erasure-code.ts';
 import { silentLog } from '../../src/observability/log.ts';
 import type { DataStore, PinnedBlob, VolumeWork } from '../../src/data-store/data-store.ts';
@@ -27,6 +28,7 @@ export interface HarnessOptions extends Omit<SimulatedClusterOptions, 'diskCount
   code: ErasureCode;
   diskCount?: number;
   tunables?: Partial<DataStoreTunables>;
+  storageClasses?: readonly StorageClass[];
 }
 
 /** A data store on simulated disks with a journal that never forgets; `store` is the one of the current process. */
@@ -37,10 +39,13 @@ export class DataStoreHarness {
   readonly code: ErasureCode;
   readonly tunables: Partial<DataStoreTunables>;
   store: StripedDataStore;
+  /** Of the next process. */
+  storageClasses: readonly StorageClass[];
   /** Of the current process. */
   bodyBuffers!: BufferPool;
 
-  constructor({ code, diskCount = code.k + code.m, tunables = {}, ...cluster }: HarnessOptions) {
+  constructor({ code, diskCount = code.k + code.m, tunables = {}, storageClasses = [], ...cluster }: HarnessOptions) {
+    this.storageClasses = storageClasses;
     this.code = code;
     this.tunables = { ...SMALL_TUNABLES, ...tunables };
     this.cluster = new SimulatedCluster({ diskCount, ...cluster });
@@ -73,6 +78,7 @@ export class DataStoreHarness {
       disks: this.cluster.diskSet,
       ledger: this.ledger,
       code: this.code,
+      storageClasses: this.storageClasses,
       clock: this.cluster.clock,
       random: this.cluster.random,
       log: silentLog,

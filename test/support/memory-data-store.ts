@@ -10,6 +10,7 @@ import type {
   PinnedBlob,
 } from '../../src/data-store/data-store.ts';
 import type { BlobRecord, VolumeLedger, VolumeRecord } from '../../src/model/blob.ts';
+import { type StorageClass, storageClassesOf } from '../../src/model/storage-class.ts';
 import type { ErasureCode } from '../../src/model/erasure-code.ts';
 
 export interface MemoryDataStoreOptions {
@@ -148,6 +149,16 @@ export class MemoryDataStore implements DataStore {
     const stored = this.#blobs.get(blob.layout.toString());
     if (!stored) throw new StoreError('BlobGone', 'no such blob');
     return this.#keep(stored.bytes, stored.descriptor, blob.blobId);
+  }
+
+  async copyBlob(blob: BlobRecord): Promise<PinnedBlob> {
+    const stored = this.#blobs.get(blob.layout.toString());
+    if (!stored) throw new StoreError('BlobGone', 'no such blob');
+    return this.#keep(stored.bytes, stored.descriptor);
+  }
+
+  storageClasses(): readonly StorageClass[] {
+    return storageClassesOf({ k: 1, m: 0 });
   }
 
   writeCode(): ErasureCode | undefined {

@@ -195,7 +195,7 @@ export class SimulatedService {
         volumeKeeper: data,
         metadataStore: metadata,
         disks: () => this.cluster.diskSet.disks,
-        code: this.code,
+        storageClasses: () => data.storageClasses(),
         clock: this.cluster.clock,
         pace: () => Promise.resolve(),
       }),

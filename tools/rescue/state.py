@@ -207,6 +207,10 @@ class State:
         reader.varint()
         self.db.execute('INSERT INTO volumes VALUES (?, ?)', (volume_id, json.dumps(disk_ids)))
 
+    def _open_class_volume(self, reader):
+        self._open_volume(reader)
+        reader.string()
+
     def _raise_format(self, reader):
         reader.varint()
 
@@ -255,6 +259,7 @@ _RECORDS = {
     18: lambda _, reader: reader.list(lambda: (reader.varint(), reader.string(), reader.varint())),
     19: State._move_shard,
     30: State._raise_format,
+    31: State._open_class_volume,
 }
 
 

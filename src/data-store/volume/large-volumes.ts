@@ -23,7 +23,7 @@ export class LargeVolumes {
   }
 
   isUsable(open: LargeVolume): boolean {
-    return open.canTake(this.#context.tunables.largeShardSizeBytes) && !this.#opener.couldBeWider(open.volume.k);
+    return open.canTake(this.#context.tunables.largeShardSizeBytes) && !this.#opener.isOutdated(open.volume);
   }
 
   /** The shared volume, opened when there is none that takes a full stripe. */

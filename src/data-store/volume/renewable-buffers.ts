@@ -7,9 +7,7 @@ import { BufferPool, type BufferPoolStatistics, type Slot } from '../../memory/b
  * the number of generations is bounded by the number of hung disks.
  */
 export class RenewableBuffers {
-  readonly slotSizeBytes: number;
-  readonly slotLimit: number;
-  readonly #budgetBytes: number;
+  #budgetBytes: number;
   #current: BufferPool;
   readonly #owners = new Map<Slot, BufferPool>();
   #waiters: ((slot: Slot) => void)[] = [];
@@ -18,8 +16,23 @@ export class RenewableBuffers {
   constructor({ slotSizeBytes, budgetBytes }: { slotSizeBytes: number; budgetBytes: number }) {
     this.#budgetBytes = budgetBytes;
     this.#current = new BufferPool({ slotSizeBytes, budgetBytes, growthSlots: 1 });
-    this.slotSizeBytes = this.#current.slotSizeBytes;
-    this.slotLimit = this.#current.slotLimit;
+  }
+
+  get slotSizeBytes(): number {
+    return this.#current.slotSizeBytes;
+  }
+
+  get slotLimit(): number {
+    return this.#current.slotLimit;
+  }
+
+  /** From now on slots have this size at the least; those that are lent go back to where they came from. */
+  ensure(options: { slotSizeBytes: number; budgetBytes: number }): void {
+    if (options.slotSizeBytes <= this.slotSizeBytes) return;
+    this.#budgetBytes = options.budgetBytes;
+    this.#current = new BufferPool({ ...options, growthSlots: 1 });
+    this.#stuckCount = 0;
+    this.#serve();
   }
 
   tryAcquire(): Slot | undefined {

@@ -3,6 +3,7 @@ import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import type { Disk } from '../../disk/disk-set.ts';
 import type { DiskFile } from '../../disk/disk-fs.ts';
 import type { ErasureCode } from '../../model/erasure-code.ts';
+import { STANDARD } from '../../model/storage-class.ts';
 import { codeFor, type Placement, placeVolume } from '../placement.ts';
 import type { StoreContext } from '../store-context.ts';
 import { releaseWhenSettled } from './buffer-return.ts';
@@ -47,16 +48,21 @@ export class VolumeOpener {
 
   /** The code a volume would get now. */
   writeCode(): ErasureCode | undefined {
-    return codeFor(this.#context.code, this.#context.disks.disks.filter(this.#context.accepts).length);
+    return codeFor(this.#context.code(), this.#context.disks.disks.filter(this.#context.accepts).length);
   }
 
-  /** Could a volume opened now be wider than `k`? */
-  couldBeWider(k: number): boolean {
+  /** Is a volume of this code no longer what is wanted: of another code than the class has now, or narrower than one opened now? */
+  isOutdated({ k, m }: ErasureCode): boolean {
+    const code = this.#context.code();
+    return m !== code.m || k > code.k || this.#couldBeWider(k);
+  }
+
+  #couldBeWider(k: number): boolean {
     const now = this.#context.clock.monotonicMs();
     const usable = this.#context.disks.disks.filter(
       (disk) => this.#context.accepts(disk) && !this.#isAvoided(disk, now),
     );
-    return (codeFor(this.#context.code, usable.length)?.k ?? 0) > k;
+    return (codeFor(this.#context.code(), usable.length)?.k ?? 0) > k;
   }
 
   /** A store saw a disk fail a write: tells the disk set, and leaves the disk alone for a while. */
@@ -69,7 +75,7 @@ export class VolumeOpener {
 
   /** @throws StoreError QuorumLost | DiskFull: fewer than m + 1 disks take data; or what the ledger throws. */
   async open(purpose: 'small' | 'large', shardSizeBytes: number): Promise<OpenedVolume> {
-    const { ledger, table, disks } = this.#context;
+    const { ledger, table, disks, storageClass } = this.#context;
     for (let attempt = 0; attempt <= disks.disks.length; attempt++) {
       const placement = this.#place();
       const shape: VolumeShape = {
@@ -80,8 +86,9 @@ export class VolumeOpener {
         purpose,
         shardSizeBytes,
       };
-      await ledger.openVolume(shape);
-      const volume = table.add(shape, 'open');
+      const record = storageClass === STANDARD ? shape : { ...shape, storageClass };
+      await ledger.openVolume(record);
+      const volume = table.add(record, 'open');
       // The list of disks may have changed meanwhile.
       const isListed = shape.diskIds.every((diskId) => disks.byId(diskId) !== undefined);
       const slots = isListed ? await this.#makeFiles(shape) : undefined;
@@ -102,7 +109,8 @@ export class VolumeOpener {
   }
 
   #place(): Placement {
-    const { code, disks, random, clock, accepts } = this.#context;
+    const { disks, random, clock, accepts } = this.#context;
+    const code = this.#context.code();
     const now = clock.monotonicMs();
     const fraction = random.fraction();
     const listed = disks.disks.map((disk) => ({

@@ -1,8 +1,10 @@
 import { assert } from '../../errors/assert.ts';
-import type { VolumeLedger, VolumeRecord } from '../../model/blob.ts';
+import type { OpenedVolumeRecord, VolumeLedger, VolumeRecord } from '../../model/blob.ts';
 import type { VolumeShape } from './volume-file.ts';
 
 export interface KnownVolume extends Omit<VolumeShape, 'diskIds'> {
+  /** Absent: STANDARD. */
+  readonly storageClass?: string;
   /** By slot; replaced when a shard has moved. */
   diskIds: readonly string[];
   state: 'open' | 'sealed' | 'dropped';
@@ -33,7 +35,7 @@ export class VolumeTable {
     this.#ledger = ledger;
   }
 
-  add(shape: VolumeShape, state: KnownVolume['state']): KnownVolume {
+  add(shape: OpenedVolumeRecord, state: KnownVolume['state']): KnownVolume {
     const volume = { ...shape, state };
     this.#volumes.set(shape.volumeId, volume);
     if (state === 'open') this.#openIds.add(shape.volumeId);

@@ -154,8 +154,8 @@ export class LargeBlobWriter implements BlobWriter {
   }
 
   #stripeTarget(): number {
-    const { code, tunables, bodyBuffers } = this.#context;
-    const full = stripeCapacity({ ...code, shardSizeBytes: tunables.largeShardSizeBytes });
+    const { tunables, bodyBuffers } = this.#context;
+    const full = stripeCapacity({ ...this.#context.code(), shardSizeBytes: tunables.largeShardSizeBytes });
     return Math.min(full, this.#share() * bodyBuffers.slotSizeBytes);
   }
 

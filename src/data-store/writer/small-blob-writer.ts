@@ -2,6 +2,7 @@ import { assert } from '../../errors/assert.ts';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import type { Slot } from '../../memory/buffer-pool.ts';
 import type { BlobRecord } from '../../model/blob.ts';
+import type { ErasureCode } from '../../model/erasure-code.ts';
 import { bodyCrcOf, encodeBlobLayout, type SmallBlobLayout } from '../blob-layout.ts';
 import type { PinnedBlob } from '../data-store.ts';
 import { encodeParity } from '../erasure/erasure-codec.ts';
@@ -54,13 +55,18 @@ export class SmallBlobWriter {
   constructor(context: StoreContext, opener: VolumeOpener) {
     this.#context = context;
     this.#opener = opener;
-    const { code, tunables } = context;
-    const width = code.k + code.m;
+    const { tunables } = context;
+    const code = context.code();
     const needed = 1024 + ENTRY_HEADER_BYTES + DESCRIPTOR_LIMIT_BYTES + tunables.smallBlobLimitBytes;
     this.#shardLimitBytes = Math.ceil(Math.max(needed, tunables.smallShardLimitBytes) / 4096) * 4096;
+    this.#buffers = new RenewableBuffers(this.#bufferSizes(code));
+  }
+
+  #bufferSizes({ k, m }: ErasureCode): { slotSizeBytes: number; budgetBytes: number } {
+    const width = k + m;
     const slotSizeBytes = width * this.#shardLimitBytes + SmallVolume.imageBytes(width, this.#shardLimitBytes);
     // One is in use at a time, and another one while its calls end.
-    this.#buffers = new RenewableBuffers({ slotSizeBytes, budgetBytes: 4 * slotSizeBytes });
+    return { slotSizeBytes, budgetBytes: 4 * slotSizeBytes };
   }
 
   write(body: Buffer, descriptor: Buffer, blobId: number = this.#context.ledger.nextIdentifier()): Promise<PinnedBlob> {
@@ -124,6 +130,7 @@ export class SmallBlobWriter {
   /** @returns false when the volume failed: what waits is tried again on a new one. */
   async #writeStripe(): Promise<boolean> {
     const open = await this.#usableVolume();
+    this.#buffers.ensure(this.#bufferSizes(open.volume));
     const buffer = await this.#buffers.acquire();
     let calls: Promise<unknown>[] = [];
     try {
@@ -241,7 +248,7 @@ export class SmallBlobWriter {
   }
 
   #isUsable(open: SmallVolume): boolean {
-    return open.canTake(this.#shardLimitBytes) && !this.#opener.couldBeWider(open.volume.k);
+    return open.canTake(this.#shardLimitBytes) && !this.#opener.isOutdated(open.volume);
   }
 
   async #openVolume(): Promise<SmallVolume> {

@@ -1,4 +1,4 @@
-import type { BlobFootprint, ShardMove, VolumeRecord } from '../../model/blob.ts';
+import type { BlobFootprint, OpenedVolumeRecord, ShardMove } from '../../model/blob.ts';
 import type { Owner } from '../../model/object-record.ts';
 import type { BlobUse, DamageRecord, DocumentAddress } from '../metadata-store.ts';
 
@@ -59,6 +59,7 @@ import type { BlobUse, DamageRecord, DocumentAddress } from '../metadata-store.t
  *     27 TransitionVersion      bucketId varint, key bytes, order varint, storageClass string (empty: STANDARD), list(blob
  *                               use): the version of that order lies there from now on, nothing else of it changes
  *     30 RaiseFormat            formatVersion varint. From this batch on payloads are of this format
+ *     31 OpenClassVolume        the fields of OpenVolume, storageClass string: not STANDARD
  *
  *     blob use    byte 0, then a blob; or byte 1, then the blobId varint of a live one
  *     blob        blobId varint, sizeBytes varint, layout bytes, footprint
@@ -96,8 +97,9 @@ export type JournalRecord =
   | { type: 'DeleteDocument'; address: DocumentAddress }
   | {
       type: 'OpenVolume';
-      volume: Pick<VolumeRecord, 'volumeId' | 'k' | 'm' | 'diskIds' | 'purpose' | 'shardSizeBytes'>;
+      volume: Omit<OpenedVolumeRecord, 'storageClass'>;
     }
+  | { type: 'OpenClassVolume'; volume: Omit<OpenedVolumeRecord, 'storageClass'>; storageClass: string }
   | { type: 'SealVolume'; volumeId: number; lengthBytes: number }
   | { type: 'DropVolume'; volumeId: number }
   | { type: 'ConfirmDrop'; volumeId: number; diskIds: readonly string[] }

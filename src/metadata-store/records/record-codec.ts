@@ -42,6 +42,7 @@ const TYPE_NUMBERS: { readonly [Type in JournalRecord['type']]: number } = {
   PutEncryptedPart: 26,
   TransitionVersion: 27,
   RaiseFormat: 30,
+  OpenClassVolume: 31,
 };
 
 /** Collects the records of one batch. Used again and again; `toBuffer` copies. */
@@ -262,6 +263,7 @@ type VolumeRecordType = Extract<
   {
     type:
       | 'OpenVolume'
+      | 'OpenClassVolume'
       | 'SealVolume'
       | 'DropVolume'
       | 'ConfirmDrop'
@@ -275,12 +277,10 @@ type VolumeRecordType = Extract<
 function writeVolumeFields(writer: ByteWriter, record: VolumeRecordType): void {
   switch (record.type) {
     case 'OpenVolume':
-      writer.varint(record.volume.volumeId);
-      writer.varint(record.volume.k);
-      writer.varint(record.volume.m);
-      writeList(writer, record.volume.diskIds, writeString);
-      writer.byte(record.volume.purpose === 'small' ? 0 : 1);
-      return writer.varint(record.volume.shardSizeBytes);
+      return writeOpenedVolume(writer, record.volume);
+    case 'OpenClassVolume':
+      writeOpenedVolume(writer, record.volume);
+      return writer.string(record.storageClass);
     case 'SealVolume':
       writer.varint(record.volumeId);
       return writer.varint(record.lengthBytes);
@@ -316,6 +316,28 @@ function writeVolumeFields(writer: ByteWriter, record: VolumeRecordType): void {
         out.varint(damage.offset);
       });
   }
+}
+
+type OpenedVolume = Extract<JournalRecord, { type: 'OpenVolume' }>['volume'];
+
+function writeOpenedVolume(writer: ByteWriter, volume: OpenedVolume): void {
+  writer.varint(volume.volumeId);
+  writer.varint(volume.k);
+  writer.varint(volume.m);
+  writeList(writer, volume.diskIds, writeString);
+  writer.byte(volume.purpose === 'small' ? 0 : 1);
+  writer.varint(volume.shardSizeBytes);
+}
+
+function readOpenedVolume(r: ByteReader): OpenedVolume {
+  return {
+    volumeId: r.varint(),
+    k: r.varint(),
+    m: r.varint(),
+    diskIds: r.list(() => r.string()),
+    purpose: r.byte() === 0 ? 'small' : 'large',
+    shardSizeBytes: r.varint(),
+  };
 }
 
 function readRecord(reader: ByteReader): JournalRecord {
@@ -361,17 +383,7 @@ const READERS: Readonly<Record<number, (reader: ByteReader) => JournalRecord>> =
   9: (r) => ({ type: 'AbortMultipartUpload', uploadOrder: r.varint() }),
   10: (r) => ({ type: 'PutDocument', address: { collection: r.string(), id: r.string() }, body: r.bytes() }),
   11: (r) => ({ type: 'DeleteDocument', address: { collection: r.string(), id: r.string() } }),
-  12: (r) => ({
-    type: 'OpenVolume',
-    volume: {
-      volumeId: r.varint(),
-      k: r.varint(),
-      m: r.varint(),
-      diskIds: r.list(() => r.string()),
-      purpose: r.byte() === 0 ? 'small' : 'large',
-      shardSizeBytes: r.varint(),
-    },
-  }),
+  12: (r) => ({ type: 'OpenVolume', volume: readOpenedVolume(r) }),
   13: (r) => ({ type: 'SealVolume', volumeId: r.varint(), lengthBytes: r.varint() }),
   14: (r) => ({ type: 'DropVolume', volumeId: r.varint() }),
   15: (r) => ({ type: 'ConfirmDrop', volumeId: r.varint(), diskIds: r.list(() => r.string()) }),
@@ -413,6 +425,7 @@ const READERS: Readonly<Record<number, (reader: ByteReader) => JournalRecord>> =
   23: (r) => ({ type: 'CompleteVersion', ...readComplete(r), versionId: r.string() }),
   26: (r) => ({ type: 'PutEncryptedPart', ...readPart(r), encryption: r.bytes() }),
   30: (r) => ({ type: 'RaiseFormat', formatVersion: r.varint() }),
+  31: (r) => ({ type: 'OpenClassVolume', volume: readOpenedVolume(r), storageClass: r.string() }),
 };
 
 function readPart(r: ByteReader): PutPartFields {

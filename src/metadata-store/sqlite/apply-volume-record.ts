@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
-import type { ShardMove } from '../../model/blob.ts';
+import type { OpenedVolumeRecord, ShardMove } from '../../model/blob.ts';
 import type { JournalRecord } from '../records/journal-record.ts';
 import type { BlobReferences } from './blob-references.ts';
 
@@ -9,6 +9,7 @@ type VolumeRecordType = Extract<
   {
     type:
       | 'OpenVolume'
+      | 'OpenClassVolume'
       | 'SealVolume'
       | 'DropVolume'
       | 'ConfirmDrop'
@@ -33,12 +34,10 @@ export class VolumeApplier {
 
   apply(record: VolumeRecordType): void {
     switch (record.type) {
-      case 'OpenVolume': {
-        const { volumeId, k, m, diskIds, purpose, shardSizeBytes } = record.volume;
-        this.#touchedVolumeIds.add(volumeId);
-        this.#sql.open.run(volumeId, k, m, JSON.stringify(diskIds), purpose, shardSizeBytes);
-        return;
-      }
+      case 'OpenVolume':
+        return this.#open(record.volume, '');
+      case 'OpenClassVolume':
+        return this.#open(record.volume, record.storageClass);
       case 'SealVolume':
         this.#touchedVolumeIds.add(record.volumeId);
         assert(this.#sql.seal.run(record.lengthBytes, record.volumeId).changes === 1, 'a sealed volume is not there');
@@ -65,6 +64,12 @@ export class VolumeApplier {
   }
 
   /** Files of disks that a shard was moved away from wait on. */
+  #open(volume: Omit<OpenedVolumeRecord, 'storageClass'>, storageClass: string): void {
+    const { volumeId, k, m, diskIds, purpose, shardSizeBytes } = volume;
+    this.#touchedVolumeIds.add(volumeId);
+    this.#sql.open.run(volumeId, k, m, JSON.stringify(diskIds), purpose, shardSizeBytes, storageClass);
+  }
+
   #drop(volumeId: number): void {
     this.#touchedVolumeIds.add(volumeId);
     const { diskIds, undroppedDiskIds } = this.#disksOf(volumeId);
@@ -106,7 +111,7 @@ function prepareStatements(db: Database) {
   return {
     open: db.prepare(
       `INSERT INTO volumes (volume_id, k, m, disk_ids, purpose, shard_size_bytes, state, length_bytes, live_bytes,
-       stored_bytes, undropped_disk_ids) VALUES (?, ?, ?, ?, ?, ?, 'open', 0, 0, 0, '[]')`,
+       stored_bytes, undropped_disk_ids, storage_class) VALUES (?, ?, ?, ?, ?, ?, 'open', 0, 0, 0, '[]', ?)`,
     ),
     seal: db.prepare<[number, number]>(
       `UPDATE volumes SET state = 'sealed', length_bytes = ? WHERE volume_id = ? AND state <> 'dropped'`,

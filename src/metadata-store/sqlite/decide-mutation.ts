@@ -61,7 +61,7 @@ export class MutationDecider {
     this.#formatVersion = options.formatVersion;
     this.#blobs = new DecideBlobs(options.db, options.known);
     this.#objects = new DecideObjects({ ...options, internOwner, buckets: this.#buckets, blobs: this.#blobs });
-    this.#volumes = new DecideVolumes(options.db, this.#blobs, options.emit);
+    this.#volumes = new DecideVolumes(options.db, this.#blobs, options);
     this.#sql = prepareStatements(options.db);
   }
 

@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
 import type { ShardMove } from '../../model/blob.ts';
+import { requireStoreFormat } from '../../model/store-format.ts';
 import type { Mutation } from '../metadata-store.ts';
 import type { JournalRecord } from '../records/journal-record.ts';
 import type { DecideBlobs } from './decide-blobs.ts';
@@ -24,10 +25,16 @@ type VolumeMutation = Extract<
 export class DecideVolumes {
   readonly #blobs: DecideBlobs;
   readonly #emit: (record: JournalRecord) => void;
+  readonly #formatVersion: () => number;
   readonly #selectVolume;
   readonly #isNamed;
 
-  constructor(db: Database, blobs: DecideBlobs, emit: (record: JournalRecord) => void) {
+  constructor(
+    db: Database,
+    blobs: DecideBlobs,
+    { emit, formatVersion }: { emit: (record: JournalRecord) => void; formatVersion: () => number },
+  ) {
+    this.#formatVersion = formatVersion;
     this.#blobs = blobs;
     this.#emit = emit;
     this.#selectVolume = db
@@ -41,10 +48,13 @@ export class DecideVolumes {
   decide(mutation: VolumeMutation): unknown {
     switch (mutation.type) {
       case 'OpenVolume': {
-        const { volumeId, k, m, diskIds } = mutation.volume;
+        const { storageClass, ...volume } = mutation.volume;
+        const { volumeId, k, m, diskIds } = volume;
         assert(diskIds.length === k + m, `volume ${volumeId} names ${diskIds.length} disks for ${k}+${m}`);
         assert(this.#selectVolume.get(volumeId) === undefined, `volume ${volumeId} is opened twice`);
-        return this.#emit({ type: 'OpenVolume', volume: mutation.volume });
+        if (storageClass === undefined) return this.#emit({ type: 'OpenVolume', volume });
+        requireStoreFormat(this.#formatVersion(), 2, `The storage class ${storageClass}`);
+        return this.#emit({ type: 'OpenClassVolume', volume, storageClass });
       }
       case 'SealVolume': {
         const { volumeId, lengthBytes } = mutation;

@@ -196,6 +196,7 @@ function volumeRecord(row: VolumeRow): VolumeRecord {
     liveBytes: row.live_bytes,
     storedBytes: row.stored_bytes,
     undroppedDiskIds: JSON.parse(row.undropped_disk_ids) as string[],
+    ...(row.storage_class === '' ? {} : { storageClass: row.storage_class }),
   };
 }
 
@@ -211,6 +212,7 @@ interface VolumeRow {
   live_bytes: number;
   stored_bytes: number;
   undropped_disk_ids: string;
+  storage_class: string;
 }
 
 type ObjectRow = readonly [

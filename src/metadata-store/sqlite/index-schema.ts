@@ -164,7 +164,8 @@ CREATE TABLE volumes (
   length_bytes INTEGER NOT NULL,
   live_bytes INTEGER NOT NULL,
   stored_bytes INTEGER NOT NULL,
-  undropped_disk_ids TEXT NOT NULL
+  undropped_disk_ids TEXT NOT NULL,
+  storage_class TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE TABLE documents (

@@ -38,6 +38,7 @@ export function statusExample(change: Partial<StatusReport> = {}): StatusReport 
     readiness: { isReady: true, phase: 'ready', percent: 100, timeLeftMs: undefined, detail: undefined },
     durability: { sync: 'strict' },
     code: { k: 1, m: 1 },
+    storageClasses: [{ name: 'STANDARD', code: { k: 1, m: 1 }, liveBytes: 1, marginDiskCount: 1 }],
     writeCode: { k: 1, m: 1 },
     marginDiskCount: 1,
     counts: { buckets: 2, objects: 3, uploads: 0 },

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { collectStatus, type StatusSources } from '../../../src/cli/collect-status.ts';
 import { renderStatus } from '../../../src/cli/render-status.ts';
+import { storageClassesOf } from '../../../src/model/storage-class.ts';
 import type { VolumeRecord } from '../../../src/model/blob.ts';
 import { VolumeGroups } from '../../../src/model/volume-groups.ts';
 
@@ -36,6 +37,7 @@ function sources(
     sync: 'strict',
     readiness: { isReady: true, phase: 'ready', percent: 100, timeLeftMs: undefined, detail: undefined },
     code: { k: 4, m: 2 },
+    storageClasses: storageClassesOf({ k: 4, m: 2 }),
     writeCode: { k: 4 - lost.length, m: 2 },
     unusedDirectories: [],
     moves: undefined,

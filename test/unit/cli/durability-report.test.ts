@@ -8,6 +8,7 @@ function inputs(change: Partial<DurabilityInputs> = {}): DurabilityInputs {
     diskCount: 6,
     marginDiskCount: 2,
     objectCount: 10,
+    storageClasses: [{ name: 'REDUCED_REDUNDANCY', code: { k: 5, m: 1 } }],
     usedBytes: 100 * 2 ** 30,
     annualFailureRate: 0.0136,
     replaceHours: 23,

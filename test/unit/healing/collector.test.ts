@@ -260,7 +260,7 @@ describe('planCollection', () => {
     const open = (storedBytes: number, liveBytes: number): VolumeRecord =>
       volume(1, { state: 'open', storedBytes, liveBytes });
     const isRetired = (record: VolumeRecord): boolean =>
-      isCollectible(record, CODE) && planCollection([record], new Set()).toRetire.length === 1;
+      isCollectible(record, () => CODE) && planCollection([record], new Set()).toRetire.length === 1;
     expect(isRetired(open(300 * MIB, 20 * MIB))).toBe(true);
     expect(isRetired(open(200 * MIB, 0))).toBe(false);
     expect(isRetired(open(1000 * MIB, 600 * MIB))).toBe(false);

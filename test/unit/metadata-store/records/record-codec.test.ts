@@ -64,6 +64,14 @@ const complete = {
   manifest: fc.option(blob, { nil: undefined }),
 };
 
+const openedVolume = fc.record({
+  volumeId: id,
+  k: id,
+  m: id,
+  diskIds,
+  purpose: fc.constantFrom('small', 'large'),
+  shardSizeBytes: id,
+});
 const generators: { [Type in JournalRecord['type']]: fc.Arbitrary<Extract<JournalRecord, { type: Type }>> } = {
   InternOwner: fc.record({
     type: fc.constant('InternOwner'),
@@ -107,17 +115,8 @@ const generators: { [Type in JournalRecord['type']]: fc.Arbitrary<Extract<Journa
     type: fc.constant('DeleteDocument'),
     address: fc.record({ collection: text, id: text }),
   }),
-  OpenVolume: fc.record({
-    type: fc.constant('OpenVolume'),
-    volume: fc.record({
-      volumeId: id,
-      k: id,
-      m: id,
-      diskIds,
-      purpose: fc.constantFrom('small', 'large'),
-      shardSizeBytes: id,
-    }),
-  }),
+  OpenVolume: fc.record({ type: fc.constant('OpenVolume'), volume: openedVolume }),
+  OpenClassVolume: fc.record({ type: fc.constant('OpenClassVolume'), volume: openedVolume, storageClass: text }),
   SealVolume: fc.record({ type: fc.constant('SealVolume'), volumeId: id, lengthBytes: id }),
   DropVolume: fc.record({ type: fc.constant('DropVolume'), volumeId: id }),
   ConfirmDrop: fc.record({ type: fc.constant('ConfirmDrop'), volumeId: id, diskIds }),

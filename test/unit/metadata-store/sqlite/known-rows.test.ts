@@ -12,7 +12,7 @@ beforeEach(() => {
   db.exec(
     `INSERT INTO buckets (bucket_id, name, account_id, owner_id, region, created_at_ms) VALUES (7, 'b', '', 1, '', 0)`,
   );
-  db.exec(`INSERT INTO volumes VALUES (5, 4, 2, '[]', 'small', 0, 'open', 0, 0, 0, '[]')`);
+  db.exec(`INSERT INTO volumes VALUES (5, 4, 2, '[]', 'small', 0, 'open', 0, 0, 0, '[]', '')`);
   known = new KnownRows(db);
 });
 
