@@ -327,9 +327,15 @@ class HoldfastServer implements Server {
   #makeServices({ metadata, dataStore, bodyBuffers, lifecycle }: Storage, encryption: EncryptionService): S3Services {
     const metadataStore = metadata.store;
     const { clock, config, randomness } = this.#options;
-    const { region } = config.s3;
+    const { region, blockPublicAccess } = config.s3;
     const { blockCustomerKeys, customerKeysOverHttp } = config.encryption;
-    const buckets = new BucketService({ metadataStore, clock, region, blocksCustomerKeys: blockCustomerKeys });
+    const buckets = new BucketService({
+      metadataStore,
+      clock,
+      region,
+      blocksCustomerKeys: blockCustomerKeys,
+      blocksPublicAccess: blockPublicAccess,
+    });
     const stores: ServiceStores = {
       metadataStore,
       dataStore,

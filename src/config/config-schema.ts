@@ -236,6 +236,13 @@ export const CONFIG_SCHEMA = {
       what: 'Accept signed requests whose body is not signed (`UNSIGNED-PAYLOAD`) without TLS.',
       why: 'Behind a proxy that ends TLS every request arrives so; presigned URLs are never affected.',
     }),
+    blockPublicAccess: key({
+      type: boolean(),
+      default: true,
+      env: 'HOLDFAST_BLOCK_PUBLIC_ACCESS',
+      what: 'New buckets come with all four settings of Block Public Access on.',
+      why: 'As on AWS: a public policy is refused until the owner of the bucket takes the blocks away.',
+    }),
   },
   tls: {
     certificates: key({

@@ -17,6 +17,8 @@ export interface BucketServiceOptions {
   region: string;
   /** New buckets refuse SSE-C. */
   blocksCustomerKeys: boolean;
+  /** False: new buckets come without the four blocks of public access. */
+  blocksPublicAccess: boolean;
 }
 
 export interface CreateBucketRequest {
@@ -53,12 +55,14 @@ export class BucketService {
   readonly #clock: BucketServiceOptions['clock'];
   readonly #region: string;
   readonly #blocksCustomerKeys: boolean;
+  readonly #blocksPublicAccess: boolean;
 
   constructor(options: BucketServiceOptions) {
     this.#metadataStore = options.metadataStore;
     this.#clock = options.clock;
     this.#region = options.region;
     this.#blocksCustomerKeys = options.blocksCustomerKeys;
+    this.#blocksPublicAccess = options.blocksPublicAccess;
   }
 
   /**
@@ -72,9 +76,7 @@ export class BucketService {
     const asked = request.configuration ?? {};
     checkBucketName(request.name);
     this.#checkLocation(request.locationConstraint ?? '');
-    // A store that is kept in format 1 takes no encrypted uploads in any case.
-    const blocks = this.#blocksCustomerKeys && this.#metadataStore.formatVersion() >= 2;
-    const configuration: BucketConfiguration = { ...(blocks ? { encryption: BLOCKED } : {}), ...asked };
+    const configuration: BucketConfiguration = { ...this.#ofNewBuckets(), ...asked };
     try {
       await this.#metadataStore.commit({
         type: 'CreateBucket',
@@ -90,6 +92,15 @@ export class BucketService {
         error instanceof S3Error && error.code === 'BucketAlreadyOwnedByYou' && Object.keys(asked).length === 0;
       if (!isRepetition || this.#region !== 'us-east-1') throw error;
     }
+  }
+
+  /** A store that is kept in format 1 takes neither encrypted uploads nor policies, and can keep none of this. */
+  #ofNewBuckets(): BucketConfiguration {
+    if (this.#metadataStore.formatVersion() < 2) return {};
+    return {
+      ...(this.#blocksCustomerKeys ? { encryption: BLOCKED } : {}),
+      ...(this.#blocksPublicAccess ? {} : { publicAccessBlock: 'none' }),
+    };
   }
 
   #checkLocation(constraint: string): void {

@@ -66,6 +66,7 @@ export class S3TestServer {
       clock: new SystemClock(),
       region,
       blocksCustomerKeys: false,
+      blocksPublicAccess: true,
     });
     this.services = {
       region,

@@ -147,7 +147,13 @@ export async function createServiceFixture(options: ServiceFixtureOptions): Prom
 
 export function createServices(stores: ServiceStores, clock: Clock): S3Services {
   const { metadataStore } = stores;
-  const buckets = new BucketService({ metadataStore, clock, region: REGION, blocksCustomerKeys: false });
+  const buckets = new BucketService({
+    metadataStore,
+    clock,
+    region: REGION,
+    blocksCustomerKeys: false,
+    blocksPublicAccess: true,
+  });
   const objects = new ObjectService(stores);
   return {
     region: REGION,

@@ -50,6 +50,7 @@ function serviceIn(region: string): BucketService {
     clock: new ManualClock(),
     region,
     blocksCustomerKeys: false,
+    blocksPublicAccess: true,
   });
 }
 
