@@ -154,7 +154,15 @@ export function decodeBlobLayout(bytes: Buffer): BlobLayout {
   throw new StoreError('ShardCorrupt', `unknown blob layout ${type}`);
 }
 
-function readSmall(reader: LayoutReader): SmallBlobLayout {
+/** The stripe alone, and how many bytes tell it: another layout that begins with the same ones names the same stripe. */
+export function decodeSmallStripe(bytes: Buffer): { stripe: StripeLocation; stripeBytes: Buffer } {
+  const reader = new LayoutReader(bytes);
+  reader.byte();
+  const stripe = readSmallStripe(reader);
+  return { stripe, stripeBytes: bytes.subarray(0, reader.position) };
+}
+
+function readSmallStripe(reader: LayoutReader): StripeLocation {
   const volumeId = reader.number();
   const k = reader.byte();
   const m = reader.byte();
@@ -162,9 +170,13 @@ function readSmall(reader: LayoutReader): SmallBlobLayout {
   const base = reader.number() * UNIT;
   const places = [{ slot: reader.byte(), offset: base }];
   for (let i = 1; i < k + m; i++) places.push({ slot: reader.byte(), offset: base + reader.signed() * UNIT });
+  return { kind: 'small', volumeId, k, m, shardLengthBytes, places };
+}
+
+function readSmall(reader: LayoutReader): SmallBlobLayout {
   return {
     kind: 'small',
-    stripe: { kind: 'small', volumeId, k, m, shardLengthBytes, places },
+    stripe: readSmallStripe(reader),
     shardIndex: reader.byte(),
     bodyOffset: reader.number(),
     bodyLengthBytes: reader.number(),
@@ -251,6 +263,10 @@ class LayoutReader {
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
+  }
+
+  get position(): number {
+    return this.#position;
   }
 
   byte(): number {

@@ -40,19 +40,13 @@ export interface InspectedFile {
 }
 
 /**
- * Opens for reading from the beginning to the end. `direct`, for inspections: what lies on the medium, past the page
- * cache where the file system lets us. `read`, for the sources of a repair: the system reads ahead while shards are
- * computed (measured: 82 instead of 50 MiB/s), and what it gives is verified all the same. @throws StoreError
+ * Opens for reading from the beginning to the end: what lies on the medium, past the page cache where the file system
+ * lets us. @throws StoreError
  */
-export async function openWindow(
-  disk: Disk,
-  path: string,
-  buffers: RenewableBuffers,
-  mode: 'direct' | 'read',
-): Promise<FileWindow> {
+export async function openWindow(disk: Disk, path: string, buffers: RenewableBuffers): Promise<FileWindow> {
   // Direct files are opened for writing too, which a read-only file system refuses.
-  const file = await disk.fs.open(path, mode).catch((error: unknown) => {
-    if (mode === 'read' || errnoOf(error) !== 'EROFS') throw error;
+  const file = await disk.fs.open(path, 'direct').catch((error: unknown) => {
+    if (errnoOf(error) !== 'EROFS') throw error;
     return disk.fs.open(path, 'read');
   });
   return new FileWindow(file, { pool: buffers, slot: await buffers.acquire() });
@@ -103,7 +97,7 @@ class FileInspection {
 
   async open(): Promise<void> {
     const { disk, path, buffers } = this.#request;
-    this.#window = await openWindow(disk, path, buffers, 'direct');
+    this.#window = await openWindow(disk, path, buffers);
   }
 
   async close(): Promise<void> {

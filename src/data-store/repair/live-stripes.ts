@@ -1,6 +1,6 @@
 import { StoreError } from '../../errors/store-error.ts';
 import type { BlobRecord } from '../../model/blob.ts';
-import { decodeBlobLayout, stripeOfRun } from '../blob-layout.ts';
+import { decodeBlobLayout, decodeSmallStripe, isSmallLayout, stripeOfRun } from '../blob-layout.ts';
 import { SHARD_ALIGNMENT_BYTES, type StripeLocation } from '../stripe/stripe-header.ts';
 
 /** A stripe of a volume that at least one live blob names. */
@@ -33,12 +33,21 @@ export async function collectLiveStripes(
     const key = (first.offset / SHARD_ALIGNMENT_BYTES) * SLOT_LIMIT + first.slot;
     if (!stripes.has(key)) stripes.set(key, { location, stripeCrc });
   };
+  let lastStripe: Buffer | undefined;
   for await (const page of blobs) {
     blobCount += page.length;
     for (const { layout: bytes } of page) {
+      if (isSmallLayout(bytes)) {
+        // Blobs of one stripe were written together and follow one another.
+        const isSame = lastStripe?.compare(bytes, 0, Math.min(lastStripe.length, bytes.length)) === 0;
+        if (isSame) continue;
+        const { stripe, stripeBytes } = decodeSmallStripe(bytes);
+        lastStripe = stripeBytes;
+        add(stripe, undefined);
+        continue;
+      }
       const layout = decodeBlobLayout(bytes);
-      if (layout.kind === 'small') add(layout.stripe, undefined);
-      else {
+      if (layout.kind === 'large') {
         for (const run of layout.runs) {
           if (run.volumeId !== volumeId) continue;
           for (let i = 0; i < run.count; i++) add(stripeOfRun(run, i), run.stripeCrcs.readUInt32LE(4 * i));

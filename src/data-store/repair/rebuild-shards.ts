@@ -11,6 +11,9 @@ import type { ShardFileWriter } from './shard-file-writer.ts';
 
 /** Bytes read and written between two looks at the pace. */
 const STEP_BYTES = 512 * 1024;
+/** Stripes whose shards are being computed while the next are read: at most so many, and so many bytes of them. */
+const AHEAD_COUNT = 8;
+const AHEAD_BYTES = 8 * 1024 * 1024;
 
 /** One new file being made. */
 export interface RebuildTarget {
@@ -45,12 +48,26 @@ export async function rebuildShards(job: RebuildJob): Promise<void> {
   await new Rebuild(job).run();
 }
 
+/** A shard to be written, whole or as header and payload. */
+type Pieces = readonly Buffer[];
+
+/** A stripe of which everything is read; what is missing may still be computed. */
+interface Prepared {
+  readonly stripe: LiveStripe;
+  /** By shard index, in the order of `wanted`: copies of what is good in the file in place. */
+  readonly good: ReadonlyMap<number, Pieces>;
+  readonly missing: readonly number[];
+  /** `undefined`: fewer than k good ones, or they contradict one another. */
+  readonly rebuilt: Promise<ReadonlyMap<number, Pieces> | undefined>;
+  readonly scratch: Buffer;
+}
+
 class Rebuild {
   readonly #job: RebuildJob;
   readonly #targets: ReadonlyMap<number, RebuildTarget>;
   /** Reads of a source that gave no good shard: the best are asked first. */
   readonly #misses = new Map<number, number>();
-  #scratch = Buffer.alloc(0);
+  readonly #free: Buffer[] = [];
   #workedBytes = 0;
   #pacedBytes = 0;
 
@@ -60,14 +77,19 @@ class Rebuild {
   }
 
   async run(): Promise<void> {
+    const queue: Prepared[] = [];
     for (const stripe of this.#job.stripes) {
-      if (this.#job.targets.every(({ failure }) => failure !== undefined)) return;
+      if (this.#job.targets.every(({ failure }) => failure !== undefined)) break;
       const wanted: number[] = [];
       for (const [index, { slot }] of stripe.location.places.entries()) if (this.#targets.has(slot)) wanted.push(index);
       if (wanted.length === 0) continue;
-      await this.#restore(stripe, wanted);
+      queue.push(await this.#prepare(stripe, wanted));
+      while (queue.length > AHEAD_COUNT || queue.length * scratchBytesOf(stripe) > AHEAD_BYTES) {
+        await this.#deliver(queue.shift()!);
+      }
       if (this.#workedBytes - this.#pacedBytes >= STEP_BYTES) await this.#keepPace();
     }
+    for (const prepared of queue) await this.#deliver(prepared);
     await this.#keepPace();
   }
 
@@ -77,23 +99,37 @@ class Rebuild {
     await this.#job.pace(bytes);
   }
 
-  async #restore(stripe: LiveStripe, wanted: readonly number[]): Promise<void> {
+  async #prepare(stripe: LiveStripe, wanted: readonly number[]): Promise<Prepared> {
     const { k } = stripe.location;
     const shards = new Map<number, Buffer>();
     await Promise.all(wanted.map((index) => this.#load(stripe, index, shards)));
+    // What is loaded lies in buffers that the next stripe uses again.
+    const good = new Map([...shards].map(([index, shard]) => [index, [Buffer.from(shard)]]));
     const missing = wanted.filter((index) => !shards.has(index));
     if (missing.length > 0) await this.#gather(stripe, wanted, shards);
-    for (const index of wanted) {
-      const shard = shards.get(index);
-      if (shard !== undefined) await this.#write(stripe, index, shard);
-    }
-    if (missing.length === 0) return;
-    const rebuilt = shards.size >= k ? await this.#compute(stripe, shards, missing) : undefined;
+    const scratch = this.#takeScratch(missing.length === 0 ? 0 : scratchBytesOf(stripe));
+    const isEnough = missing.length > 0 && shards.size >= k;
+    const rebuilt = isEnough ? compute(stripe, shards, missing, scratch) : Promise.resolve(undefined);
+    // Whoever waits for it next sees the error.
+    rebuilt.catch(() => undefined);
+    return { stripe, good, missing, rebuilt, scratch };
+  }
+
+  async #deliver({ stripe, good, missing, rebuilt, scratch }: Prepared): Promise<void> {
+    for (const [index, pieces] of good) await this.#write(stripe, index, pieces);
+    const computed = await rebuilt;
     for (const index of missing) {
-      const shard = rebuilt?.get(index);
-      if (shard === undefined) await this.#giveUp(stripe, index);
-      else if (await this.#write(stripe, index, shard)) this.#targetOf(stripe, index)!.rebuiltCount++;
+      const pieces = computed?.get(index);
+      if (pieces === undefined) await this.#giveUp(stripe, index);
+      else if (await this.#write(stripe, index, pieces)) this.#targetOf(stripe, index)!.rebuiltCount++;
     }
+    if (scratch.length > 0) this.#free.push(scratch);
+  }
+
+  #takeScratch(lengthBytes: number): Buffer {
+    if (lengthBytes === 0) return Buffer.alloc(0);
+    const free = this.#free.pop();
+    return free !== undefined && free.length >= lengthBytes ? free : Buffer.allocUnsafeSlow(lengthBytes);
   }
 
   #targetOf({ location }: LiveStripe, index: number): RebuildTarget | undefined {
@@ -136,40 +172,6 @@ class Rebuild {
     }
   }
 
-  /** Whole shards, header and payload. `undefined`: the good ones contradict one another. */
-  async #compute(
-    { location }: LiveStripe,
-    shards: ReadonlyMap<number, Buffer>,
-    missing: readonly number[],
-  ): Promise<Map<number, Buffer> | undefined> {
-    const { k, m, shardLengthBytes } = location;
-    const headerLength = stripeHeaderLength(location);
-    const payloadLength = shardLengthBytes - headerLength;
-    const neededBytes = (k + m) * payloadLength;
-    if (this.#scratch.length < neededBytes) this.#scratch = Buffer.allocUnsafeSlow(neededBytes);
-    const payloadOf = (index: number): Buffer =>
-      this.#scratch.subarray(index * payloadLength, (index + 1) * payloadLength);
-    for (const [index, shard] of shards) shard.copy(payloadOf(index), 0, headerLength);
-    await reconstructShards(
-      { code: { k, m }, shardSizeBytes: payloadLength, shards: this.#scratch },
-      { present: [...shards.keys()], missing },
-    );
-    const template = shards.values().next().value;
-    const header = template === undefined ? undefined : parseStripeHeader(template);
-    if (template === undefined || header === undefined) return undefined;
-    const rebuilt = new Map<number, Buffer>();
-    for (const index of missing) {
-      const payload = payloadOf(index);
-      if (crc32c(payload) !== header.payloadCrcs[index]) return undefined;
-      const usedBytes = location.kind === 'large' ? header.usedBytes : index < k ? endOfEntries(payload) : 0;
-      rebuilt.set(
-        index,
-        Buffer.concat([reshapeStripeHeader(template.subarray(0, headerLength), { index, usedBytes }), payload]),
-      );
-    }
-    return rebuilt;
-  }
-
   /** Too few good shards. What lies there now may still hold single blobs that can be read: it is kept as it is. */
   async #giveUp(stripe: LiveStripe, index: number): Promise<void> {
     const { places, shardLengthBytes } = stripe.location;
@@ -188,7 +190,7 @@ class Rebuild {
     }
     try {
       const bytes = await source.view(place.offset, shardLengthBytes);
-      await this.#write(stripe, index, Buffer.from(bytes));
+      await this.#write(stripe, index, [Buffer.from(bytes)]);
     } catch (error) {
       if (!isStoreError(error)) throw error;
       // It may be readable again one day: the file in place stays.
@@ -196,13 +198,17 @@ class Rebuild {
     }
   }
 
-  async #write(stripe: LiveStripe, index: number, bytes: Buffer): Promise<boolean> {
+  async #write(stripe: LiveStripe, index: number, pieces: Pieces): Promise<boolean> {
     const place = stripe.location.places[index];
     const target = this.#targetOf(stripe, index);
     if (place === undefined || target === undefined || target.failure !== undefined) return false;
-    this.#workedBytes += bytes.length;
+    this.#workedBytes += stripe.location.shardLengthBytes;
     try {
-      await target.writer.write(place.offset, bytes);
+      let offset = place.offset;
+      for (const piece of pieces) {
+        await target.writer.write(offset, piece);
+        offset += piece.length;
+      }
       return true;
     } catch (error) {
       if (!isStoreError(error)) throw error;
@@ -210,6 +216,42 @@ class Rebuild {
       return false;
     }
   }
+}
+
+function scratchBytesOf({ location }: LiveStripe): number {
+  const { k, m, shardLengthBytes } = location;
+  return (k + m) * (shardLengthBytes - stripeHeaderLength(location));
+}
+
+/** Header and payload of each missing shard; views of `scratch`. `undefined`: the good ones contradict one another. */
+async function compute(
+  { location }: LiveStripe,
+  shards: ReadonlyMap<number, Buffer>,
+  missing: readonly number[],
+  scratch: Buffer,
+): Promise<Map<number, Pieces> | undefined> {
+  const { k, m, shardLengthBytes } = location;
+  const headerLength = stripeHeaderLength(location);
+  const payloadLength = shardLengthBytes - headerLength;
+  const payloadOf = (index: number): Buffer => scratch.subarray(index * payloadLength, (index + 1) * payloadLength);
+  // Before the first wait: the shards lie in buffers that the next stripe uses again.
+  for (const [index, shard] of shards) shard.copy(payloadOf(index), 0, headerLength);
+  const first = shards.values().next().value;
+  const template = first === undefined ? undefined : Buffer.from(first.subarray(0, headerLength));
+  const header = first === undefined ? undefined : parseStripeHeader(first);
+  await reconstructShards(
+    { code: { k, m }, shardSizeBytes: payloadLength, shards: scratch },
+    { present: [...shards.keys()], missing },
+  );
+  if (template === undefined || header === undefined) return undefined;
+  const rebuilt = new Map<number, Pieces>();
+  for (const index of missing) {
+    const payload = payloadOf(index);
+    if (crc32c(payload) !== header.payloadCrcs[index]) return undefined;
+    const usedBytes = location.kind === 'large' ? header.usedBytes : index < k ? endOfEntries(payload) : 0;
+    rebuilt.set(index, [reshapeStripeHeader(template, { index, usedBytes }), payload]);
+  }
+  return rebuilt;
 }
 
 /** Used payload of a small data shard: where the row of its entries ends. */

@@ -45,7 +45,7 @@ export class ShardFileMaker {
     return { live, expected: expectedShards(live, volume.diskIds.length) };
   }
 
-  /** Enough for a repair and three inspections and, since hung calls may keep some for ever, a third more. */
+  /** Enough for a repair and three inspections, and as many again to read ahead: those are taken only while there are some. */
   #buffersFor(volume: VolumeRecord): RenewableBuffers {
     const needed = Math.ceil(volume.shardSizeBytes / BLOCK_BYTES + 1) * BLOCK_BYTES;
     const slotSizeBytes = Math.max(BUFFER_BYTES, needed);
@@ -146,7 +146,7 @@ export class ShardFileMaker {
         if (disk === undefined) absent.add(slot);
         if (disk?.state !== 'online') return;
         try {
-          sources.set(slot, await openWindow(disk, volumePath(volume.volumeId), this.#buffersFor(volume), 'read'));
+          sources.set(slot, await openWindow(disk, volumePath(volume.volumeId), this.#buffersFor(volume)));
         } catch (error) {
           if (!isStoreError(error)) throw error;
           if (errnoOf(error) !== 'ENOENT' || isStoreError(error, 'DiskMissing')) return;

@@ -70,10 +70,14 @@ describe('the last good copy', () => {
     harness.cluster.detach([ids.indexOf(diskIds[1]!)]);
     const { fs } = harness.cluster.diskSet.disks[damaged]!;
     const open = fs.open.bind(fs);
-    let reads = 0;
+    let opened = 0;
+    // The first look finds the damage; the second, for what to copy from it, fails.
     fs.open = (path, mode) =>
-      mode === 'read' && reads++ === 0 ? Promise.reject(new StoreError('DiskFailed', 'EIO once')) : open(path, mode);
+      path === volumePath(volumeId) && ++opened === 2
+        ? Promise.reject(new StoreError('DiskFailed', 'EIO once'))
+        : open(path, mode);
     await harness.withTime(harness.store.repairVolume({ ...harness.workOn(volumeId), diskIds: [diskIds[0]!] }));
+    expect(opened).toBeGreaterThan(1);
     expect((await harness.get(blob)).equals(BODY)).toBe(true);
   });
 });
