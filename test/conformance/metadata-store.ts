@@ -72,7 +72,7 @@ function describeBuckets(current: () => MetadataStore): void {
     const first = await createBucket(store, 'again');
     await store.commit({
       type: 'PutDocument',
-      address: { collection: 'bucket-policy', id: String(first) },
+      address: { collection: 'bucket-of-a-later-version', id: String(first) },
       body: Buffer.from('policy'),
     });
     await store.commit({ type: 'CreateMultipartUpload', upload: uploadOf(first, 'k', 'u1') });
@@ -82,7 +82,7 @@ function describeBuckets(current: () => MetadataStore): void {
     const second = await createBucket(store, 'again');
     expect(second).not.toBe(first);
     expect(await store.getBucket('again')).toMatchObject({ bucketId: second });
-    expect(await store.getDocument({ collection: 'bucket-policy', id: String(first) })).toBeUndefined();
+    expect(await store.getDocument({ collection: 'bucket-of-a-later-version', id: String(first) })).toBeUndefined();
     expect(await store.getUpload({ bucketId: first, key: 'k', uploadId: 'u1' })).toBeUndefined();
     await expectCode(store.commit({ type: 'DeleteBucket', bucketId: first }), 'NoSuchBucket');
   });
