@@ -165,7 +165,7 @@ class HoldfastServer implements Server {
     const { clock, log } = this.#options;
     const inspection = (this.#inspection = new IndexInspection(indexPathOf(this.#options)));
     for (;;) {
-      const metadata = makeMetadata(this.#options, disks, inspection);
+      const metadata = makeMetadata(this.#options, disks, { inspection, trustedTime: this.#clockWatch });
       this.#metadata = metadata;
       let isChanged = false;
       const unwatch = disks.onChange(() => (isChanged = true));

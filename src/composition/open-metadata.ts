@@ -7,6 +7,7 @@ import { DiskJournal } from '../metadata-store/journal/disk-journal.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
 import type { IndexInspection } from '../metadata-store/sqlite/index-inspection.ts';
 import { SqliteMetadataStore } from '../metadata-store/sqlite/sqlite-metadata-store.ts';
+import type { TrustedTime } from '../model/clock.ts';
 
 /** The index in the state directory: can be lost, is rebuilt from the disks. */
 export const INDEX_FILE = 'index.sqlite';
@@ -52,7 +53,7 @@ export function makeMetadata(
   options: StorageOptions,
   disks: LocalDiskSet,
   /** Kept by whoever makes several, one after the other failed to start. */
-  inspection?: IndexInspection,
+  kept?: { inspection: IndexInspection; trustedTime: TrustedTime },
 ): Metadata {
   const { config, clock, randomness, log } = options;
   const journal = new DiskJournal({
@@ -66,7 +67,7 @@ export function makeMetadata(
   const store = new SqliteMetadataStore({
     journal,
     indexPath: indexPathOf(options),
-    ...(inspection === undefined ? {} : { inspection }),
+    ...kept,
     clock,
     randomness,
     log: log.child({ part: 'metadata' }),

@@ -4,6 +4,7 @@ import type {
   BucketConfigurationEntry,
   BucketConfigurationName,
 } from '../model/bucket-configuration.ts';
+import type { LegalHold, Retention } from '../model/object-lock.ts';
 import type {
   BucketRecord,
   ListedBucket,
@@ -13,6 +14,7 @@ import type {
   ObjectRecord,
   Owner,
   PartRecord,
+  Tag,
   UploadRecord,
 } from '../model/object-record.ts';
 
@@ -175,8 +177,15 @@ export type Mutation =
       preconditions?: WritePreconditions;
       /** PreconditionFailed unless the version that is covered or removed has this order. */
       onlyOrder?: number;
+      /** Permitted to remove a version that is retained in GOVERNANCE mode. */
+      bypassesGovernance?: boolean;
       atMs: number;
-    } // NoSuchBucket | PreconditionFailed
+    } // NoSuchBucket | PreconditionFailed | AccessDenied (locked)
+  /**
+   * Changes what is said of one version, the current one or the named one: no new version, ETag or time.
+   * NoSuchBucket | NoSuchKey | NoSuchVersion | MethodNotAllowed (a delete marker, by its id) | AccessDenied (its lock).
+   */
+  | { type: 'ChangeVersion'; bucketId: number; key: string; versionId?: string; change: VersionChange }
   /**
    * The version's bytes lie elsewhere from now on, in another storage class; everything else of it stays, Last-Modified and
    * ETag too. Only the version of this order: PreconditionFailed when it is gone or was replaced.
@@ -240,6 +249,13 @@ export type Mutation =
   /** Only for `finalizeUpgrade`: the disks must have been told before. */
   | { type: 'RaiseFormat'; formatVersion: number };
 
+/** One member of a version. */
+export type VersionChange =
+  | { member: 'tags'; tags: readonly Tag[] }
+  /** `undefined` removes it. Only in a bucket with Object Lock. */
+  | { member: 'retention'; retention: Retention | undefined; bypassesGovernance: boolean }
+  | { member: 'legalHold'; legalHold: LegalHold };
+
 export type MutationResult<M extends Mutation> = M extends { type: 'CreateBucket' }
   ? BucketRecord
   : M extends { type: 'PutObject' }
@@ -248,11 +264,13 @@ export type MutationResult<M extends Mutation> = M extends { type: 'CreateBucket
       ? WrittenVersion
       : M extends { type: 'DeleteObject' }
         ? DeletedVersion
-        : M extends { type: 'DropVolume' | 'MoveShard' }
-          ? boolean
-          : M extends { type: 'MoveBlobs' }
-            ? { movedBlobIds: number[] }
-            : void;
+        : M extends { type: 'ChangeVersion' }
+          ? { versionId: string }
+          : M extends { type: 'DropVolume' | 'MoveShard' }
+            ? boolean
+            : M extends { type: 'MoveBlobs' }
+              ? { movedBlobIds: number[] }
+              : void;
 
 export interface WrittenVersion {
   versionId: string;

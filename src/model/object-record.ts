@@ -1,5 +1,6 @@
 import type { BlobRecord } from './blob.ts';
 import type { BucketConfiguration } from './bucket-configuration.ts';
+import type { ObjectLock } from './object-lock.ts';
 
 /** S3's Owner, with the account it belongs to. */
 export interface Owner {
@@ -45,7 +46,7 @@ export interface Tag {
 export type ObjectHeaders = Readonly<Record<string, string>>;
 
 /** What PutObject, Copy and Complete decide about a version, apart from where its bytes lie. */
-export interface ObjectAttributes {
+export interface ObjectAttributes extends ObjectLock {
   /** Without quotes; multipart: `md5-N`. */
   etag: string;
   sizeBytes: number;
@@ -54,7 +55,7 @@ export interface ObjectAttributes {
   userMetadata: Readonly<Record<string, string>>;
   storageClass: string;
   checksum?: ObjectChecksum;
-  /** Object tags, in order. */
+  /** Object tags, ascending by key. */
   tags?: readonly Tag[];
   /**
    * Present on an encrypted version: how, opaque here (service/encryption). Then checksum values are sealed, and blobs are
@@ -109,7 +110,8 @@ export interface ListedVersion extends ListedObject {
   isDeleteMarker: boolean;
 }
 
-export interface UploadRecord {
+/** Its lock is that of the object to come. */
+export interface UploadRecord extends ObjectLock {
   /** Random, opaque, unguessable. */
   uploadId: string;
   bucketId: number;

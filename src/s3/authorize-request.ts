@@ -1,13 +1,43 @@
 import { S3Error } from '../errors/s3-error.ts';
 import { parseCopySource } from './headers/copy-source.ts';
+import { OPERATION_TABLE } from './operation-table.ts';
 import type { OperationRow } from './operation.ts';
 import type { AccessTarget, RequestAccess } from './request-access.ts';
 import type { AuthenticatedRequest } from './sigv4/authenticated-request.ts';
 
+interface HeaderActions {
+  readonly header: string;
+  /** What it needs on the request's target. */
+  readonly actions: readonly string[];
+  /** Asked for by `true` only; otherwise by any value. */
+  readonly isFlag?: true;
+}
+
+/** Headers that ask for more than the row does. */
+const HEADER_ACTIONS: readonly HeaderActions[] = [
+  { header: 'x-amz-tagging', actions: ['s3:PutObjectTagging'] },
+  { header: 'x-amz-object-lock-mode', actions: ['s3:PutObjectRetention'] },
+  { header: 'x-amz-object-lock-legal-hold', actions: ['s3:PutObjectLegalHold'] },
+  { header: 'x-amz-bypass-governance-retention', actions: ['s3:BypassGovernanceRetention'], isFlag: true },
+  {
+    header: 'x-amz-bucket-object-lock-enabled',
+    actions: ['s3:PutBucketObjectLockConfiguration', 's3:PutBucketVersioning'],
+    isFlag: true,
+  },
+];
+
+/** Those that a row acts on. DeleteObjects asks for each key itself. */
+const headerActionsOf = new Map(
+  OPERATION_TABLE.map((row) => [
+    row,
+    HEADER_ACTIONS.filter(({ header }) => row.authorizes === undefined && row.implementedInputs?.includes(header)),
+  ]),
+);
+
 /**
  * Asks the one authorizer for everything a request needs: the row's action on its target (the `…Version` action when it
- * names a version), reading the source of a copy, writing tags that come in a header, bypassing governance retention,
- * learning the ETag that a write is conditional on.
+ * names a version), reading the source of a copy, what its headers ask for (tags, a lock, bypassing governance
+ * retention), and learning the ETag that a write is conditional on.
  *
  * @throws S3Error AccessDenied | NoSuchBucket | InvalidArgument (a copy source that names nothing)
  */
@@ -26,11 +56,10 @@ export async function authorizeRequest(
     await access.authorize(source.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion', source);
   }
   const isRead = row.method === 'GET' || row.method === 'HEAD';
-  if (!isRead && row.target === 'object' && headers.has('x-amz-tagging')) {
-    await access.authorize('s3:PutObjectTagging', target);
-  }
-  if (headers.get('x-amz-bypass-governance-retention')?.toLowerCase() === 'true') {
-    await access.authorize('s3:BypassGovernanceRetention', target);
+  for (const { header, actions, isFlag } of headerActionsOf.get(row) ?? []) {
+    const value = headers.get(header);
+    if (value === undefined || (isFlag && value.toLowerCase() !== 'true')) continue;
+    for (const action of actions) await access.authorize(action, target);
   }
   if (!isRead && row.target === 'object' && namesEtag(headers)) {
     await access.authorize(target.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion', target);

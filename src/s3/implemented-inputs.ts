@@ -14,15 +14,10 @@ const PIPELINE_HEADERS: ReadonlySet<string> = new Set([
   'x-amz-source-expected-bucket-owner',
 ]);
 
-const NO = ['false', 'False', 'FALSE'];
-
 /** Values that state what already holds; with any other value the header is answered 501. */
 export const HOLDING_VALUES: ReadonlyMap<string, readonly string[]> = new Map([
   ['x-amz-acl', ['private', 'bucket-owner-full-control']],
   ['x-amz-bucket-namespace', ['global']],
-  ['x-amz-bucket-object-lock-enabled', NO],
-  // Nothing is retained, so there is nothing to bypass; the permission is asked for all the same.
-  ['x-amz-bypass-governance-retention', [...NO, 'true', 'True', 'TRUE']],
   ['x-amz-object-ownership', ['BucketOwnerEnforced']],
   ['x-amz-request-payer', ['requester']],
   ['x-amz-storage-class', ['STANDARD']],

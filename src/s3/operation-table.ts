@@ -1,5 +1,6 @@
 import { COPY_SOURCE_KEY_HEADERS, CUSTOMER_KEY_HEADERS, SSE_HEADERS } from './headers/encryption.ts';
 import { BUCKET_POLICY_LIMIT_BYTES } from '../access/check-bucket-policy.ts';
+import { OBJECT_LOCK_HEADERS } from './headers/object-lock-headers.ts';
 import type { OperationHandler, OperationRow, OperationTarget } from './operation.ts';
 import { abortMultipartUpload } from './operations/abort-multipart-upload.ts';
 import { completeMultipartUpload } from './operations/complete-multipart-upload.ts';
@@ -9,7 +10,9 @@ import { createMultipartUpload } from './operations/create-multipart-upload.ts';
 import { deleteBucketEncryption } from './operations/delete-bucket-encryption.ts';
 import { deleteBucket } from './operations/delete-bucket.ts';
 import { deleteBucketLifecycle } from './operations/delete-bucket-lifecycle.ts';
+import { deleteBucketTagging } from './operations/delete-bucket-tagging.ts';
 import { deleteObject } from './operations/delete-object.ts';
+import { deleteObjectTagging } from './operations/delete-object-tagging.ts';
 import { deleteObjects } from './operations/delete-objects.ts';
 import { deleteBucketPolicy } from './operations/delete-bucket-policy.ts';
 import { deletePublicAccessBlock } from './operations/delete-public-access-block.ts';
@@ -64,8 +67,13 @@ import { listParts } from './operations/list-parts.ts';
 import { putBucketAcl } from './operations/put-bucket-acl.ts';
 import { putBucketVersioning } from './operations/put-bucket-versioning.ts';
 import { putBucketEncryption } from './operations/put-bucket-encryption.ts';
+import { putBucketTagging } from './operations/put-bucket-tagging.ts';
 import { putObjectAcl } from './operations/put-object-acl.ts';
 import { putBucketLifecycleConfiguration } from './operations/put-bucket-lifecycle-configuration.ts';
+import { putObjectLegalHold } from './operations/put-object-legal-hold.ts';
+import { putObjectLockConfiguration } from './operations/put-object-lock-configuration.ts';
+import { putObjectRetention } from './operations/put-object-retention.ts';
+import { putObjectTagging } from './operations/put-object-tagging.ts';
 import { putObject } from './operations/put-object.ts';
 import { uploadPart } from './operations/upload-part.ts';
 import { uploadPartCopy } from './operations/upload-part-copy.ts';
@@ -161,6 +169,7 @@ const SERVICE_AND_BUCKET_ROWS: readonly OperationRow[] = [
   row('CreateBucket', 'PUT', 'bucket', [], 's3:CreateBucket', createBucket, {
     body: 'xml',
     bodyLimitBytes: 64 * KIBIBYTE,
+    implementedInputs: ['x-amz-bucket-object-lock-enabled'],
   }),
   row('HeadBucket', 'HEAD', 'bucket', [], 's3:ListBucket', headBucket),
   row('PutBucketAcl', 'PUT', 'bucket', ['acl'], 's3:PutBucketAcl', putBucketAcl),
@@ -206,6 +215,7 @@ const SERVICE_AND_BUCKET_ROWS: readonly OperationRow[] = [
     authorizes: 'each-key',
     body: 'xml',
     bodyLimitBytes: 2 * MEBIBYTE,
+    implementedInputs: ['x-amz-bypass-governance-retention'],
   }),
   row('GetBucketEncryption', 'GET', 'bucket', ['encryption'], 's3:GetEncryptionConfiguration', getBucketEncryption),
   row('PutBucketEncryption', 'PUT', 'bucket', ['encryption'], 's3:PutEncryptionConfiguration', putBucketEncryption, {
@@ -233,6 +243,7 @@ const OBJECT_ROWS: readonly OperationRow[] = [
       'if-match',
       'if-none-match',
       'x-amz-tagging',
+      ...OBJECT_LOCK_HEADERS,
     ],
   }),
   row('CopyObject', 'PUT', 'object', [], 's3:PutObject', copyObject, {
@@ -249,6 +260,7 @@ const OBJECT_ROWS: readonly OperationRow[] = [
       'x-amz-metadata-directive',
       'x-amz-tagging',
       'x-amz-tagging-directive',
+      ...OBJECT_LOCK_HEADERS,
     ],
   }),
   row('GetObject', 'GET', 'object', [], 's3:GetObject', getObject, {
@@ -281,15 +293,41 @@ const OBJECT_ROWS: readonly OperationRow[] = [
     versionAction: 's3:GetObjectVersionTagging',
     implementedInputs: ['versionId'],
   }),
+  row('PutObjectTagging', 'PUT', 'object', ['tagging'], 's3:PutObjectTagging', putObjectTagging, {
+    versionAction: 's3:PutObjectVersionTagging',
+    body: 'xml',
+    bodyLimitBytes: 64 * KIBIBYTE,
+    implementedInputs: ['versionId'],
+  }),
+  row('DeleteObjectTagging', 'DELETE', 'object', ['tagging'], 's3:DeleteObjectTagging', deleteObjectTagging, {
+    versionAction: 's3:DeleteObjectVersionTagging',
+    implementedInputs: ['versionId'],
+  }),
   row('GetObjectLegalHold', 'GET', 'object', ['legal-hold'], 's3:GetObjectLegalHold', getObjectLegalHold, {
+    implementedInputs: ['versionId'],
+  }),
+  row('PutObjectLegalHold', 'PUT', 'object', ['legal-hold'], 's3:PutObjectLegalHold', putObjectLegalHold, {
+    body: 'xml',
+    bodyLimitBytes: 64 * KIBIBYTE,
     implementedInputs: ['versionId'],
   }),
   row('GetObjectRetention', 'GET', 'object', ['retention'], 's3:GetObjectRetention', getObjectRetention, {
     implementedInputs: ['versionId'],
   }),
+  row('PutObjectRetention', 'PUT', 'object', ['retention'], 's3:PutObjectRetention', putObjectRetention, {
+    body: 'xml',
+    bodyLimitBytes: 64 * KIBIBYTE,
+    implementedInputs: ['versionId', 'x-amz-bypass-governance-retention'],
+  }),
   row('DeleteObject', 'DELETE', 'object', [], 's3:DeleteObject', deleteObject, {
     versionAction: 's3:DeleteObjectVersion',
-    implementedInputs: ['if-match', 'versionId', 'x-amz-if-match-last-modified-time', 'x-amz-if-match-size'],
+    implementedInputs: [
+      'if-match',
+      'versionId',
+      'x-amz-bypass-governance-retention',
+      'x-amz-if-match-last-modified-time',
+      'x-amz-if-match-size',
+    ],
   }),
   row('CreateMultipartUpload', 'POST', 'object', ['uploads'], 's3:PutObject', createMultipartUpload, {
     implementedInputs: [
@@ -299,6 +337,7 @@ const OBJECT_ROWS: readonly OperationRow[] = [
       'x-amz-checksum-algorithm',
       'x-amz-checksum-type',
       'x-amz-tagging',
+      ...OBJECT_LOCK_HEADERS,
     ],
   }),
   row('UploadPart', 'PUT', 'object', ['partNumber', 'uploadId'], 's3:PutObject', uploadPart, {
@@ -338,6 +377,13 @@ const CONFIGURATION_ROWS: readonly OperationRow[] = [
   row('DeleteBucketLifecycle', 'DELETE', 'bucket', ['lifecycle'], 's3:PutLifecycleConfiguration', deleteBucketLifecycle),
   row('GetBucketLifecycleConfiguration', 'GET', 'bucket', ['lifecycle'], 's3:GetLifecycleConfiguration', getBucketLifecycleConfiguration),
   row('PutBucketLifecycleConfiguration', 'PUT', 'bucket', ['lifecycle'], 's3:PutLifecycleConfiguration', putBucketLifecycleConfiguration, { body: 'xml', bodyLimitBytes: 2 * MEBIBYTE, implementedInputs: ['x-amz-transition-default-minimum-object-size'] }),
+  row('DeleteBucketTagging', 'DELETE', 'bucket', ['tagging'], 's3:PutBucketTagging', deleteBucketTagging),
+  row('GetBucketTagging', 'GET', 'bucket', ['tagging'], 's3:GetBucketTagging', getBucketTagging),
+  row('GetObjectLockConfiguration', 'GET', 'bucket', ['object-lock'], 's3:GetBucketObjectLockConfiguration', getObjectLockConfiguration),
+  row('PutObjectLockConfiguration', 'PUT', 'bucket', ['object-lock'], 's3:PutBucketObjectLockConfiguration', putObjectLockConfiguration, { body: 'xml', bodyLimitBytes: 64 * KIBIBYTE }),
+  row('GetBucketVersioning', 'GET', 'bucket', ['versioning'], 's3:GetBucketVersioning', getBucketVersioning),
+  row('PutBucketVersioning', 'PUT', 'bucket', ['versioning'], 's3:PutBucketVersioning', putBucketVersioning, { body: 'xml', bodyLimitBytes: 64 * KIBIBYTE }),
+  row('PutBucketTagging', 'PUT', 'bucket', ['tagging'], 's3:PutBucketTagging', putBucketTagging, { body: 'xml', bodyLimitBytes: 64 * KIBIBYTE }),
 ];
 
 /** Reads of configurations that can be set to nothing yet: they answer as AWS does for a bucket where nobody has. */
@@ -360,14 +406,7 @@ const CONFIGURATION_READ_ROWS: readonly OperationRow[] = [
   row('GetBucketPolicyStatus', 'GET', 'bucket', ['policyStatus'], 's3:GetBucketPolicyStatus', getBucketPolicyStatus),
   row('GetBucketReplication', 'GET', 'bucket', ['replication'], 's3:GetReplicationConfiguration', getBucketReplication),
   row('GetBucketRequestPayment', 'GET', 'bucket', ['requestPayment'], 's3:GetBucketRequestPayment', getBucketRequestPayment),
-  row('GetBucketTagging', 'GET', 'bucket', ['tagging'], 's3:GetBucketTagging', getBucketTagging),
-  row('GetBucketVersioning', 'GET', 'bucket', ['versioning'], 's3:GetBucketVersioning', getBucketVersioning),
-  row('PutBucketVersioning', 'PUT', 'bucket', ['versioning'], 's3:PutBucketVersioning', putBucketVersioning, {
-    body: 'xml',
-    bodyLimitBytes: 64 * KIBIBYTE,
-  }),
   row('GetBucketWebsite', 'GET', 'bucket', ['website'], 's3:GetBucketWebsite', getBucketWebsite),
-  row('GetObjectLockConfiguration', 'GET', 'bucket', ['object-lock'], 's3:GetBucketObjectLockConfiguration', getObjectLockConfiguration),
   row('GetPublicAccessBlock', 'GET', 'bucket', ['publicAccessBlock'], 's3:GetBucketPublicAccessBlock', getPublicAccessBlock),
   row('ListBucketAnalyticsConfigurations', 'GET', 'bucket', ['analytics'], 's3:GetAnalyticsConfiguration', listBucketAnalyticsConfigurations, { implementedInputs: ['continuation-token'] }),
   row('ListBucketIntelligentTieringConfigurations', 'GET', 'bucket', ['intelligent-tiering'], 's3:GetIntelligentTieringConfiguration', listBucketIntelligentTieringConfigurations, { implementedInputs: ['continuation-token'] }),
@@ -390,10 +429,8 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('DeleteBucketOwnershipControls', 'DELETE', 'bucket', ['ownershipControls'], 's3:PutBucketOwnershipControls'),
   row('DeleteBucketPolicy', 'DELETE', 'bucket', ['policy'], 's3:DeleteBucketPolicy', deleteBucketPolicy),
   unimplemented('DeleteBucketReplication', 'DELETE', 'bucket', ['replication'], 's3:PutReplicationConfiguration'),
-  unimplemented('DeleteBucketTagging', 'DELETE', 'bucket', ['tagging'], 's3:PutBucketTagging'),
   unimplemented('DeleteBucketWebsite', 'DELETE', 'bucket', ['website'], 's3:DeleteBucketWebsite'),
   unimplemented('DeleteObjectAnnotation', 'DELETE', 'object', ['annotation', 'annotationName'], 's3:DeleteObjectAnnotation'),
-  unimplemented('DeleteObjectTagging', 'DELETE', 'object', ['tagging'], 's3:DeleteObjectTagging'),
   row('DeletePublicAccessBlock', 'DELETE', 'bucket', ['publicAccessBlock'], 's3:PutBucketPublicAccessBlock', deletePublicAccessBlock),
   unimplemented('GetObjectAnnotation', 'GET', 'object', ['annotation', 'annotationName'], 's3:GetObjectAnnotation'),
   unimplemented('GetObjectTorrent', 'GET', 'object', ['torrent'], 's3:GetObjectTorrent'),
@@ -418,13 +455,8 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   }),
   unimplemented('PutBucketReplication', 'PUT', 'bucket', ['replication'], 's3:PutReplicationConfiguration'),
   unimplemented('PutBucketRequestPayment', 'PUT', 'bucket', ['requestPayment'], 's3:PutBucketRequestPayment'),
-  unimplemented('PutBucketTagging', 'PUT', 'bucket', ['tagging'], 's3:PutBucketTagging'),
   unimplemented('PutBucketWebsite', 'PUT', 'bucket', ['website'], 's3:PutBucketWebsite'),
   unimplemented('PutObjectAnnotation', 'PUT', 'object', ['annotation', 'annotationName'], 's3:PutObjectAnnotation'),
-  unimplemented('PutObjectLegalHold', 'PUT', 'object', ['legal-hold'], 's3:PutObjectLegalHold'),
-  unimplemented('PutObjectLockConfiguration', 'PUT', 'bucket', ['object-lock'], 's3:PutBucketObjectLockConfiguration'),
-  unimplemented('PutObjectRetention', 'PUT', 'object', ['retention'], 's3:PutObjectRetention'),
-  unimplemented('PutObjectTagging', 'PUT', 'object', ['tagging'], 's3:PutObjectTagging'),
   row('PutPublicAccessBlock', 'PUT', 'bucket', ['publicAccessBlock'], 's3:PutBucketPublicAccessBlock', putPublicAccessBlock, {
     body: 'xml',
     bodyLimitBytes: 64 * KIBIBYTE,

@@ -68,6 +68,8 @@ export interface S3Request {
   authorizeKey(action: string, keyArn: string): Promise<void>;
   /** Asks the authorizer for more than the row's action: each key of a DeleteObjects. @throws S3Error AccessDenied | NoSuchBucket */
   authorize(action: string, target: AccessTarget): Promise<void>;
+  /** Would the authorizer allow the action on the request's own target? For what an answer may show. */
+  mayDo(action: string): Promise<boolean>;
   readonly log: Log;
 }
 

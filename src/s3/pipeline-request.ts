@@ -74,4 +74,12 @@ export class PipelineRequest implements S3Request {
   authorizeKey(action: string, keyArn: string): Promise<void> {
     return this.#access.authorize(action, { bucket: undefined, keyArn });
   }
+
+  mayDo(action: string): Promise<boolean> {
+    return this.#access.isAllowed(action, {
+      bucket: this.bucket,
+      key: this.key,
+      versionId: this.query.get('versionId'),
+    });
+  }
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { S3Error } from '../errors/s3-error.ts';
 import type { WritePreconditions } from '../metadata-store/metadata-store.ts';
+import { lockOf } from '../model/object-lock.ts';
 import type {
   ChecksumAlgorithm,
   ObjectAttributes,
@@ -140,6 +141,7 @@ export class MultipartCompleter {
       ...(checksum ? { checksum: sealing ? sealing.sealChecksum(checksum) : checksum } : {}),
       ...(encryption ? { encryption } : {}),
       ...(upload.tags ? { tags: upload.tags } : {}),
+      ...lockOf(upload),
       parts: parts.map(({ partNumber, sizeBytes, checksum: own }) => ({
         partNumber,
         sizeBytes,

@@ -11,6 +11,7 @@ import type {
   PartRecord,
   UploadRecord,
 } from '../model/object-record.ts';
+import type { ObjectLock } from '../model/object-lock.ts';
 import type { ByteRange } from '../data-store/data-store.ts';
 import type { RequestBody } from '../streams/request-body.ts';
 import { encodeBlobDescriptor } from './blob-descriptor.ts';
@@ -24,6 +25,7 @@ import { checkUploadChecksum, partMismatch } from './multipart-checksums.ts';
 import { MultipartCompleter, type CompleteRequest } from './multipart-completer.ts';
 import { PartCopier } from './part-copier.ts';
 import { ObjectReader } from './object-reader.ts';
+import { requireDigest, requireObjectLock } from './lock-rules.ts';
 import { noSuchUpload, shownSourceVersionId } from './object-rules.ts';
 import type { ObjectAddress, ObjectService, WrittenObject } from './objects.ts';
 import type { ServiceStores } from './service-stores.ts';
@@ -47,6 +49,8 @@ export interface CreateUploadRequest {
   headers: ObjectHeaders;
   userMetadata: Readonly<Record<string, string>>;
   tags: ObjectAttributes['tags'];
+  /** Of the object to come, as asked for; `undefined`: the bucket's default at Complete. */
+  lock: ObjectLock | undefined;
   storageClass: string;
   checksumAlgorithm: ChecksumAlgorithm | undefined;
   checksumType: ChecksumType | undefined;
@@ -103,8 +107,9 @@ export class MultipartService {
     this.#completer = new MultipartCompleter(stores);
   }
 
-  /** @throws S3Error InvalidRequest (checksum algorithm and type do not go together) | NoSuchBucket */
+  /** @throws S3Error InvalidRequest (checksum algorithm and type do not go together, no Object Lock) | NoSuchBucket */
   async createUpload(request: CreateUploadRequest): Promise<UploadRecord> {
+    if (request.lock !== undefined) requireObjectLock(request.bucket);
     const { bucket, key, headers, userMetadata, storageClass, tags } = request;
     const sealing = await this.#stores.encryption.begin(bucket, key, request.encryption);
     const upload: UploadRecord = {
@@ -118,6 +123,7 @@ export class MultipartService {
       userMetadata,
       storageClass,
       ...(tags ? { tags } : {}),
+      ...request.lock,
       ...checkUploadChecksum(request.checksumAlgorithm, request.checksumType),
       ...(sealing ? { encryption: sealing.encode([]) } : {}),
     };
@@ -128,10 +134,11 @@ export class MultipartService {
   /**
    * Stores one part; a part of the same number is replaced.
    *
-   * @throws S3Error NoSuchUpload | InvalidRequest (another checksum algorithm than the upload's) and those of PutObject's body
+   * @throws S3Error NoSuchUpload | InvalidRequest (another checksum algorithm than the upload's, a lock without a digest) and those of PutObject's body
    */
   async uploadPart(request: UploadPartRequest): Promise<WrittenPart> {
     const upload = await this.getUpload(request);
+    if (upload.retention !== undefined || upload.legalHold !== undefined) requireDigest(request.body);
     const given = request.body.expectations.find(({ kind }) => kind === 'checksum')?.algorithm;
     if (given && upload.checksumAlgorithm && given !== upload.checksumAlgorithm) {
       throw partMismatch(upload.checksumAlgorithm, given);

@@ -7,7 +7,9 @@ import type {
   ObjectHeaders,
   ObjectRecord,
 } from '../model/object-record.ts';
+import type { ObjectLock } from '../model/object-lock.ts';
 import { encodeBlobDescriptor } from './blob-descriptor.ts';
+import { requireObjectLock } from './lock-rules.ts';
 import { digestObject } from './digest-object.ts';
 import type { CustomerKey, EncryptionWish } from './encryption/encryption-modes.ts';
 import { decodeEncryption } from './encryption/encryption-record.ts';
@@ -22,13 +24,15 @@ import type { ServiceStores } from './service-stores.ts';
 export interface CopyObjectRequest {
   source: ObjectAddress;
   /** Throws what `x-amz-copy-source-if-*` ask for. */
-  checkSource: (source: ObjectRecord) => void;
+  checkSource: (source: ObjectRecord) => Promise<void>;
   bucket: BucketRecord;
   key: string;
   /** `x-amz-metadata-directive: REPLACE`; otherwise both are copied. */
   replaceMetadata: { headers: ObjectHeaders; userMetadata: Readonly<Record<string, string>> } | undefined;
   /** `x-amz-tagging-directive: REPLACE`; otherwise the tags are copied. */
   replaceTags: { tags: ObjectAttributes['tags'] } | undefined;
+  /** As asked for; `undefined`: the bucket's default. That of the source is never copied. */
+  lock: ObjectLock | undefined;
   /** As the client named it, if it did. */
   storageClass: string | undefined;
   /** `x-amz-checksum-algorithm`; otherwise the checksum is copied. */
@@ -69,11 +73,12 @@ export class ObjectCopier {
   }
 
   /**
-   * @throws S3Error PreconditionFailed | InvalidRequest (onto itself without a change, over 5 GiB) | NoSuchBucket | NoSuchKey
+   * @throws S3Error PreconditionFailed | InvalidRequest (onto itself without a change, over 5 GiB, a lock without Object Lock) | NoSuchBucket | NoSuchKey
    * @throws StoreError BlobGone: the source was replaced or deleted meanwhile, look it up again
    */
   async copy(source: ObjectRecord, request: CopyObjectRequest): Promise<CopiedObject> {
-    request.checkSource(source);
+    await request.checkSource(source);
+    if (request.lock !== undefined) requireObjectLock(request.bucket);
     if (source.sizeBytes > SINGLE_BODY_LIMIT_BYTES) {
       throw new S3Error('InvalidRequest', {
         message: `The specified copy source is larger than the maximum allowable size for a copy source: ${SINGLE_BODY_LIMIT_BYTES}`,
@@ -130,6 +135,7 @@ export class ObjectCopier {
       headers,
       userMetadata,
       tags,
+      lock: request.lock,
       storageClass: request.storageClass ?? object.storageClass,
       defaultChecksum: request.checksumAlgorithm ?? object.checksum?.algorithm,
       preconditions,
@@ -175,7 +181,7 @@ export class ObjectCopier {
         bucketId: bucket.bucketId,
         key,
         owner: bucket.owner,
-        attributes: { ...stored, ...named, ...(encryption ? { encryption } : {}) },
+        attributes: { ...stored, ...named, ...request.lock, ...(encryption ? { encryption } : {}) },
         blobs: [...blobs.map(({ blobId }): BlobUse => ({ existingBlobId: blobId })), { newBlob: manifest.blob }],
         lastModifiedMs,
         ...(sealed ? { versionSeed: sealed.sealing.name.seed } : {}),

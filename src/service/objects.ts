@@ -1,7 +1,8 @@
 import type { ByteRange, DataPiece } from '../data-store/data-store.ts';
 import { S3Error } from '../errors/s3-error.ts';
 import { isStoreError } from '../errors/store-error.ts';
-import type { Mutation, WritePreconditions } from '../metadata-store/metadata-store.ts';
+import type { Mutation, VersionChange, WritePreconditions } from '../metadata-store/metadata-store.ts';
+import type { ObjectLock } from '../model/object-lock.ts';
 import type {
   BucketRecord,
   ChecksumAlgorithm,
@@ -39,6 +40,8 @@ export interface PutObjectRequest {
   headers: ObjectHeaders;
   userMetadata: Readonly<Record<string, string>>;
   tags: ObjectAttributes['tags'];
+  /** As asked for, and checked by `checkLockedUpload`; `undefined`: the bucket's default. */
+  lock: ObjectLock | undefined;
   storageClass: string;
   /** Kept when the client sent none; `undefined`: the server's default. */
   defaultChecksum?: ChecksumAlgorithm | undefined;
@@ -69,6 +72,8 @@ export interface OpenedObject<S> {
 export interface DeleteRequest {
   key: string;
   versionId?: string | undefined;
+  /** Asked for and permitted: a version retained in GOVERNANCE mode goes. */
+  bypassesGovernance?: boolean;
   preconditions?: WritePreconditions | undefined;
 }
 
@@ -108,7 +113,7 @@ export class ObjectService {
    *   PreconditionFailed | NoSuchKey (If-Match on a missing key) | NoSuchBucket
    */
   async putObject(request: PutObjectRequest): Promise<WrittenObject> {
-    const { bucket, key, preconditions } = request;
+    const { bucket, key, preconditions, lock } = request;
     const lastModifiedMs = this.#stores.clock.nowMs();
     const { headers, userMetadata, tags, storageClass } = request;
     const begun = this.#stores.encryption.begin(bucket, key, request.encryption);
@@ -152,6 +157,7 @@ export class ObjectService {
         if (storedChecksum) attributes.checksum = storedChecksum;
         if (tags) attributes.tags = tags;
         if (encryption) attributes.encryption = encryption;
+        if (lock) Object.assign(attributes, lock);
         const mutation: Extract<Mutation, { type: 'PutObject' }> = {
           type: 'PutObject',
           bucketId: bucket.bucketId,
@@ -252,6 +258,26 @@ export class ObjectService {
   }
 
   /**
+   * Changes what is said of a version: its tags, its retention or its legal hold. No new version, ETag or time.
+   *
+   * @throws S3Error NoSuchKey | NoSuchVersion | InvalidArgument (version id) | MethodNotAllowed (a delete marker, by its
+   *   id) | AccessDenied (its lock forbids it)
+   */
+  async changeVersion(
+    { bucket, key, versionId }: ObjectAddress,
+    change: VersionChange,
+  ): Promise<{ versionId: string }> {
+    if (versionId !== undefined) checkVersionId(versionId);
+    return await this.#stores.metadataStore.commit({
+      type: 'ChangeVersion',
+      bucketId: bucket.bucketId,
+      key,
+      ...(versionId === undefined ? {} : { versionId }),
+      change,
+    });
+  }
+
+  /**
    * Deletes an object, covers it with a delete marker, or deletes a version; deleting what is not there succeeds.
    *
    * @throws S3Error PreconditionFailed | InvalidArgument (version id)
@@ -265,6 +291,7 @@ export class ObjectService {
       key,
       owner: bucket.owner,
       ...(versionId === undefined ? {} : { versionId }),
+      ...(request.bypassesGovernance ? { bypassesGovernance: true } : {}),
       atMs: this.#stores.clock.nowMs(),
       ...(preconditions ? { preconditions } : {}),
     });

@@ -14,6 +14,7 @@ import {
   uploadOf,
 } from '../support/metadata-fixtures.ts';
 import { describeBucketConfigurations } from './metadata-store-configurations.ts';
+import { describeLocks } from './metadata-store-locks.ts';
 import { describeUploads } from './metadata-store-uploads.ts';
 import { describeVersions } from './metadata-store-versions.ts';
 import { describeVolumes } from './metadata-store-volumes.ts';
@@ -42,6 +43,7 @@ export function metadataStoreConformance(engine: string, open: OpenStore): void 
     describeVolumes(() => store);
     describeDocuments(() => store);
     describeBucketConfigurations(() => store);
+    describeLocks(() => store);
   });
 }
 

@@ -188,6 +188,10 @@ describe('records', () => {
       fields: [...completeFields, 'v'],
     },
     {
+      record: { type: 'ChangeDetails', bucketId: 1, key, order: 2, details: Buffer.from('d') },
+      fields: [1, 'ключ', 2, 'd'],
+    },
+    {
       record: { type: 'PutEncryptedPart', ...part, encryption: Buffer.from('salt') },
       fields: [8, 1, 'e', 2, 3, 4, 'v', [], 'salt'],
     },

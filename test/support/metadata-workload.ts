@@ -1,5 +1,5 @@
 import type { BlobRecord } from '../../src/model/blob.ts';
-import type { MetadataStore } from '../../src/metadata-store/metadata-store.ts';
+import type { MetadataStore, VersionChange } from '../../src/metadata-store/metadata-store.ts';
 import { ALICE, attributesOf, BOB, createBucket, etagOf, newBlob, openVolume, uploadOf } from './metadata-fixtures.ts';
 
 /** Numbers from a seed (mulberry32), so that a workload can be run again. */
@@ -21,6 +21,8 @@ export async function runWorkload(store: MetadataStore, options: { seed: number;
   const buckets: number[] = [];
   for (const name of names) buckets.push(await createBucket(store, `${name}-${options.seed}`));
   const versioned = buckets[2]!;
+  const locked = await createLockedBucket(store, `locked-${options.seed}`);
+  buckets.push(locked);
   const uploadBucket = options.seed % 2 === 0 ? buckets[0]! : versioned;
   const volumes = [await openVolume(store), await openVolume(store)];
   let uploads = 0;
@@ -37,7 +39,7 @@ export async function runWorkload(store: MetadataStore, options: { seed: number;
     const key = `k${random(20)}`;
     const sizeBytes = random(1000);
     const uploadId = `u${options.seed}-${random(uploads + 1)}`;
-    switch (random(17)) {
+    switch (random(19)) {
       case 0:
       case 1:
       case 2:
@@ -101,7 +103,7 @@ export async function runWorkload(store: MetadataStore, options: { seed: number;
         });
       case 13:
       case 14:
-        return deleteSomeVersion();
+        return deleteSomeVersion(random(2) === 0 ? versioned : locked);
       case 15:
         return store.commit({
           type: 'PutObject',
@@ -112,6 +114,9 @@ export async function runWorkload(store: MetadataStore, options: { seed: number;
           blobs: [{ newBlob: newBlob(store, volumeId, sizeBytes) }],
           lastModifiedMs: step(),
         });
+      case 16:
+      case 17:
+        return changeSomeVersion(pick(buckets));
       default:
         return changeVolumes(volumeId);
     }
@@ -130,14 +135,42 @@ export async function runWorkload(store: MetadataStore, options: { seed: number;
     });
   }
 
-  async function deleteSomeVersion(): Promise<unknown> {
+  async function someVersion(bucketId: number): Promise<{ key: string; versionId: string } | undefined> {
     const everything = { prefix: '', delimiter: '', keyMarker: '', versionIdMarker: '', limit: 1000 };
-    const { versions } = await store.listVersions({ bucketId: versioned, ...everything });
-    const version = versions[random(versions.length)];
+    const { versions } = await store.listVersions({ bucketId, ...everything });
+    return versions[random(versions.length)];
+  }
+
+  async function deleteSomeVersion(bucketId: number): Promise<unknown> {
+    const version = await someVersion(bucketId);
     if (version === undefined) return undefined;
     const { key, versionId } = version;
     const named = random(4) === 0 ? {} : { versionId };
-    return store.commit({ type: 'DeleteObject', owner: BOB, bucketId: versioned, key, ...named, atMs: step() });
+    const bypass = random(2) === 0 ? {} : { bypassesGovernance: true };
+    return store.commit({ type: 'DeleteObject', owner: BOB, bucketId, key, ...named, ...bypass, atMs: step() });
+  }
+
+  async function changeSomeVersion(bucketId: number): Promise<unknown> {
+    const version = await someVersion(bucketId);
+    if (version === undefined) return undefined;
+    const { key, versionId } = version;
+    const change = pickChange(bucketId === locked);
+    return store.commit({ type: 'ChangeVersion', bucketId, key, versionId, change });
+  }
+
+  function pickChange(mayLock: boolean): VersionChange {
+    switch (random(mayLock ? 3 : 1)) {
+      case 0:
+        return { member: 'tags', tags: Array.from({ length: random(3) }, (_, i) => ({ key: `t${i}`, value: 'v' })) };
+      case 1:
+        return { member: 'legalHold', legalHold: random(4) === 0 ? 'ON' : 'OFF' };
+      default:
+        return {
+          member: 'retention',
+          retention: { mode: random(5) === 0 ? 'COMPLIANCE' : 'GOVERNANCE', retainUntilMs: 4_000_000_000_000 },
+          bypassesGovernance: random(2) === 0,
+        };
+    }
   }
 
   async function move(volumeId: number, target: number): Promise<unknown> {
@@ -171,6 +204,24 @@ export async function runWorkload(store: MetadataStore, options: { seed: number;
   }
 }
 
+/** Of a lock, of a delete marker, of a version that went meanwhile. */
+const LOCKED = ['AccessDenied', 'MethodNotAllowed', 'NoSuchVersion'];
+
+async function createLockedBucket(store: MetadataStore, name: string): Promise<number> {
+  const { bucketId } = await store.commit({
+    type: 'CreateBucket',
+    name,
+    owner: ALICE,
+    region: 'us-east-1',
+    createdAtMs: 1000,
+    configuration: {
+      versioning: { status: 'Enabled' },
+      objectLock: { defaultRetention: { mode: 'GOVERNANCE', days: 1 } },
+    },
+  });
+  return bucketId;
+}
+
 /** False for an expected refusal; anything else is passed on. */
 async function attempt(promise: Promise<unknown>): Promise<boolean> {
   try {
@@ -178,7 +229,7 @@ async function attempt(promise: Promise<unknown>): Promise<boolean> {
     return true;
   } catch (error) {
     const code = (error as { code?: string }).code ?? '';
-    const expected = ['PreconditionFailed', 'NoSuchUpload', 'InvalidPart', 'BlobGone'];
+    const expected = ['PreconditionFailed', 'NoSuchUpload', 'InvalidPart', 'BlobGone', ...LOCKED];
     if (!expected.includes(code)) throw error;
     return false;
   }

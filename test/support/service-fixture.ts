@@ -216,6 +216,7 @@ export async function callOperation(
     nowMs: clock.nowMs(),
     authorizeKey: options.authorizeKey ?? (async () => {}),
     authorize: async () => {},
+    mayDo: async () => true,
     log: silentLog,
   };
   const response = await operation.handler(request, services);

@@ -1,9 +1,11 @@
+import type { LegalHold, Retention } from '../../model/object-lock.ts';
 import type {
   ChecksumAlgorithm,
   ChecksumType,
   ObjectAttributes,
   ObjectHeaders,
   ObjectPart,
+  Tag,
 } from '../../model/object-record.ts';
 import { ByteReader, corrupt } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
@@ -13,9 +15,10 @@ import type { EncodedAttributes } from './journal-record.ts';
  * The attributes of a version in their stored form, the same bytes in journal and index.
  *
  *     checksum  3 × (1 + index in CHECKSUM_ALGORITHMS) + (0 no type, 1 FULL_OBJECT, 2 COMPOSITE); 0: no checksum
- *     details   flags varint (1 headers, 2 user metadata, 4 checksum value, 8 tags, 64 encryption), then each that is
- *               there: headers, user metadata, tags: list(name string, value string); checksum value: string;
- *               encryption: bytes (service/encryption)
+ *     details   flags varint (1 headers, 2 user metadata, 4 checksum value, 8 tags, 16 retention, 32 legal hold, 64
+ *               encryption), then each that is there: headers, user metadata, tags: list(name string, value string);
+ *               checksum value: string; retention: mode byte (1 GOVERNANCE, 2 COMPLIANCE), retainUntilMs signed; legal
+ *               hold: byte (0 OFF, 1 ON); encryption: bytes (service/encryption). Flags from 16 on are of format 2
  *     parts     list(partNumber less the one before varint, sizeBytes varint, optional(checksum string))
  */
 const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = [
@@ -35,7 +38,11 @@ const HEADERS = 1;
 const USER_METADATA = 2;
 const CHECKSUM_VALUE = 4;
 const TAGS = 8;
+const RETENTION = 16;
+const LEGAL_HOLD = 32;
 const ENCRYPTION = 64;
+/** The order is part of the format. */
+const RETENTION_MODES = ['GOVERNANCE', 'COMPLIANCE'] as const;
 /** Others are of format 2: a former server would take what they announce for something else. */
 export const FORMAT_1_DETAILS_FLAGS = HEADERS | USER_METADATA | CHECKSUM_VALUE | TAGS;
 
@@ -61,7 +68,9 @@ export interface Details {
   headers: ObjectHeaders;
   userMetadata: Readonly<Record<string, string>>;
   checksumValue: string | undefined;
-  tags: readonly { key: string; value: string }[] | undefined;
+  tags: readonly Tag[] | undefined;
+  retention: Retention | undefined;
+  legalHold: LegalHold | undefined;
   encryption: Buffer | undefined;
 }
 
@@ -71,12 +80,14 @@ const scratch = new ByteWriter(1024);
 export function encodeDetails(details: Details): Buffer {
   const headers = Object.entries(details.headers);
   const userMetadata = Object.entries(details.userMetadata);
-  const { checksumValue, tags, encryption } = details;
+  const { checksumValue, tags, retention, legalHold, encryption } = details;
   const flags =
     (headers.length > 0 ? HEADERS : 0) |
     (userMetadata.length > 0 ? USER_METADATA : 0) |
     (checksumValue === undefined ? 0 : CHECKSUM_VALUE) |
     (tags === undefined ? 0 : TAGS) |
+    (retention === undefined ? 0 : RETENTION) |
+    (legalHold === undefined ? 0 : LEGAL_HOLD) |
     (encryption === undefined ? 0 : ENCRYPTION);
   if (flags === 0) return NOTHING;
   scratch.clear();
@@ -85,6 +96,11 @@ export function encodeDetails(details: Details): Buffer {
   if (flags & USER_METADATA) writePairs(userMetadata);
   if (checksumValue !== undefined) scratch.string(checksumValue);
   if (tags !== undefined) writePairs(tags.map((tag) => [tag.key, tag.value]));
+  if (retention !== undefined) {
+    scratch.byte(RETENTION_MODES.indexOf(retention.mode) + 1);
+    scratch.signedVarint(retention.retainUntilMs);
+  }
+  if (legalHold !== undefined) scratch.byte(legalHold === 'ON' ? 1 : 0);
   if (encryption !== undefined) scratch.bytes(encryption);
   return scratch.toBuffer();
 }
@@ -95,6 +111,8 @@ export function decodeDetails(encoded: Buffer): Details {
     userMetadata: {},
     checksumValue: undefined,
     tags: undefined,
+    retention: undefined,
+    legalHold: undefined,
     encryption: undefined,
   };
   if (encoded.length === 0) return details;
@@ -104,9 +122,17 @@ export function decodeDetails(encoded: Buffer): Details {
   if (flags & USER_METADATA) details.userMetadata = recordOf(readPairs(reader));
   if (flags & CHECKSUM_VALUE) details.checksumValue = reader.string();
   if (flags & TAGS) details.tags = readPairs(reader).map(([key, value]) => ({ key, value }));
+  if (flags & RETENTION) details.retention = readRetention(reader);
+  if (flags & LEGAL_HOLD) details.legalHold = reader.byte() === 1 ? 'ON' : 'OFF';
   // A copy: a row's buffer is the index's own.
   if (flags & ENCRYPTION) details.encryption = Buffer.from(reader.bytes());
   return details;
+}
+
+function readRetention(reader: ByteReader): Retention {
+  const mode = RETENTION_MODES[reader.byte() - 1];
+  if (mode === undefined) throw corrupt('unknown mode of retention');
+  return { mode, retainUntilMs: reader.signedVarint() };
 }
 
 export function encodeParts(parts: readonly ObjectPart[] | undefined): Buffer {
@@ -156,6 +182,8 @@ export function encodeAttributes(attributes: ObjectAttributes): EncodedAttribute
       userMetadata: attributes.userMetadata,
       checksumValue: checksum?.value,
       tags: attributes.tags,
+      retention: attributes.retention,
+      legalHold: attributes.legalHold,
       encryption: attributes.encryption,
     }),
     parts: encodeParts(attributes.parts),
@@ -177,6 +205,8 @@ export function decodeAttributes(encoded: EncodedAttributes): ObjectAttributes {
     attributes.checksum = { algorithm: kind.algorithm, type: kind.type, value: details.checksumValue };
   }
   if (details.tags !== undefined) attributes.tags = details.tags;
+  if (details.retention !== undefined) attributes.retention = details.retention;
+  if (details.legalHold !== undefined) attributes.legalHold = details.legalHold;
   if (details.encryption !== undefined) attributes.encryption = details.encryption;
   if (parts !== undefined) attributes.parts = parts;
   return attributes;

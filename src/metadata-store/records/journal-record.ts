@@ -55,6 +55,8 @@ import type { BlobUse, DamageRecord, DocumentAddress } from '../metadata-store.t
  *     22 DeleteVersion          bucketId varint, key bytes, order varint: of the version or marker that goes; the newest
  *                               that is left is current
  *     23 CompleteVersion        as CompleteMultipartUpload, then versionId string, as in PutVersion
+ *     24 ChangeDetails          bucketId varint, key bytes, order varint, details bytes: what is said of the version of
+ *                               that order from now on (tags, lock); nothing else of it changes
  *     26 PutEncryptedPart       as PutPart, then encryption bytes: the salt of its stream
  *     27 TransitionVersion      bucketId varint, key bytes, order varint, storageClass string (empty: STANDARD), list(blob
  *                               use): the version of that order lies there from now on, nothing else of it changes
@@ -121,6 +123,7 @@ export type JournalRecord =
       versionId: string;
     }
   | { type: 'DeleteVersion'; bucketId: number; key: Buffer; order: number }
+  | { type: 'ChangeDetails'; bucketId: number; key: Buffer; order: number; details: Buffer }
   | ({ type: 'CompleteVersion'; versionId: string } & CompleteFields)
   | ({ type: 'TransitionVersion' } & TransitionFields)
   | { type: 'RaiseFormat'; formatVersion: number };

@@ -39,6 +39,7 @@ const TYPE_NUMBERS: { readonly [Type in JournalRecord['type']]: number } = {
   PutDeleteMarker: 21,
   DeleteVersion: 22,
   CompleteVersion: 23,
+  ChangeDetails: 24,
   PutEncryptedPart: 26,
   TransitionVersion: 27,
   RaiseFormat: 30,
@@ -155,6 +156,11 @@ function writeFields(writer: ByteWriter, record: JournalRecord): void {
       writer.varint(record.bucketId);
       writer.bytes(record.key);
       return writer.varint(record.order);
+    case 'ChangeDetails':
+      writer.varint(record.bucketId);
+      writer.bytes(record.key);
+      writer.varint(record.order);
+      return writer.bytes(record.details);
     case 'TransitionVersion':
       writer.varint(record.bucketId);
       writer.bytes(record.key);
@@ -423,6 +429,7 @@ const READERS: Readonly<Record<number, (reader: ByteReader) => JournalRecord>> =
   }),
   22: (r) => ({ type: 'DeleteVersion', bucketId: r.varint(), key: r.bytes(), order: r.varint() }),
   23: (r) => ({ type: 'CompleteVersion', ...readComplete(r), versionId: r.string() }),
+  24: (r) => ({ type: 'ChangeDetails', bucketId: r.varint(), key: r.bytes(), order: r.varint(), details: r.bytes() }),
   26: (r) => ({ type: 'PutEncryptedPart', ...readPart(r), encryption: r.bytes() }),
   30: (r) => ({ type: 'RaiseFormat', formatVersion: r.varint() }),
   31: (r) => ({ type: 'OpenClassVolume', volume: readOpenedVolume(r), storageClass: r.string() }),

@@ -121,6 +121,15 @@ export class ObjectApplier {
     else this.#sql.placeVersion.run(...place);
   }
 
+  /** What is said of one version, current or not. */
+  changeDetails(change: { bucketId: number; key: Buffer; order: number; details: Buffer }): void {
+    const { bucketId, key, order, details } = change;
+    const isCurrent = this.#sql.changeCurrent.run(details, bucketId, key, order).changes === 1;
+    if (isCurrent) return;
+    const isChanged = this.#sql.changeVersion.run(details, bucketId, key, order).changes === 1;
+    assert(isChanged, `version ${order} is changed but not there`);
+  }
+
   #noteInserted({ bucketId, order, attributes }: AppliedVersion, blobIds: readonly number[]): void {
     if (isLarge(attributes, blobIds)) {
       this.#sql.insertLargeLists.run(order, encodeBlobIds(blobIds), attributes.parts);
@@ -269,6 +278,12 @@ function prepareStatements(db: Database) {
     ),
     placeObject: db.prepare<PlaceParameters>(`UPDATE objects ${PLACE}`),
     placeVersion: db.prepare<PlaceParameters>(`UPDATE versions ${PLACE}`),
+    changeCurrent: db.prepare<[Buffer, number, Buffer, number]>(
+      'UPDATE objects SET details = ? WHERE bucket_id = ? AND key = ? AND ord = ?',
+    ),
+    changeVersion: db.prepare<[Buffer, number, Buffer, number]>(
+      'UPDATE versions SET details = ? WHERE bucket_id = ? AND key = ? AND ord = ?',
+    ),
     deleteVersion: db.prepare<[number, Buffer, number]>(
       'DELETE FROM versions WHERE bucket_id = ? AND key = ? AND ord = ?',
     ),

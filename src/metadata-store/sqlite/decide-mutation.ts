@@ -1,19 +1,15 @@
 import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
 import { S3Error } from '../../errors/s3-error.ts';
-import type { Clock, Randomness } from '../../model/clock.ts';
+import type { Clock, Randomness, TrustedTime } from '../../model/clock.ts';
 import type { Owner } from '../../model/object-record.ts';
 import type { Mutation, WrittenVersion } from '../metadata-store.ts';
-import {
-  encodeAttributes,
-  encodeChecksumKind,
-  encodeDetails,
-  encodeStorageClass,
-} from '../records/attributes-codec.ts';
+import { encodeChecksumKind, encodeDetails, encodeStorageClass } from '../records/attributes-codec.ts';
 import type { JournalRecord } from '../records/journal-record.ts';
 import { DecideBlobs } from './decide-blobs.ts';
 import { DecideBuckets } from './decide-buckets.ts';
 import { DecideObjects, shownVersionId } from './decide-objects.ts';
+import { DecideVersionChanges } from './decide-version-changes.ts';
 import { DecideVolumes } from './decide-volumes.ts';
 import type { KnownRows } from './known-rows.ts';
 import type { OwnerTable } from './owner-table.ts';
@@ -23,6 +19,7 @@ export interface DeciderOptions {
   owners: OwnerTable;
   known: KnownRows;
   clock: Clock;
+  trustedTime: TrustedTime;
   /** For version ids. */
   randomness: Pick<Randomness, 'bytes'>;
   /** Encodes the record into the batch and applies it to the open transaction. */
@@ -47,6 +44,7 @@ export class MutationDecider {
   readonly #buckets: DecideBuckets;
   readonly #formatVersion: () => number;
   readonly #objects: DecideObjects;
+  readonly #versionChanges: DecideVersionChanges;
   readonly #blobs: DecideBlobs;
   readonly #volumes: DecideVolumes;
   readonly #sql;
@@ -61,6 +59,7 @@ export class MutationDecider {
     this.#formatVersion = options.formatVersion;
     this.#blobs = new DecideBlobs(options.db, options.known);
     this.#objects = new DecideObjects({ ...options, internOwner, buckets: this.#buckets, blobs: this.#blobs });
+    this.#versionChanges = new DecideVersionChanges({ ...options, buckets: this.#buckets, objects: this.#objects });
     this.#volumes = new DecideVolumes(options.db, this.#blobs, options);
     this.#sql = prepareStatements(options.db);
   }
@@ -73,6 +72,8 @@ export class MutationDecider {
         return this.#objects.delete(mutation);
       case 'TransitionVersion':
         return this.#objects.transition(mutation);
+      case 'ChangeVersion':
+        return this.#versionChanges.change(mutation);
       case 'PutPart':
         return this.#putPart(mutation);
       case 'CreateBucket':
@@ -126,6 +127,8 @@ export class MutationDecider {
         userMetadata: upload.userMetadata,
         checksumValue: undefined,
         tags: upload.tags,
+        retention: upload.retention,
+        legalHold: upload.legalHold,
         encryption: upload.encryption,
       }),
     });
@@ -153,7 +156,7 @@ export class MutationDecider {
     const remembered = this.#rememberedCompletion(mutation);
     if (remembered !== undefined) return remembered;
     const upload = this.#requireUpload(mutation);
-    const { bucketId, lastModifiedMs, attributes, preconditions } = mutation;
+    const { bucketId, lastModifiedMs, preconditions } = mutation;
     if (preconditions !== undefined) {
       this.#objects.checkWrite(preconditions, { bucketId, key: Buffer.from(mutation.key), name: mutation.key });
     }
@@ -170,7 +173,6 @@ export class MutationDecider {
       uploadOrder: upload.order,
       lastModifiedMs,
       decidedAtMs: this.#clock.nowMs(),
-      attributes: encodeAttributes(attributes),
       partNumbers: mutation.parts.map((part) => part.partNumber),
       manifest: mutation.manifest,
     });

@@ -1,12 +1,13 @@
 import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
 import { S3Error } from '../../errors/s3-error.ts';
-import type { Randomness } from '../../model/clock.ts';
-import type { Owner } from '../../model/object-record.ts';
+import type { Clock, Randomness, TrustedTime } from '../../model/clock.ts';
+import { isProtected, protectedByLock, retentionByDefault } from '../../model/object-lock.ts';
+import type { ObjectAttributes, Owner } from '../../model/object-record.ts';
 import { requireStoreFormat } from '../../model/store-format.ts';
 import { makeVersionId } from '../../model/version-id.ts';
 import type { DeletedVersion, Mutation, WritePreconditions, WrittenVersion } from '../metadata-store.ts';
-import { encodeAttributes, encodeStorageClass } from '../records/attributes-codec.ts';
+import { decodeDetails, encodeAttributes, encodeStorageClass } from '../records/attributes-codec.ts';
 import type { CompleteFields, JournalRecord } from '../records/journal-record.ts';
 import { NULL_VERSION_ID } from './apply-object-record.ts';
 import { checkDeletePreconditions, checkWritePreconditions } from './check-preconditions.ts';
@@ -19,6 +20,8 @@ export interface DecideObjectsOptions {
   buckets: DecideBuckets;
   blobs: DecideBlobs;
   randomness: Pick<Randomness, 'bytes'>;
+  clock: Pick<Clock, 'nowMs'>;
+  trustedTime: TrustedTime;
   emit: (record: JournalRecord) => void;
   nextIdentifier: () => number;
   internOwner: (owner: Owner) => number;
@@ -49,7 +52,7 @@ export interface StoredVersion {
 
 /**
  * Evaluates what is written to and deleted from keys: which version id a version gets, whether a delete covers or
- * removes. A bucket that never had versions is written with the records of format 1, one that had with those of
+ * removes, what it is retained for by default. A bucket that never had versions is written with the records of format 1, one that had with those of
  * format 2.
  */
 export class DecideObjects {
@@ -83,7 +86,7 @@ export class DecideObjects {
       order,
       ownerId,
       lastModifiedMs,
-      attributes: encodeAttributes(attributes),
+      attributes: encodeAttributes(this.#retained(attributes, bucket)),
       blobs,
     };
     if (versionId === undefined) this.#options.emit({ type: 'PutObject', ...fields });
@@ -92,14 +95,18 @@ export class DecideObjects {
   }
 
   /** The last step of CompleteMultipartUpload: everything else has been checked. */
-  complete(mutation: Of<'CompleteMultipartUpload'>, fields: Omit<CompleteFields, 'order'>): WrittenVersion {
-    const { bucketId, versionId: proposed, versionSeed: seed } = mutation;
+  complete(
+    mutation: Of<'CompleteMultipartUpload'>,
+    rest: Omit<CompleteFields, 'order' | 'attributes'>,
+  ): WrittenVersion {
+    const { bucketId, versionId: proposed, versionSeed: seed, attributes } = mutation;
     const order = this.#options.nextIdentifier();
     const bucket = this.#options.buckets.require(bucketId);
     const versionId = this.#newVersionId(bucket, { bucketId, key: Buffer.from(mutation.key), order, proposed, seed });
-    if (versionId === undefined) this.#options.emit({ type: 'CompleteMultipartUpload', ...fields, order });
-    else this.#options.emit({ type: 'CompleteVersion', ...fields, order, versionId });
-    const { attributes, lastModifiedMs } = fields;
+    const fields = { ...rest, order, attributes: encodeAttributes(this.#retained(attributes, bucket)) };
+    if (versionId === undefined) this.#options.emit({ type: 'CompleteMultipartUpload', ...fields });
+    else this.#options.emit({ type: 'CompleteVersion', ...fields, versionId });
+    const { lastModifiedMs } = rest;
     return { versionId: shownVersionId(versionId), order, etag: attributes.etag, lastModifiedMs };
   }
 
@@ -155,9 +162,18 @@ export class DecideObjects {
     const version = this.find(bucketId, key, wanted);
     this.#checkDelete(mutation, version);
     if (version === undefined) return { deletedVersionId: wanted, isDeleteMarker: false };
+    if (bucket.configuration.objectLock !== undefined) this.#checkLock(mutation, key, version);
     if (bucket.configuration.versioning === undefined) this.#options.emit({ type: 'DeleteObject', bucketId, key });
     else this.#options.emit({ type: 'DeleteVersion', bucketId, key, order: version.order });
     return { deletedVersionId: wanted, isDeleteMarker: version.isDeleteMarker };
+  }
+
+  /** Every record that removes a version of a bucket with Object Lock passes here. @throws S3Error AccessDenied */
+  #checkLock({ bucketId, bypassesGovernance = false }: Of<'DeleteObject'>, key: Buffer, version: StoredVersion): void {
+    if (version.isDeleteMarker) return;
+    const lock = decodeDetails(this.details(bucketId, key, version.order));
+    const trustedNowMs = this.#options.trustedTime.trustedNowMs();
+    if (isProtected(lock, { trustedNowMs, bypassesGovernance })) throw protectedByLock();
   }
 
   #checkDelete({ preconditions, onlyOrder }: Of<'DeleteObject'>, version: StoredVersion | undefined): void {
@@ -165,13 +181,23 @@ export class DecideObjects {
     if (preconditions !== undefined) checkDeletePreconditions(preconditions, version);
   }
 
+  /** With the bucket's default retention, unless the upload says for how long. */
+  #retained(attributes: ObjectAttributes, { configuration }: KnownBucket): ObjectAttributes {
+    const byDefault = configuration.objectLock?.defaultRetention;
+    if (byDefault === undefined || attributes.retention !== undefined) return attributes;
+    return { ...attributes, retention: retentionByDefault(byDefault, this.#options.clock.nowMs()) };
+  }
+
   /** `undefined`: the bucket never had versions. */
   #newVersionId(
     { configuration }: KnownBucket,
     { bucketId, key, order, proposed, seed }: NewVersion,
   ): string | undefined {
-    if (configuration.versioning === undefined) return undefined;
-    if (configuration.versioning.status === 'Suspended') return NULL_VERSION_ID;
+    const { versioning, objectLock } = configuration;
+    // Else a write would take the place of a version that may be locked.
+    assert(objectLock === undefined || versioning?.status === 'Enabled', 'Object Lock without versioning');
+    if (versioning === undefined) return undefined;
+    if (versioning.status === 'Suspended') return NULL_VERSION_ID;
     if (proposed === undefined) {
       return makeVersionId(order, seed === undefined ? this.#options.randomness : { bytes: () => seed });
     }
@@ -180,6 +206,14 @@ export class DecideObjects {
       'a version id is taken',
     );
     return proposed;
+  }
+
+  /** `encodeDetails` of a version that is there. */
+  details(bucketId: number, key: Buffer, order: number): Buffer {
+    const details =
+      this.#sql.currentDetails.get(bucketId, key, order) ?? this.#sql.versionDetails.get(bucketId, key, order);
+    assert(details !== undefined, `version ${order} is not there`);
+    return details;
   }
 
   /** The current version unless it is a delete marker. */
@@ -239,6 +273,16 @@ function prepareStatements(db: Database) {
          WHERE bucket_id = ? AND key = ? ORDER BY ord DESC LIMIT 1`,
       )
       .raw(),
+    currentDetails: db
+      .prepare<[number, Buffer, number], Buffer>(
+        'SELECT details FROM objects WHERE bucket_id = ? AND key = ? AND ord = ?',
+      )
+      .pluck(),
+    versionDetails: db
+      .prepare<[number, Buffer, number], Buffer>(
+        'SELECT details FROM versions WHERE bucket_id = ? AND key = ? AND ord = ?',
+      )
+      .pluck(),
     versionById: db
       .prepare<[number, Buffer, string], StoredRow>(
         `SELECT ord, version_id, is_delete_marker, ${facts} FROM versions INDEXED BY versions_by_id

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
 import { StoreError } from '../../errors/store-error.ts';
-import type { Clock, Randomness } from '../../model/clock.ts';
+import type { Clock, Randomness, TrustedTime } from '../../model/clock.ts';
 import type { JournalPosition } from '../journal/journal.ts';
 import type { Mutation } from '../metadata-store.ts';
 import { bucketOfDocument } from '../records/bucket-configuration-codec.ts';
@@ -30,6 +30,7 @@ export interface IndexDatabaseOptions {
   path: string;
   clock: Clock;
   randomness: Pick<Randomness, 'bytes'>;
+  trustedTime: TrustedTime;
   nextIdentifier: () => number;
   /**
    * `serving`: WAL, a writer and a reader. `building`: a file that nobody believes until it is finished, synced and
@@ -84,7 +85,7 @@ export class IndexDatabase {
    * Opens the index, or makes an empty one; in `serving` mode it counts as open from here until `close`.
    * @throws IndexUnusable | SqliteError
    */
-  constructor({ path, clock, randomness, nextIdentifier, mode }: IndexDatabaseOptions) {
+  constructor({ path, clock, randomness, trustedTime, nextIdentifier, mode }: IndexDatabaseOptions) {
     this.path = path;
     this.#writer = openConnection(path, mode === 'serving' ? 'read-write' : 'building');
     try {
@@ -107,6 +108,7 @@ export class IndexDatabase {
       known,
       clock,
       randomness,
+      trustedTime,
       nextIdentifier,
       formatVersion: () => this.#formatVersion,
       emit: (record) => this.#emit(record),

@@ -109,6 +109,8 @@ export class IndexQueries {
     };
     if (attributes.checksum !== undefined) record.checksum = attributes.checksum;
     if (attributes.tags !== undefined) record.tags = attributes.tags;
+    if (attributes.retention !== undefined) record.retention = attributes.retention;
+    if (attributes.legalHold !== undefined) record.legalHold = attributes.legalHold;
     if (attributes.encryption !== undefined) record.encryption = attributes.encryption;
     if (attributes.parts !== undefined) record.parts = attributes.parts;
     return record;

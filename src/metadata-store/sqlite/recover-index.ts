@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AssertionFailure } from '../../errors/assert.ts';
 import { StoreError } from '../../errors/store-error.ts';
-import type { Clock, Randomness } from '../../model/clock.ts';
+import type { Clock, Randomness, TrustedTime } from '../../model/clock.ts';
 import type { Log } from '../../observability/log.ts';
 import type { CheckpointFacts, Journal } from '../journal/journal.ts';
 import type { RecoveryProgress } from '../metadata-store.ts';
@@ -16,6 +16,7 @@ export interface RecoverIndexOptions {
   path: string;
   clock: Clock;
   randomness: Pick<Randomness, 'bytes'>;
+  trustedTime: TrustedTime;
   log: Log;
   nextIdentifier: () => number;
   progress: (progress: RecoveryProgress) => void;

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import type { BlobRecord, VolumeRecord } from '../../model/blob.ts';
-import type { Clock, Randomness } from '../../model/clock.ts';
+import type { Clock, Randomness, TrustedTime } from '../../model/clock.ts';
 import { NEWEST_STORE_FORMAT } from '../../model/store-format.ts';
 import type { BucketRecord, ListedBucket, ObjectRecord, PartRecord, UploadRecord } from '../../model/object-record.ts';
 import type { Log } from '../../observability/log.ts';
@@ -44,6 +44,8 @@ export interface SqliteMetadataStoreOptions {
   clock: Clock;
   /** Of version ids. */
   randomness: Pick<Randomness, 'bytes'>;
+  /** For locks. Default: the clock is believed. */
+  trustedTime?: TrustedTime;
   log: Log;
   /** Default 256 MiB. */
   checkpointMinimumBytes?: number;
@@ -330,6 +332,7 @@ export class SqliteMetadataStore implements MetadataStore {
       path: indexPath,
       clock,
       randomness,
+      trustedTime: this.#options.trustedTime ?? { trustedNowMs: () => clock.nowMs() },
       log,
       nextIdentifier: () => this.#identifiers.next(),
       progress,

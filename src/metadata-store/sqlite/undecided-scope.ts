@@ -71,6 +71,7 @@ export class UndecidedScope {
       case 'PutDeleteMarker':
       case 'DeleteVersion':
       case 'TransitionVersion':
+      case 'ChangeDetails':
         return this.#addObject(record.bucketId, record.key);
       case 'CreateBucket':
         this.#createdBucketIds.add(record.bucketId);

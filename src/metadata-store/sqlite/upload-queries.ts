@@ -117,6 +117,8 @@ export class UploadQueries {
       storageClass: decodeStorageClass(storageClass),
     };
     if (details.tags !== undefined) upload.tags = details.tags;
+    if (details.retention !== undefined) upload.retention = details.retention;
+    if (details.legalHold !== undefined) upload.legalHold = details.legalHold;
     if (details.encryption !== undefined) upload.encryption = details.encryption;
     if (kind.algorithm !== undefined) upload.checksumAlgorithm = kind.algorithm;
     if (kind.type !== undefined) upload.checksumType = kind.type;

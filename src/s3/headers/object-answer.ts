@@ -71,7 +71,7 @@ function cachingHeaders({ headers }: ObjectRecord): Record<string, string> {
   return kept;
 }
 
-/** Status and headers of GET and HEAD for the bytes chosen; `overrides` replace stored headers. */
+/** Status and headers of GET and HEAD for the bytes chosen, apart from `addGuardedHeaders`; `overrides` replace stored headers. */
 export function objectAnswer(
   request: S3Request,
   object: ObjectRecord,
@@ -93,7 +93,6 @@ export function objectAnswer(
   }
   if (selection.partsCount !== undefined) headers['x-amz-mp-parts-count'] = selection.partsCount;
   if (object.storageClass !== 'STANDARD') headers['x-amz-storage-class'] = object.storageClass;
-  if (object.tags && object.tags.length > 0) headers['x-amz-tagging-count'] = object.tags.length;
   addEncryptionHeaders(headers, encryptionFacts(object.encryption));
   if (wantsChecksum(request) && !selection.isByteRange) {
     addSelectedChecksum(headers, object, selection.part);

@@ -1,53 +1,29 @@
 import { S3Error } from '../../errors/s3-error.ts';
-
-export interface Tag {
-  key: string;
-  value: string;
-}
-
-/** S3's limits of object tags: ten, keys of 128 and values of 256 characters. */
-const OBJECT_TAG_LIMIT = 10;
-const TAG_KEY = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}$/u;
-const TAG_VALUE = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$/u;
+import type { Tag } from '../../model/object-record.ts';
+import { checkTags, inTagOrder } from '../../service/tag-rules.ts';
 
 /**
- * `x-amz-tagging`: tags as URL query parameters, in order.
+ * `x-amz-tagging`: tags as URL query parameters. `undefined` when it is not there; in the order of their keys.
  *
  * @throws S3Error InvalidArgument (encoding, duplicates) | InvalidTag (length or characters) | BadRequest (more than ten)
  */
-export function parseTaggingHeader(value: string): Tag[] {
-  const tags: Tag[] = [];
-  for (const pair of value.split('&')) {
-    if (pair === '') continue;
-    const equals = pair.indexOf('=');
-    const key = decode(equals === -1 ? pair : pair.slice(0, equals), value);
-    tags.push({ key, value: equals === -1 ? '' : decode(pair.slice(equals + 1), value) });
-  }
-  checkTags(tags, value);
-  return tags;
+export function readTaggingHeader(headers: ReadonlyMap<string, string>): readonly Tag[] | undefined {
+  const value = headers.get('x-amz-tagging');
+  return value === undefined ? undefined : parseTaggingHeader(value);
 }
 
-function checkTags(tags: readonly Tag[], header: string): void {
-  if (tags.length > OBJECT_TAG_LIMIT) {
-    throw new S3Error('BadRequest', { message: `Object tags cannot be greater than ${OBJECT_TAG_LIMIT}` });
+export function parseTaggingHeader(value: string): readonly Tag[] {
+  const tags: Tag[] = [];
+  const keys = new Set<string>();
+  for (const pair of value.split('&')) {
+    if (pair === '') continue;
+    const [key = '', tagValue = '', ...rest] = pair.split('=').map((text) => decode(text, value));
+    if (rest.length > 0 || keys.has(key)) throw malformed(value);
+    keys.add(key);
+    tags.push({ key, value: tagValue });
   }
-  const seen = new Set<string>();
-  for (const { key, value } of tags) {
-    if (seen.has(key)) throw malformed(header);
-    seen.add(key);
-    if (!TAG_KEY.test(key) || key.startsWith('aws:')) {
-      throw new S3Error('InvalidTag', {
-        message: 'The TagKey you have provided is invalid',
-        details: { TagKey: key },
-      });
-    }
-    if (!TAG_VALUE.test(value)) {
-      throw new S3Error('InvalidTag', {
-        message: 'The TagValue you have provided is invalid',
-        details: { TagKey: key, TagValue: value },
-      });
-    }
-  }
+  checkTags(tags, 'object');
+  return inTagOrder(tags);
 }
 
 function decode(text: string, header: string): string {

@@ -9,7 +9,8 @@ import { addEncryptionHeaders, readEncryptionWish, readSourceCustomerKey } from 
 import { formatIsoDate } from '../headers/http-date.ts';
 import { addExpiration } from '../headers/lifecycle-headers.ts';
 import { readObjectHeaders } from '../headers/object-headers.ts';
-import { parseTaggingHeader } from '../headers/tagging-header.ts';
+import { readObjectLock } from '../headers/object-lock-headers.ts';
+import { readTaggingHeader } from '../headers/tagging-header.ts';
 import { readUserMetadata } from '../headers/user-metadata.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 import { answerPatiently } from '../patient-answer.ts';
@@ -28,19 +29,22 @@ import { xmlResponse } from '../xml/xml-response.ts';
 export async function copyObject(request: S3Request, services: S3Services): Promise<S3Response> {
   const { headers } = request;
   const source = parseCopySource(headers.get('x-amz-copy-source') ?? '');
-  const tagging = headers.get('x-amz-tagging');
   const replacesMetadata = readDirective(headers, 'x-amz-metadata-directive') === 'REPLACE';
   const replacesTags = readDirective(headers, 'x-amz-tagging-directive') === 'REPLACE';
   const bucket = await services.buckets.requireBucket(request.bucket);
   const work = services.objects.copyObject({
     source: { ...source, bucket: await services.buckets.requireBucket(source.bucket) },
-    checkSource: (object) => checkCopySourceConditions(headers, object),
+    checkSource: async (object) => {
+      checkCopySourceConditions(headers, object);
+      if (!replacesTags && object.tags !== undefined) await authorizeTagCopy(request, source);
+    },
     bucket,
     key: request.key,
     replaceMetadata: replacesMetadata
       ? { headers: readObjectHeaders(headers), userMetadata: readUserMetadata(headers) }
       : undefined,
-    replaceTags: replacesTags ? { tags: tagging === undefined ? undefined : parseTaggingHeader(tagging) } : undefined,
+    replaceTags: replacesTags ? { tags: readTaggingHeader(headers) } : undefined,
+    lock: readObjectLock(request),
     storageClass: headers.get('x-amz-storage-class'),
     checksumAlgorithm: readChecksumAlgorithm(headers),
     preconditions: readWriteConditions(headers),
@@ -52,6 +56,15 @@ export async function copyObject(request: S3Request, services: S3Services): Prom
     request,
     work.then((copied) => copyAnswer(bucket, request.key, copied)),
   );
+}
+
+/** Copying tags is reading and writing them. @throws S3Error AccessDenied */
+async function authorizeTagCopy(request: S3Request, source: ReturnType<typeof parseCopySource>): Promise<void> {
+  await request.authorize(
+    source.versionId === undefined ? 's3:GetObjectTagging' : 's3:GetObjectVersionTagging',
+    source,
+  );
+  await request.authorize('s3:PutObjectTagging', request);
 }
 
 function copyAnswer(bucket: BucketRecord, key: string, copied: CopiedObject): S3Response {

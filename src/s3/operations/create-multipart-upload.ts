@@ -4,21 +4,21 @@ import { readChecksumAlgorithm, readChecksumType } from '../headers/checksums.ts
 import { addEncryptionHeaders, readEncryptionWish } from '../headers/encryption.ts';
 import { addAbortion } from '../headers/lifecycle-headers.ts';
 import { readObjectHeaders } from '../headers/object-headers.ts';
-import { parseTaggingHeader } from '../headers/tagging-header.ts';
+import { readObjectLock } from '../headers/object-lock-headers.ts';
+import { readTaggingHeader } from '../headers/tagging-header.ts';
 import { readUserMetadata } from '../headers/user-metadata.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 import { xmlDocument, xmlText } from '../xml/write-xml.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
 
 /**
- * Begins a multipart upload. Headers, metadata, tags and the checksum of the object to come are decided here.
+ * Begins a multipart upload. Headers, metadata, tags, lock and the checksum of the object to come are decided here.
  *
- * @throws S3Error NoSuchBucket | InvalidRequest (checksum) | MetadataTooLarge | InvalidTag | InvalidArgument
+ * @throws S3Error NoSuchBucket | InvalidRequest (checksum, lock) | MetadataTooLarge | InvalidTag | InvalidArgument
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html
  */
 export async function createMultipartUpload(request: S3Request, services: S3Services): Promise<S3Response> {
   const { headers } = request;
-  const tagging = headers.get('x-amz-tagging');
   const bucket = await services.buckets.requireBucket(request.bucket);
   const upload = await services.multipart.createUpload({
     bucket,
@@ -26,7 +26,8 @@ export async function createMultipartUpload(request: S3Request, services: S3Serv
     initiator: request.principal.owner,
     headers: readObjectHeaders(headers),
     userMetadata: readUserMetadata(headers),
-    tags: tagging === undefined ? undefined : parseTaggingHeader(tagging),
+    tags: readTaggingHeader(headers),
+    lock: readObjectLock(request),
     storageClass: 'STANDARD',
     checksumAlgorithm: readChecksumAlgorithm(headers),
     checksumType: readChecksumType(headers),

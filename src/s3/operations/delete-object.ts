@@ -1,4 +1,5 @@
 import { readWriteConditions } from '../headers/conditions.ts';
+import { bypassesGovernance } from '../headers/object-lock-headers.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 import type { S3Services } from '../../service/services.ts';
 
@@ -13,6 +14,7 @@ export async function deleteObject(request: S3Request, services: S3Services): Pr
   const deleted = await services.objects.deleteObject(bucket, {
     key: request.key,
     versionId: request.query.get('versionId'),
+    bypassesGovernance: bypassesGovernance(request.headers),
     preconditions: readWriteConditions(request.headers),
   });
   const headers: Record<string, string> = {};

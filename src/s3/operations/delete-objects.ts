@@ -1,6 +1,7 @@
 import { S3Error } from '../../errors/s3-error.ts';
 import type { DeleteOutcome, DeleteRequest } from '../../service/objects.ts';
 import type { S3Services } from '../../service/services.ts';
+import { bypassesGovernance } from '../headers/object-lock-headers.ts';
 import { unquoteEtag } from '../headers/etag-list.ts';
 import { parseHttpDate } from '../headers/http-date.ts';
 import { readWholeNumber } from '../headers/whole-number.ts';
@@ -34,7 +35,9 @@ export async function deleteObjects(request: S3Request, services: S3Services): P
   if (document.Object.length === 0 || document.Object.length > KEY_COUNT_LIMIT) throw new S3Error('MalformedXML');
   const refused: DeleteOutcome[] = [];
   const allowed: DeleteRequest[] = [];
-  for (const entry of document.Object.map(readEntry)) {
+  const bypasses = bypassesGovernance(request.headers);
+  for (const read of document.Object.map(readEntry)) {
+    const entry = { ...read, bypassesGovernance: bypasses };
     const error = await refusal(request, entry);
     if (error === undefined) allowed.push(entry);
     else refused.push({ request: entry, error });
@@ -45,10 +48,13 @@ export async function deleteObjects(request: S3Request, services: S3Services): P
 }
 
 /** Each key needs the permission of its own. */
-async function refusal(request: S3Request, { key, versionId }: DeleteRequest): Promise<S3Error | undefined> {
+async function refusal(request: S3Request, entry: DeleteRequest): Promise<S3Error | undefined> {
+  const { key, versionId } = entry;
   const action = versionId === undefined ? 's3:DeleteObject' : 's3:DeleteObjectVersion';
+  const target = { bucket: request.bucket, key, versionId };
   try {
-    await request.authorize(action, { bucket: request.bucket, key, versionId });
+    await request.authorize(action, target);
+    if (entry.bypassesGovernance) await request.authorize('s3:BypassGovernanceRetention', target);
     return undefined;
   } catch (error) {
     if (error instanceof S3Error) return error;

@@ -1,7 +1,7 @@
 import type { S3Services } from '../../service/services.ts';
 import { addVersionId } from '../headers/version-id.ts';
 import type { S3Request, S3Response } from '../operation.ts';
-import { xmlDocument, xmlGroup, xmlText } from '../xml/write-xml.ts';
+import { taggingXml } from '../xml/tagging-xml.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
 
 /**
@@ -14,10 +14,7 @@ export async function getObjectTagging(request: S3Request, services: S3Services)
   const bucket = await services.buckets.requireBucket(request.bucket);
   const versionId = request.query.get('versionId');
   const object = await services.objects.headObject({ bucket, key: request.key, versionId });
-  const tags = (object.tags ?? []).map(({ key, value }) =>
-    xmlGroup('Tag', xmlText('Key', key) + xmlText('Value', value)),
-  );
   const headers = {};
   addVersionId(headers, bucket, object.versionId);
-  return xmlResponse(xmlDocument('Tagging', xmlGroup('TagSet', tags.join(''))), headers);
+  return xmlResponse(taggingXml(object.tags ?? []), headers);
 }

@@ -1,4 +1,5 @@
 import { readReadPermit } from '../headers/encryption.ts';
+import { addGuardedHeaders } from '../headers/guarded-headers.ts';
 import { addExpiration } from '../headers/lifecycle-headers.ts';
 import { objectAnswer, readAnswerOverrides, selectBytes } from '../headers/object-answer.ts';
 import { addVersionId } from '../headers/version-id.ts';
@@ -20,6 +21,12 @@ export async function getObject(request: S3Request, services: S3Services): Promi
   const address = { bucket, key: request.key, versionId, ...readReadPermit(request, services) };
   const { object, selection, body } = await services.objects.getObject(address, (found) => selectBytes(request, found));
   const { status, headers } = objectAnswer(request, object, selection, overrides);
+  try {
+    await addGuardedHeaders(headers, object, request);
+  } catch (error) {
+    if (!Buffer.isBuffer(body)) await body.return?.();
+    throw error;
+  }
   addVersionId(headers, bucket, object.versionId);
   if (address.versionId === undefined) addExpiration(headers, bucket, object);
   return { status, headers, body };

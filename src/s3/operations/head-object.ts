@@ -1,4 +1,5 @@
 import { readReadPermit } from '../headers/encryption.ts';
+import { addGuardedHeaders } from '../headers/guarded-headers.ts';
 import { addExpiration } from '../headers/lifecycle-headers.ts';
 import { objectAnswer, readAnswerOverrides, selectBytes, wantsChecksum } from '../headers/object-answer.ts';
 import { addVersionId } from '../headers/version-id.ts';
@@ -18,6 +19,7 @@ export async function headObject(request: S3Request, services: S3Services): Prom
   const address = { bucket, key: request.key, versionId, ...readReadPermit(request, services) };
   const object = await services.objects.inspectObject(address, wantsChecksum(request));
   const answer = objectAnswer(request, object, selectBytes(request, object), overrides);
+  await addGuardedHeaders(answer.headers, object, request);
   addVersionId(answer.headers, bucket, object.versionId);
   if (!request.query.has('versionId')) addExpiration(answer.headers, bucket, object);
   return answer;

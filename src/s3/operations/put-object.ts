@@ -1,9 +1,11 @@
+import { checkLockedUpload } from '../../service/lock-rules.ts';
 import { addChecksum } from '../headers/checksums.ts';
 import { readWriteConditions } from '../headers/conditions.ts';
 import { addEncryptionHeaders, readEncryptionWish } from '../headers/encryption.ts';
 import { addExpiration } from '../headers/lifecycle-headers.ts';
 import { readObjectHeaders } from '../headers/object-headers.ts';
-import { parseTaggingHeader } from '../headers/tagging-header.ts';
+import { readObjectLock } from '../headers/object-lock-headers.ts';
+import { readTaggingHeader } from '../headers/tagging-header.ts';
 import { readUserMetadata } from '../headers/user-metadata.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 import type { S3Services } from '../../service/services.ts';
@@ -18,14 +20,15 @@ import type { S3Services } from '../../service/services.ts';
  * If anything fails before that, the key keeps what it had and the bytes written so far are garbage to be collected.
  *
  * @throws S3Error NoSuchBucket | MissingContentLength | EntityTooLarge | IncompleteBody | BadDigest |
- *   XAmzContentSHA256Mismatch | MetadataTooLarge | InvalidTag | InvalidArgument | PreconditionFailed | NoSuchKey
+ *   XAmzContentSHA256Mismatch | MetadataTooLarge | InvalidTag | InvalidArgument | InvalidRequest (lock) | PreconditionFailed | NoSuchKey
  *   (If-Match on a missing key)
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
  */
 export async function putObject(request: S3Request, services: S3Services): Promise<S3Response> {
-  const tagging = request.headers.get('x-amz-tagging');
   const bucket = await services.buckets.requireBucket(request.bucket);
-  const tags = tagging === undefined ? undefined : parseTaggingHeader(tagging);
+  const tags = readTaggingHeader(request.headers);
+  const lock = readObjectLock(request);
+  checkLockedUpload(bucket, lock, request.body);
   const written = await services.objects.putObject({
     bucket,
     key: request.key,
@@ -33,6 +36,7 @@ export async function putObject(request: S3Request, services: S3Services): Promi
     headers: readObjectHeaders(request.headers),
     userMetadata: readUserMetadata(request.headers),
     tags,
+    lock,
     storageClass: 'STANDARD',
     preconditions: readWriteConditions(request.headers),
     encryption: readEncryptionWish(request, services),

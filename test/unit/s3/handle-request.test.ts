@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { StoreError } from '../../../src/errors/store-error.ts';
 import type { ObjectService } from '../../../src/service/objects.ts';
@@ -80,7 +81,7 @@ test('an operation that is not implemented is answered 501 with its name', async
 test.each([
   ['x-amz-grant-read', 'id=someone'],
   ['x-amz-acl', 'public-read'],
-  ['x-amz-object-lock-mode', 'GOVERNANCE'],
+  ['x-amz-object-lock-event-hold', 'ON'],
   ['x-amz-website-redirect-location', '/elsewhere'],
   ['x-amz-storage-class', 'REDUCED_REDUNDANCY'],
 ])('PutObject with %s: %s is answered 501 and stores nothing', async (name, value) => {
@@ -168,6 +169,37 @@ test('x-amz-bypass-governance-retention asks for its own permission', async () =
   expect(server.authorizations.map(({ action }) => action)).toEqual([
     's3:DeleteObject',
     's3:BypassGovernanceRetention',
+  ]);
+});
+
+test('a lock in headers asks for the permission to set each part of it', async () => {
+  server.authorizations.length = 0;
+  const lock = {
+    'x-amz-object-lock-mode': 'GOVERNANCE',
+    'x-amz-object-lock-retain-until-date': '2099-01-01T00:00:00Z',
+    'x-amz-object-lock-legal-hold': 'ON',
+  };
+  await server.request('PUT', '/bucket/key', { headers: lock, body: 'x' });
+  await server.request('PUT', '/locked-bucket', { headers: { 'x-amz-bucket-object-lock-enabled': 'True' } });
+  expect(server.authorizations.map(({ action }) => action)).toEqual([
+    's3:PutObject',
+    's3:PutObjectRetention',
+    's3:PutObjectLegalHold',
+    's3:CreateBucket',
+    's3:PutBucketObjectLockConfiguration',
+    's3:PutBucketVersioning',
+  ]);
+});
+
+test('DeleteObjects asks to bypass governance for each key', async () => {
+  server.authorizations.length = 0;
+  const body = '<Delete><Object><Key>a</Key><VersionId>v</VersionId></Object></Delete>';
+  const contentMd5 = createHash('md5').update(body).digest('base64');
+  const headers = { 'content-md5': contentMd5, 'x-amz-bypass-governance-retention': 'true' };
+  await server.request('POST', '/bucket?delete', { headers, body });
+  expect(server.authorizations.map(({ action, key }) => [action, key])).toEqual([
+    ['s3:DeleteObjectVersion', 'a'],
+    ['s3:BypassGovernanceRetention', 'a'],
   ]);
 });
 

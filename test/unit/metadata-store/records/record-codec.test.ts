@@ -146,6 +146,7 @@ const generators: { [Type in JournalRecord['type']]: fc.Arbitrary<Extract<Journa
     lastModifiedMs: time,
     versionId: text,
   }),
+  ChangeDetails: fc.record({ type: fc.constant('ChangeDetails'), bucketId: id, key: bytes, order: id, details: bytes }),
   DeleteVersion: fc.record({ type: fc.constant('DeleteVersion'), bucketId: id, key: bytes, order: id }),
   CompleteVersion: fc.record({ type: fc.constant('CompleteVersion'), ...complete, versionId: text }),
   MoveShard: fc.record({
@@ -267,6 +268,11 @@ describe('attributes', () => {
           value: text,
         }),
         tags: list(fc.record({ key: text, value: text })),
+        retention: fc.record({
+          mode: fc.constantFrom('GOVERNANCE', 'COMPLIANCE'),
+          retainUntilMs: fc.integer({ min: -(2 ** 45), max: 2 ** 45 }),
+        }),
+        legalHold: fc.constantFrom('ON', 'OFF'),
         parts: list(fc.nat(100)).map((steps) => {
           let partNumber = 0;
           return steps.map((step) => ({ partNumber: (partNumber += step + 1), sizeBytes: step, checksum: `c${step}` }));

@@ -44,12 +44,11 @@ test.each([
   expect(body).toContain(`<Code>${code}</Code>`);
 });
 
-test('CreateBucket with tags or a directory bucket in its body is answered 501', async () => {
-  const tags =
-    '<CreateBucketConfiguration><Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags></CreateBucketConfiguration>';
-  const { status, body } = await server.request('PUT', '/tagged', { body: tags });
+test('CreateBucket with a directory bucket in its body is answered 501', async () => {
+  const directory = '<CreateBucketConfiguration><Location><Name>zone</Name></Location></CreateBucketConfiguration>';
+  const { status, body } = await server.request('PUT', '/located', { body: directory });
   expect(status).toBe(501);
-  expect(body).toContain('<Element>Tags</Element>');
+  expect(body).toContain('<Element>Location</Element>');
 });
 
 test('CreateBucket refuses a body that is no configuration', async () => {

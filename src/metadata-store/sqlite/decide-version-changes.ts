@@ -1,0 +1,76 @@
+import { S3Error } from '../../errors/s3-error.ts';
+import type { TrustedTime } from '../../model/clock.ts';
+import { checkRetentionChange } from '../../model/object-lock.ts';
+import { requireStoreFormat } from '../../model/store-format.ts';
+import type { Mutation, VersionChange } from '../metadata-store.ts';
+import { decodeDetails, encodeDetails, type Details } from '../records/attributes-codec.ts';
+import type { JournalRecord } from '../records/journal-record.ts';
+import type { DecideBuckets } from './decide-buckets.ts';
+import { shownVersionId, type DecideObjects, type StoredVersion } from './decide-objects.ts';
+
+export interface DecideVersionChangesOptions {
+  buckets: DecideBuckets;
+  objects: DecideObjects;
+  trustedTime: TrustedTime;
+  formatVersion: () => number;
+  emit: (record: JournalRecord) => void;
+}
+
+/** Evaluates changes of what is said of a version: tags, retention, legal hold. */
+export class DecideVersionChanges {
+  readonly #options: DecideVersionChangesOptions;
+
+  constructor(options: DecideVersionChangesOptions) {
+    this.#options = options;
+  }
+
+  /** @throws S3Error NotImplemented (format 1) | NoSuchBucket | NoSuchKey | NoSuchVersion | MethodNotAllowed | InvalidRequest | AccessDenied */
+  change(mutation: Extract<Mutation, { type: 'ChangeVersion' }>): { versionId: string } {
+    const { bucketId, change } = mutation;
+    requireStoreFormat(this.#options.formatVersion(), 2, 'Changing what is said of a version');
+    const { configuration } = this.#options.buckets.require(bucketId);
+    if (change.member !== 'tags' && configuration.objectLock === undefined) {
+      throw new S3Error('InvalidRequest', { message: 'Bucket is missing Object Lock Configuration' });
+    }
+    const key = Buffer.from(mutation.key);
+    const version = this.#requireVersion(mutation, key);
+    const before = this.#options.objects.details(bucketId, key, version.order);
+    const encoded = encodeDetails(this.#changed(decodeDetails(before), change));
+    if (!encoded.equals(before)) {
+      this.#options.emit({ type: 'ChangeDetails', bucketId, key, order: version.order, details: encoded });
+    }
+    return { versionId: shownVersionId(version.versionId) };
+  }
+
+  #requireVersion(mutation: Extract<Mutation, { type: 'ChangeVersion' }>, key: Buffer): StoredVersion {
+    const version = this.#options.objects.find(mutation.bucketId, key, mutation.versionId);
+    const { key: name, versionId } = mutation;
+    if (version === undefined || (version.isDeleteMarker && versionId === undefined)) {
+      throw versionId === undefined
+        ? new S3Error('NoSuchKey', { details: { Key: name } })
+        : new S3Error('NoSuchVersion', { details: { Key: name, VersionId: versionId } });
+    }
+    if (version.isDeleteMarker) {
+      throw new S3Error('MethodNotAllowed', {
+        details: { ResourceType: 'DeleteMarker' },
+        headers: { allow: 'DELETE', 'x-amz-delete-marker': 'true' },
+      });
+    }
+    return version;
+  }
+
+  #changed(details: Details, change: VersionChange): Details {
+    switch (change.member) {
+      case 'tags':
+        return { ...details, tags: change.tags.length === 0 ? undefined : change.tags };
+      case 'legalHold':
+        return { ...details, legalHold: change.legalHold };
+      case 'retention': {
+        const { retention, bypassesGovernance } = change;
+        const trustedNowMs = this.#options.trustedTime.trustedNowMs();
+        checkRetentionChange(details.retention, retention, { trustedNowMs, bypassesGovernance });
+        return { ...details, retention };
+      }
+    }
+  }
+}
