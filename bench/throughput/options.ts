@@ -47,7 +47,7 @@ export const USAGE = `npm run bench -- [flags]
 
   --only NAME,…           cells and stages to run (--list names them); without it all but flat
   --seconds N             measured time of each cell (5)
-  --warm-up N             the same work before it, not measured (2)
+  --warm-up N             the same work before it, not measured (2); three times as long before a server's first cell
   --connections N         instead of the cell's own
   --size BYTES            instead of the cell's own; 4k, 1m are understood
   --workers N             threads of the client (1)

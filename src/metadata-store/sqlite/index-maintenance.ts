@@ -58,7 +58,7 @@ export class IndexMaintenance {
       this.#batchesSinceLook = 0;
       const walBytes = this.#options.index.walPages() * PAGE_BYTES;
       const { isShort, shortWalLimitBytes, walLimitBytes } = this.#options;
-      if (walBytes > (isShort() ? shortWalLimitBytes : walLimitBytes)) this.#startMovingWal();
+      if (walBytes > (isShort() ? Math.min(shortWalLimitBytes, walLimitBytes) : walLimitBytes)) this.#startMovingWal();
     }
     if (this.#options.journal.bytesSinceCheckpoint > this.#options.checkpointMinimumBytes) this.#considerCheckpoint();
   }
