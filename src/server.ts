@@ -27,6 +27,7 @@ import { makeEncryption, serverDefaultOf } from './composition/make-encryption.t
 import { makeDiskManager } from './composition/make-disk-manager.ts';
 import { type Healing, makeHealing } from './composition/make-healing.ts';
 import { type Lifecycle, makeLifecycle } from './composition/make-lifecycle.ts';
+import { recodeControl } from './composition/recode-control.ts';
 import { VolumeFollower } from './composition/volume-follower.ts';
 import type { StripedDataStore } from './data-store/striped-data-store.ts';
 import type { LocalDiskSet } from './disk/local-disk-set.ts';
@@ -134,6 +135,7 @@ class HoldfastServer implements Server {
     this.#credentials = credentials;
     await this.#clockWatch.start(clockMemory(metadata.store, metadata.journal.lastRecordAtMs));
     await storage.diskManager.start();
+    await storage.healing.recoder.load();
     this.#readiness.enter('opening-volumes', 0);
     await storage.dataStore.start();
     storage.healing.start();
@@ -202,6 +204,7 @@ class HoldfastServer implements Server {
     const ledger = new MetadataVolumeLedger(metadataStore);
     const code = codeOf(metadata.journal, disks);
     const dataStore = makeDataStore(this.#options, { disks, code, ledger, bodyBuffers });
+    metadata.watchConfiguration(({ k, m }) => dataStore.setCode({ k, m }));
     const requestsInFlight = (): number => this.#metrics.inFlight;
     const diskManager = makeDiskManager(this.#options, { disks, metadata, dataStore });
     const healing = makeHealing(this.#options, { disks, metadataStore, dataStore, diskManager, requestsInFlight });
@@ -286,6 +289,7 @@ class HoldfastServer implements Server {
         acceptClock: () => this.#acceptClock(),
         finalizeUpgrade: () => this.#finalizeUpgrade(),
         scrub: () => this.#openStorage().healing.scrubber,
+        recode: () => recodeControl(this.#options.clock, this.#readyStorage()),
       },
       listen: config.admin.listen,
       stateDirectory,

@@ -35,6 +35,17 @@ export interface AdminActions {
   finalizeUpgrade(): Promise<StatusReport['onDiskFormat']>;
   /** @throws StoreError NotReady while the stores are not open. */
   scrub(): ScrubControl;
+  /** @throws StoreError NotReady while the stores are not open. */
+  recode(): RecodeControl;
+}
+
+/** Rewriting volumes whose class has another code. @throws StoreError FormatRefused: nothing was changed */
+export interface RecodeControl {
+  start(request: { code?: { k: number; m: number }; onlyNew: boolean }): Promise<object>;
+  stop(): Promise<object>;
+  report(): Promise<object>;
+  /** The same, a second later. */
+  wait(): Promise<object>;
 }
 
 /** Reading everything once. */
@@ -125,6 +136,7 @@ function addReadingRoutes(app: FastifyInstance, actions: AdminActions): void {
     }
     await reply.send(report);
   });
+  app.get('/recode', async (_request, reply) => reply.send(await actions.recode().report()));
   app.get('/scrub', async (_request, reply) => reply.send(actions.scrub().report()));
   app.get('/census', async (_request, reply) => reply.send(actions.census().progress()));
   app.get('/metrics', async (_request, reply) => {
@@ -188,6 +200,21 @@ interface DiskRequest {
   newPath?: string;
 }
 
+const RECODING = {
+  type: 'object',
+  required: ['onlyNew'],
+  additionalProperties: false,
+  properties: {
+    onlyNew: { type: 'boolean' },
+    code: {
+      type: 'object',
+      required: ['k', 'm'],
+      additionalProperties: false,
+      properties: { k: { type: 'integer' }, m: { type: 'integer' } },
+    },
+  },
+} as const;
+
 const NAMED_OBJECT = {
   type: 'object',
   required: ['bucket', 'key'],
@@ -196,6 +223,13 @@ const NAMED_OBJECT = {
 
 function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void {
   app.get('/census/wait', async (_request, reply) => reply.send(await actions.census().wait()));
+  app.post<{ Body: Parameters<RecodeControl['start']>[0] }>(
+    '/recode',
+    { schema: { body: RECODING } },
+    async (request, reply) => reply.send(await actions.recode().start(request.body)),
+  );
+  app.get('/recode/wait', async (_request, reply) => reply.send(await actions.recode().wait()));
+  app.post('/recode/stop', async (_request, reply) => reply.send(await actions.recode().stop()));
   app.post('/scrub', async (_request, reply) => {
     actions.scrub().request();
     await reply.send(actions.scrub().report());

@@ -14,6 +14,7 @@ import { formatCommand } from './format-command.ts';
 import { commandHelp, overviewHelp } from './help.ts';
 import { inspectCommand } from './inspect-command.ts';
 import { printConfigCommand } from './print-config-command.ts';
+import { recodeCommand } from './recode-command.ts';
 import { scrubCommand } from './scrub-command.ts';
 import { serveCommand, startCommand } from './serve-command.ts';
 import { statusCommand } from './status-command.ts';
@@ -29,6 +30,7 @@ export const COMMANDS: readonly Command[] = [
   statusCommand,
   diskCommand,
   censusCommand,
+  recodeCommand,
   scrubCommand,
   explainCommand,
   inspectCommand,

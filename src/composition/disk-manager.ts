@@ -4,6 +4,8 @@ import type { Disk } from '../disk/disk-set.ts';
 import type { LocalDisk } from '../disk/local-disk.ts';
 import type { LocalDiskSet } from '../disk/local-disk-set.ts';
 import type { ListWith } from '../disk/prepare-directory.ts';
+import { codeProblem } from '../disk/disk-identity.ts';
+import type { ErasureCode } from '../model/erasure-code.ts';
 import { isStoreError, StoreError } from '../errors/store-error.ts';
 import type { DiskJournal } from '../metadata-store/journal/disk-journal.ts';
 import { type JournalConfiguration, withDiskList } from '../metadata-store/journal/journal-configuration.ts';
@@ -230,6 +232,25 @@ export class DiskManager implements DiskCommands {
   async #sealOpenVolumes(): Promise<void> {
     const { metadata, sealVolume } = this.#options;
     for (const { volumeId, state } of await metadata.listVolumes()) if (state === 'open') sealVolume(volumeId);
+  }
+
+  /**
+   * Gives the cluster, and with it STANDARD, another code: volumes opened from now on have it, the journal its m.
+   * @throws StoreError FormatRefused: too few disks, nothing was changed | QuorumLost | Undecided
+   */
+  changeCode(code: ErasureCode): Promise<void> {
+    return this.#oneByOne(async () => {
+      const before = this.#configuration();
+      const usable = this.#options.disks.disks.filter((disk) => disk.isListed && !disk.isDraining && isUsable(disk));
+      const problem = codeProblem(code, usable.length);
+      if (problem !== undefined) throw refused(problem, 'Add disks first: holdfast disk add PATH');
+      if (before.k === code.k && before.m === code.m) return;
+      const next = withDiskList({ ...before, ...code }, before.diskIds, (diskId) =>
+        usable.some(({ id }) => id === diskId),
+      );
+      await this.#options.journal.changeConfiguration(next);
+      this.#options.log.warn({ before: { k: before.k, m: before.m }, code }, 'the erasure code was changed');
+    });
   }
 
   // ——— the list ———

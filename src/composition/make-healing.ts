@@ -8,6 +8,7 @@ import { DiskMover } from '../healing/disk-mover.ts';
 import { DamageRecorder } from '../healing/damage-recorder.ts';
 import { Healer } from '../healing/healer.ts';
 import type { MovableDisk } from '../healing/plan-shard-moves.ts';
+import { Recoder } from '../healing/recoder.ts';
 import { Scrubber } from '../healing/scrubber.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { DiskManager } from './disk-manager.ts';
@@ -15,6 +16,7 @@ import type { DiskManager } from './disk-manager.ts';
 /** What works in the background on the stores. */
 export interface Healing {
   collector: Collector;
+  recoder: Recoder;
   damageRecorder: DamageRecorder;
   healer: Healer;
   census: CensusRunner;
@@ -44,8 +46,10 @@ export function makeHealing(
     rateBytesPerSecond: config.storage.healRate,
     requestsInFlight,
   };
+  const recoder = new Recoder({ metadataStore, dataStore, clock, log: log.child({ part: 'recoder' }) });
   const collector = new Collector({
     dataStore,
+    recoder,
     retireVolume: (volumeId) => dataStore.retireVolume(volumeId),
     metadataStore,
     clock,
@@ -80,6 +84,7 @@ export function makeHealing(
   });
   return {
     collector,
+    recoder,
     damageRecorder,
     healer,
     census,

@@ -5,6 +5,7 @@ import { RealDiskFs } from '../disk/real-disk-fs.ts';
 import { DEFAULT_SEGMENT_BYTES } from '../metadata-store/journal/format-journal.ts';
 import { DiskJournal } from '../metadata-store/journal/disk-journal.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
+import type { JournalConfiguration } from '../metadata-store/journal/journal-configuration.ts';
 import type { IndexInspection } from '../metadata-store/sqlite/index-inspection.ts';
 import { SqliteMetadataStore } from '../metadata-store/sqlite/sqlite-metadata-store.ts';
 import type { TrustedTime } from '../model/clock.ts';
@@ -36,6 +37,8 @@ export interface Metadata {
   /** Started and stopped by the store. */
   journal: DiskJournal;
   store: SqliteMetadataStore;
+  /** Told of every list of disks and code that comes in force. */
+  watchConfiguration: (listener: (configuration: JournalConfiguration) => void) => void;
 }
 
 /** The cluster's code: what the journal says, or before it has been read what the disks were formatted for. */
@@ -56,12 +59,16 @@ export function makeMetadata(
   kept?: { inspection: IndexInspection; trustedTime: TrustedTime },
 ): Metadata {
   const { config, clock, randomness, log } = options;
+  const listeners: ((configuration: JournalConfiguration) => void)[] = [];
   const journal = new DiskJournal({
     disks,
     clock,
     log: log.child({ part: 'journal' }),
     reserveSegments: Math.ceil(config.storage.journalReserve / DEFAULT_SEGMENT_BYTES),
-    onConfiguration: ({ diskIds }) => disks.applyList(diskIds),
+    onConfiguration: (configuration) => {
+      disks.applyList(configuration.diskIds);
+      for (const listener of listeners) listener(configuration);
+    },
     leastListSequence: config.storage.acceptOlderList ? 0 : (options.leastListSequence ?? 0),
   });
   const store = new SqliteMetadataStore({
@@ -74,5 +81,5 @@ export function makeMetadata(
     checkpointMinimumBytes: config.storage.checkpointSize,
     reserveBytes: config.storage.stateReserve,
   });
-  return { journal, store };
+  return { journal, store, watchConfiguration: (listener) => void listeners.push(listener) };
 }

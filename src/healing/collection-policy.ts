@@ -25,16 +25,24 @@ function isMostlyDead(volume: VolumeRecord): boolean {
   return volume.liveBytes < capacity * fraction;
 }
 
-/** The code of volumes of a class (absent: STANDARD) opened now. */
-export type WriteCodes = (storageClass: string | undefined) => ErasureCode | undefined;
-
-/** Opened while disks were lost: as safe as any, but it takes more space than a volume opened now. */
-function isNarrow({ k, m, storageClass }: VolumeRecord, writeCodes: WriteCodes): boolean {
-  const now = writeCodes(storageClass);
-  return now !== undefined && m === now.m && k < now.k;
+/** What codes say about a volume. */
+export interface CodePolicy {
+  /** That of volumes of a class (absent: STANDARD) opened now. */
+  now: (storageClass: string | undefined) => ErasureCode | undefined;
+  /** It was opened under an earlier code of its class: it is as wide as it was meant to be. */
+  isOfEarlierCode: (volume: VolumeRecord) => boolean;
+  /** It is to be rewritten, because its class has another code now and that was asked for. */
+  isDue: (volume: VolumeRecord) => boolean;
 }
 
-const UNKNOWN_CODES: WriteCodes = () => undefined;
+/** Opened while disks were lost: as safe as any, but it takes more space than a volume opened now. */
+function isNarrow(volume: VolumeRecord, codes: CodePolicy): boolean {
+  const { k, m, storageClass } = volume;
+  const now = codes.now(storageClass);
+  return now !== undefined && m === now.m && k < now.k && !codes.isOfEarlierCode(volume);
+}
+
+const UNKNOWN_CODES: CodePolicy = { now: () => undefined, isOfEarlierCode: () => false, isDue: () => false };
 
 function isTiny(volume: VolumeRecord): boolean {
   return capacityBytes(volume) < TINY_VOLUME_BYTES;
@@ -47,10 +55,11 @@ function isDyingOpen(volume: VolumeRecord): boolean {
 }
 
 /** May there be something to do about this volume, alone or with others like it? The rest need not be planned for. */
-export function isCollectible(volume: VolumeRecord, writeCodes: WriteCodes): boolean {
+export function isCollectible(volume: VolumeRecord, codes: CodePolicy): boolean {
   if (volume.state === 'dropped') return volume.undroppedDiskIds.length > 0;
   if (volume.state !== 'sealed') return isDyingOpen(volume);
-  return volume.liveBytes === 0 || isTiny(volume) || isMostlyDead(volume) || isNarrow(volume, writeCodes);
+  if (isNarrow(volume, codes) || codes.isDue(volume)) return true;
+  return volume.liveBytes === 0 || isTiny(volume) || isMostlyDead(volume);
 }
 
 export interface CollectionPlan {
@@ -58,7 +67,7 @@ export interface CollectionPlan {
   readonly toRetire: readonly VolumeRecord[];
   /** Nothing in them lives. */
   readonly toDrop: readonly VolumeRecord[];
-  /** Their live blobs are to be written elsewhere, in this order: the most space for the least work first, narrow ones last. */
+  /** Their live blobs are to be written elsewhere, in this order: the most space for the least work first, narrow ones and those of another code last. */
   readonly toRewrite: readonly VolumeRecord[];
   /** Dropped, but some disks have not confirmed. */
   readonly toConfirm: readonly VolumeRecord[];
@@ -71,7 +80,7 @@ export interface CollectionPlan {
 export function planCollection(
   volumes: readonly VolumeRecord[],
   pinned: ReadonlySet<number>,
-  writeCodes: WriteCodes = UNKNOWN_CODES,
+  codes: CodePolicy = UNKNOWN_CODES,
 ): CollectionPlan {
   const sealed = volumes.filter((volume) => volume.state === 'sealed' && !pinned.has(volume.volumeId));
   const alive = sealed.filter((volume) => volume.liveBytes > 0);
@@ -89,7 +98,7 @@ export function planCollection(
     toDrop: sealed.filter((volume) => volume.liveBytes === 0),
     toRewrite: [
       ...[...toRewrite].sort((a, b) => gainOf(b) - gainOf(a)),
-      ...alive.filter((volume) => !toRewrite.has(volume) && isNarrow(volume, writeCodes)),
+      ...alive.filter((volume) => !toRewrite.has(volume) && (isNarrow(volume, codes) || codes.isDue(volume))),
     ],
     toConfirm: volumes.filter((volume) => volume.state === 'dropped' && volume.undroppedDiskIds.length > 0),
   };

@@ -3,18 +3,20 @@ import { isStoreError } from '../errors/store-error.ts';
 import type { MetadataStore, VolumeChanges } from '../metadata-store/metadata-store.ts';
 import type { BlobRecord, VolumeRecord } from '../model/blob.ts';
 import type { Clock } from '../model/clock.ts';
-import type { ErasureCode } from '../model/erasure-code.ts';
 import { STANDARD } from '../model/storage-class.ts';
 import type { CollectorReport } from '../model/healing-report.ts';
 import type { Log } from '../observability/log.ts';
+import type { Recoder } from './recoder.ts';
 import { BackgroundLoop } from './background-loop.ts';
-import { isCollectible, planCollection } from './collection-policy.ts';
+import { type CodePolicy, isCollectible, planCollection } from './collection-policy.ts';
 
 export interface CollectorOptions {
   dataStore: DataStore;
   /** Seals an open volume as soon as no write is under way in it; new writes go to another at once. */
   retireVolume: (volumeId: number) => void;
   metadataStore: Pick<MetadataStore, 'commit' | 'volumeChanges' | 'listBlobsInVolume'>;
+  /** Says which volumes get another code. */
+  recoder?: Pick<Recoder, 'isRunning' | 'isOfEarlierCode' | 'isDue' | 'finishIfDone'>;
   clock: Clock;
   log: Log;
   /** Bytes that are rewritten in a second, at most. Drops cost nothing and are not limited. */
@@ -94,11 +96,13 @@ export class Collector {
   /** One round over what has changed and what was left before. @returns whether anything was dropped or moved. */
   async collectOnce(): Promise<boolean> {
     const { dataStore, metadataStore, clock } = this.#options;
-    const codes = JSON.stringify(dataStore.storageClasses().map(({ name }) => dataStore.writeCode(name)));
+    const { recoder } = this.#options;
+    const now = dataStore.storageClasses().map(({ name, code }) => [code, dataStore.writeCode(name)]);
+    const codes = JSON.stringify([now, recoder?.isRunning]);
     if (codes !== this.#codes) this.#version = undefined;
     this.#codes = codes;
     this.#follow(await metadataStore.volumeChanges(this.#version));
-    const plan = planCollection([...this.#collectible.values()], dataStore.pinnedVolumeIds(), this.#writeCodes);
+    const plan = planCollection([...this.#collectible.values()], dataStore.pinnedVolumeIds(), this.#codePolicy);
     let isChanged = false;
     for (const { volumeId } of plan.toRetire) this.#options.retireVolume(volumeId);
     for (const volume of plan.toConfirm) {
@@ -116,25 +120,33 @@ export class Collector {
       if (this.#isNarrowerNow(volume)) continue;
       if (await this.#rewrite(volume)) isChanged = true;
     }
+    if (recoder?.isRunning === true && !plan.toRewrite.some((volume) => recoder.isDue(volume))) {
+      await recoder.finishIfDone();
+    }
     return isChanged;
   }
 
-  readonly #writeCodes = (storageClass = STANDARD): ErasureCode | undefined => {
-    return this.#options.dataStore.writeCode(storageClass);
+  readonly #codePolicy: CodePolicy = {
+    now: (storageClass = STANDARD) => this.#options.dataStore.writeCode(storageClass),
+    isOfEarlierCode: (volume) => this.#options.recoder?.isOfEarlierCode(volume) ?? false,
+    isDue: (volume) => this.#options.recoder?.isDue(volume) ?? false,
   };
 
   /** While disks are lost: a volume opened now would be narrower than this one, and than what its class is meant to have. */
-  #isNarrowerNow({ k, storageClass = STANDARD }: VolumeRecord): boolean {
+  #isNarrowerNow(volume: VolumeRecord): boolean {
+    const { k, storageClass = STANDARD } = volume;
     const { dataStore } = this.#options;
     const now = dataStore.writeCode(storageClass);
     const wanted = dataStore.storageClasses().find(({ name }) => name === storageClass)?.code;
-    return now !== undefined && now.k < Math.min(k, wanted?.k ?? k);
+    // What is rewritten only to have another code can wait until it gets all of it.
+    const least = this.#codePolicy.isDue(volume) ? (wanted?.k ?? k) : Math.min(k, wanted?.k ?? k);
+    return now !== undefined && now.k < least;
   }
 
   #follow({ version, isWhole, volumes, forgottenVolumeIds }: VolumeChanges): void {
     if (isWhole) this.#collectible.clear();
     for (const volume of volumes) {
-      if (isCollectible(volume, this.#writeCodes)) this.#collectible.set(volume.volumeId, volume);
+      if (isCollectible(volume, this.#codePolicy)) this.#collectible.set(volume.volumeId, volume);
       else this.#collectible.delete(volume.volumeId);
     }
     for (const volumeId of forgottenVolumeIds) {

@@ -1,3 +1,5 @@
+import type { StorageClass } from './storage-class.ts';
+
 /** What `status` tells of healing. */
 export interface HealingReport {
   /** Files are being repaired, or those of a disk that was away are being read. */
@@ -39,6 +41,19 @@ export interface ScrubReport {
   nextDueAtMs: number | undefined;
   periodMs: number;
   lastError: string | undefined;
+}
+
+/** What `recode` tells of volumes that get the code of their class. */
+export interface RecodeReport {
+  isRunning: boolean;
+  startedAtMs: number | undefined;
+  finishedAtMs: number | undefined;
+  classes: StorageClass[];
+  /** Opened under another code than their class has now. */
+  leftVolumeCount: number;
+  leftBytes: number;
+  rateBytesPerSecond: number | undefined;
+  timeLeftMs: number | undefined;
 }
 
 /** What `status` tells of shards on their way. */

@@ -45,6 +45,12 @@ beforeEach(async () => {
     census: () => NO_CENSUS,
     acceptClock: async () => ({ before: { jump: undefined } }),
     finalizeUpgrade: async () => ({ active: 2, newest: 2 }),
+    recode: () => ({
+      start: async () => ({}),
+      stop: async () => ({}),
+      report: async () => ({}),
+      wait: async () => ({}),
+    }),
     scrub: () => NO_SCRUB,
   };
   server = new AdminServer({ actions, listen: [{ host: '127.0.0.1', port: 0 }], stateDirectory, log: silentLog });

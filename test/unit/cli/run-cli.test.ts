@@ -176,6 +176,12 @@ async function serveAdmin(actions: Partial<AdminActions>): Promise<AdminServer> 
       census: () => NO_CENSUS,
       acceptClock: async () => ({ before: { jump: undefined } }),
       finalizeUpgrade: async () => ({ active: 2, newest: 2 }),
+      recode: () => ({
+        start: async () => ({}),
+        stop: async () => ({}),
+        report: async () => ({}),
+        wait: async () => ({}),
+      }),
       scrub: () => NO_SCRUB,
       ...actions,
     },
