@@ -4,7 +4,7 @@ import type { EventLoopDelayMonitor } from '../observability/event-loop-delay.ts
 import type { Log } from '../observability/log.ts';
 import type { RequestMetrics } from '../observability/request-metrics.ts';
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from './prometheus.ts';
-import type { ExplainReport } from './explain-report.ts';
+import type { ExplainedAddress, ExplainReport } from './explain-report.ts';
 import { answerHealth, notReadyBody, type Readiness } from './readiness.ts';
 import type { StatusReport } from './status-report.ts';
 
@@ -24,7 +24,7 @@ export interface AdminActions {
   rotateRootKey(): Promise<{ accessKeyId: string; secretAccessKey: string }>;
   reloadTls(): Promise<void>;
   /** Where an object lies; only for the socket: keys are nobody else's business. @throws StoreError NotReady */
-  explain(address: { bucketName: string; key: string }): Promise<ExplainReport | undefined>;
+  explain(address: ExplainedAddress): Promise<ExplainReport | undefined>;
   /** Only for the socket. @throws StoreError NotReady */
   disks(): DiskCommands;
   /** @throws StoreError NotReady while the stores are not open. */
@@ -218,7 +218,11 @@ const RECODING = {
 const NAMED_OBJECT = {
   type: 'object',
   required: ['bucket', 'key'],
-  properties: { bucket: { type: 'string', minLength: 1 }, key: { type: 'string', minLength: 1 } },
+  properties: {
+    bucket: { type: 'string', minLength: 1 },
+    key: { type: 'string', minLength: 1 },
+    versionId: { type: 'string', minLength: 1 },
+  },
 } as const;
 
 function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void {
@@ -235,11 +239,12 @@ function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void 
     await reply.send(actions.scrub().report());
   });
   app.post('/census', async (_request, reply) => reply.send({ number: actions.census().request() }));
-  app.get<{ Querystring: { bucket: string; key: string } }>(
+  app.get<{ Querystring: { bucket: string; key: string; versionId?: string } }>(
     '/explain',
     { schema: { querystring: NAMED_OBJECT } },
     async ({ query }, reply) => {
-      const report = await actions.explain({ bucketName: query.bucket, key: query.key });
+      const { bucket: bucketName, key, versionId } = query;
+      const report = await actions.explain({ bucketName, key, versionId });
       await reply.send({ report: report ?? null });
     },
   );

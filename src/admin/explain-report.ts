@@ -1,3 +1,10 @@
+/** Which version of which object; without `versionId` the current one. */
+export interface ExplainedAddress {
+  bucketName: string;
+  key: string;
+  versionId?: string | undefined;
+}
+
 /** What `holdfast explain s3://BUCKET/KEY --json` prints: where every byte of an object lies. Fields are only ever added. */
 export interface ExplainReport {
   formatVersion: 1;

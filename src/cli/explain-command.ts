@@ -9,11 +9,14 @@ import { offlineOptions } from './status-command.ts';
 export const explainCommand: Command = {
   name: 'explain',
   summary: 'show where every byte of an object lies, and how many disks it may still lose',
-  usage: 'explain s3://BUCKET/KEY [--json] [--state DIR]',
-  details: `For each part of the object: volume, offset in its shard files, disks, their states, damage waiting for repair, and the margin.
+  usage: 'explain s3://BUCKET/KEY [--version-id ID] [--json] [--state DIR]',
+  details: `For each part of the object, or of an older version of it: volume, offset in its shard files, disks, their states, damage waiting for repair, and the margin.
 Asks the running server; without one it reads the index that the last run left, writes nothing, and says offline. Exit
 code 1 when there is no such object, or when it cannot be read whole now.`,
-  flags: { json: { isSwitch: true, what: 'print the report as JSON; fields are only ever added' } },
+  flags: {
+    'version-id': { isSwitch: false, what: 'an older version; `null` for the null version' },
+    json: { isSwitch: true, what: 'print the report as JSON; fields are only ever added' },
+  },
   arguments: 'subcommand',
   run: async (context, invocation) => {
     const [uri, stray] = invocation.positionals;
@@ -23,16 +26,20 @@ code 1 when there is no such object, or when it cannot be read whole now.`,
       throw new UsageError(`say which object: holdfast ${explainCommand.usage}`);
     const settings = await loadSettings(context, { ...invocation, positionals: [] });
     await requireStateDirectory(settings.stateDirectory);
-    const path = `/explain?bucket=${encodeURIComponent(bucketName)}&key=${encodeURIComponent(key)}`;
-    const online = (await askServer(settings.stateDirectory, { method: 'GET', path })) as
-      { report: ExplainReport | null } | undefined;
+    const versionId = invocation.own['version-id'];
+    const query = new URLSearchParams({ bucket: bucketName, key, ...(versionId === undefined ? {} : { versionId }) });
+    const online = (await askServer(settings.stateDirectory, {
+      method: 'GET',
+      path: `/explain?${query.toString()}`,
+    })) as { report: ExplainReport | null } | undefined;
     const report =
       online === undefined
         ? await (
             await context.loadComposition()
-          ).explainOffline(await offlineOptions(context, settings), { bucketName, key })
+          ).explainOffline(await offlineOptions(context, settings), { bucketName, key, versionId })
         : (online.report ?? undefined);
-    if (report === undefined) throw new CommandFailure(`there is no object ${uri}`);
+    if (report === undefined)
+      throw new CommandFailure(`there is no ${versionId === undefined ? 'object' : `version ${versionId} of`} ${uri}`);
     const isJson = invocation.own['json'] === 'true';
     context.stdout.write(isJson ? `${JSON.stringify(report, null, 2)}\n` : renderExplain(report));
     return report.marginDiskCount < 0 ? 1 : 0;

@@ -1,4 +1,4 @@
-import type { ExplainReport } from '../admin/explain-report.ts';
+import type { ExplainedAddress, ExplainReport } from '../admin/explain-report.ts';
 import type { RootKey } from '../access/credential-store.ts';
 import type { MasterKey } from '../access/master-key.ts';
 import type { Finding, ReadinessReport, StatusReport } from '../admin/status-report.ts';
@@ -25,11 +25,8 @@ export interface Composition {
   formatStorage(options: FormatOptions): Promise<FormatFacts>;
   /** Reads identities, journal and index without writing anything and without taking the lock. */
   readOfflineStatus(options: StorageOptions): Promise<StatusReport>;
-  /** Where an object lies, as the index of the last run says; `undefined`: there is none. Writes nothing. */
-  explainOffline(
-    options: StorageOptions,
-    address: { bucketName: string; key: string },
-  ): Promise<ExplainReport | undefined>;
+  /** Where a version of an object lies, as the index of the last run says; `undefined`: there is none. Writes nothing. */
+  explainOffline(options: StorageOptions, address: ExplainedAddress): Promise<ExplainReport | undefined>;
   /**
    * Decodes one file of a disk; `undefined`: it is none that is known. Writes nothing.
    * @throws Error with `code` ENOENT, EACCES …; StoreError DiskFailed when it cannot be read

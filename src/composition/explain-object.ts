@@ -1,4 +1,4 @@
-import type { ExplainReport, ExtentReport, ExtentShard } from '../admin/explain-report.ts';
+import type { ExplainedAddress, ExplainReport, ExtentReport, ExtentShard } from '../admin/explain-report.ts';
 import { describeLayout, type LayoutExtent } from '../data-store/describe-layout.ts';
 import { volumePath } from '../data-store/volume/volume-file.ts';
 import type { DamageRecord, MetadataStore } from '../metadata-store/metadata-store.ts';
@@ -24,6 +24,11 @@ export interface ExplainSources {
 const DAMAGE_LIMIT = 100_000;
 
 type DamageQuery = Parameters<MetadataStore['listDamage']>[0];
+
+/** For `getObject`. */
+export function objectQueryOf(bucketId: number, { key, versionId }: ExplainedAddress) {
+  return versionId === undefined ? { bucketId, key } : { bucketId, key, versionId };
+}
 
 /** What is to be asked for `ExplainSources.damage`: one query for each volume that the object lies in. */
 export function damageQueriesOf({ blobs }: Pick<ObjectRecord, 'blobs'>): DamageQuery[] {

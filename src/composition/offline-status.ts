@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
-import type { ExplainReport } from '../admin/explain-report.ts';
+import type { ExplainedAddress, ExplainReport } from '../admin/explain-report.ts';
 import type { Finding, StatusReport } from '../admin/status-report.ts';
 import { collectStatus } from '../cli/collect-status.ts';
 import { configurationFindings } from '../cli/doctor/doctor.ts';
@@ -17,11 +17,12 @@ import { scanJournal } from '../metadata-store/journal/journal-scan.ts';
 import { JOURNAL_DIRECTORY, type JournalState, readState } from '../metadata-store/journal/journal-state.ts';
 import type { MetadataStatus } from '../metadata-store/metadata-store.ts';
 import { IndexQueries } from '../metadata-store/sqlite/index-queries.ts';
+import { INDEX_SCHEMA_VERSION } from '../metadata-store/sqlite/index-schema.ts';
 import { OwnerTable } from '../metadata-store/sqlite/owner-table.ts';
 import type { VolumeRecord } from '../model/blob.ts';
 import { storageClassesOf } from '../model/storage-class.ts';
 import { VolumeGroups } from '../model/volume-groups.ts';
-import { damageQueriesOf, explainObject } from './explain-object.ts';
+import { damageQueriesOf, explainObject, objectQueryOf } from './explain-object.ts';
 import { INDEX_FILE, openDisks } from './open-metadata.ts';
 
 /** The end of each journal is read; two segments at the least. */
@@ -207,7 +208,7 @@ function readIndex(file: string): IndexFacts {
 /** See `Composition.explainOffline`. */
 export async function explainOffline(
   options: StorageOptions,
-  { bucketName, key }: { bucketName: string; key: string },
+  address: ExplainedAddress,
 ): Promise<ExplainReport | undefined> {
   const file = path.join(options.stateDirectory, INDEX_FILE);
   if (!existsSync(file)) {
@@ -218,10 +219,20 @@ export async function explainOffline(
   const disks = await openDisks(options, { acquireLock: () => ({ release: () => {} }) });
   const db = new Database(file, { readonly: true, fileMustExist: true });
   try {
+    if (db.pragma('user_version', { simple: true }) !== INDEX_SCHEMA_VERSION) {
+      throw new StoreError(
+        'IndexFailed',
+        'the index is one of another release: only a start can say where objects lie',
+        {
+          hint: 'Start the server: it brings the index up to date.',
+        },
+      );
+    }
+    const { bucketName } = address;
     const queries = new IndexQueries(db, new OwnerTable(db));
     const bucket = queries.bucket(bucketName);
-    const object = bucket && queries.object({ bucketId: bucket.bucketId, key });
-    if (object === undefined) return undefined;
+    const object = bucket && queries.object(objectQueryOf(bucket.bucketId, address));
+    if (object === undefined || object.isDeleteMarker) return undefined;
     const volumes = queries.volumes();
     const damage = damageQueriesOf(object).flatMap((query) => queries.damage(query));
     return explainObject({ mode: 'offline', bucketName, object, volumes, damage, disks: disks.disks });

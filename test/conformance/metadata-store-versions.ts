@@ -409,5 +409,26 @@ export function describeVersions(current: () => MetadataStore): void {
       await expectCode(move('null', before.order), 'PreconditionFailed');
       expect(await store.bucketUsage(bucketId)).toMatchObject({ versionCount: 2, versionSizeBytes: 10 });
     });
+
+    test('a listing goes on where everything before its marker has been deleted, as tools do that empty a bucket', async () => {
+      await setVersioning('Enabled');
+      const versions = [];
+      for (const content of ['a', 'b', 'c', 'd']) versions.push((await put('k', content)).versionId);
+      const covered = await remove('k');
+      const last = versions[3]!;
+      await remove('k', { versionId: covered.deletedVersionId! });
+      await remove('k', { versionId: last });
+      expect(await shown({ keyMarker: 'k', versionIdMarker: last })).toEqual(['k:c:latest', 'k:b', 'k:a']);
+      const marker = await remove('k');
+      const above = await put('k', 'above');
+      await remove('k', { versionId: above.versionId });
+      expect(await shown({ keyMarker: 'k', versionIdMarker: above.versionId })).toEqual([
+        'k:marker:latest',
+        'k:c',
+        'k:b',
+        'k:a',
+      ]);
+      expect(await shown({ keyMarker: 'k', versionIdMarker: marker.deletedVersionId! })).toEqual(['k:c', 'k:b', 'k:a']);
+    });
   });
 }

@@ -1,4 +1,10 @@
 import { openSync, readSync, closeSync, renameSync } from 'node:fs';
+import {
+  CreateBucketCommand,
+  DeleteObjectCommand,
+  PutBucketVersioningCommand,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
 import { afterEach, expect, test } from 'vitest';
 import type { ExplainReport } from '../../src/admin/explain-report.ts';
 import { STRIPE_MAGIC } from '../../src/data-store/stripe/stripe-header.ts';
@@ -11,8 +17,19 @@ afterEach(async () => {
   server = undefined;
 });
 
-async function explain(it: TestServer, key: string): Promise<{ status: number | null; report: ExplainReport }> {
-  const { status, stdout } = await it.command('explain', `s3://bucket/${key}`, '--json', '--state', it.stateDirectory);
+async function explain(
+  it: TestServer,
+  key: string,
+  ...flags: string[]
+): Promise<{ status: number | null; report: ExplainReport }> {
+  const { status, stdout } = await it.command(
+    'explain',
+    `s3://bucket/${key}`,
+    ...flags,
+    '--json',
+    '--state',
+    it.stateDirectory,
+  );
   return { status, report: JSON.parse(stdout) as ExplainReport };
 }
 
@@ -81,3 +98,26 @@ test(
     expect(await it.command('explain', 'bucket/large', '--state', it.stateDirectory)).toMatchObject({ status: 2 });
   },
 );
+
+test('explain finds an older version by its id, and no object under a delete marker', { timeout: 60_000 }, async () => {
+  const it = (server = await TestServer.create());
+  const client = it.client();
+  const Bucket = 'bucket';
+  await client.send(new CreateBucketCommand({ Bucket }));
+  const VersioningConfiguration = { Status: 'Enabled' } as const;
+  await client.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration }));
+  const { VersionId = '' } = await client.send(new PutObjectCommand({ Bucket, Key: 'key', Body: 'one' }));
+  await client.send(new PutObjectCommand({ Bucket, Key: 'key', Body: 'other' }));
+  expect((await explain(it, 'key')).report).toMatchObject({ sizeBytes: 5 });
+  expect((await explain(it, 'key', '--version-id', VersionId)).report).toMatchObject({
+    versionId: VersionId,
+    sizeBytes: 3,
+    marginDiskCount: 2,
+  });
+  await client.send(new DeleteObjectCommand({ Bucket, Key: 'key' }));
+  client.destroy();
+  const covered = await it.command('explain', 's3://bucket/key', '--state', it.stateDirectory);
+  expect(covered).toMatchObject({ status: 1, output: expect.stringContaining('there is no object s3://bucket/key') });
+  await it.stop();
+  expect((await explain(it, 'key', '--version-id', VersionId)).report).toMatchObject({ mode: 'offline', sizeBytes: 3 });
+});

@@ -111,7 +111,7 @@ describe.each(goldenVersions())('golden disks of format version %i', (version) =
     const { status, stderr } = spawnSync('python3', [rescue, 'extract', '--to', to, ...it.diskPaths.slice(2)], {
       encoding: 'utf8',
     });
-    expect(stderr).toContain(`${manifest.objects.length} of ${manifest.objects.length} objects`);
+    expect(stderr).toContain(`${manifest.objects.length} of ${manifest.objects.length} versions`);
     expect(status).toBe(0);
     const lines = readFileSync(join(to, 'objects.jsonl'), 'utf8').trim().split('\n');
     const found = lines.map((line) => {

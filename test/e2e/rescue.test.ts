@@ -7,7 +7,9 @@ import {
   CreateBucketCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
+  PutBucketVersioningCommand,
   PutObjectCommand,
+  type S3Client,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -18,13 +20,27 @@ import { TestServer } from '../support/server-process.ts';
 const RESCUE = join(repositoryRoot, 'tools/rescue/rescue.py');
 
 let server: TestServer;
+/** By `nameOf`. */
 const expected = new Map<string, Buffer>();
+let marker = '';
 
 interface Entry {
   bucket: string;
   key: string;
+  versionId: string;
+  isLatest: boolean;
+  isDeleteMarker: boolean;
   file: string;
   metadata: Record<string, string>;
+}
+
+function nameOf({
+  bucket,
+  key,
+  versionId,
+  isLatest,
+}: Pick<Entry, 'bucket' | 'key' | 'versionId' | 'isLatest'>): string {
+  return `${bucket}/${key}${isLatest ? '' : `?${versionId}`}`;
 }
 
 beforeAll(async () => {
@@ -56,9 +72,35 @@ beforeAll(async () => {
   const open = { Bucket: 'first', Key: 'never' };
   const { UploadId } = await client.send(new CreateMultipartUploadCommand(open));
   await client.send(new AbortMultipartUploadCommand({ ...open, UploadId }));
+  await putVersions(client);
   client.destroy();
   await server.stop();
 }, 60_000);
+
+/** Versions of all kinds: a null one from before, small and large ones, a multipart one, markers over and among them. */
+async function putVersions(client: S3Client): Promise<void> {
+  const Bucket = 'third';
+  await client.send(new CreateBucketCommand({ Bucket }));
+  const [first, second, third] = [
+    payloadOf('null version', 1000),
+    payloadOf('second', 900_000),
+    payloadOf('third', 2e6),
+  ];
+  await client.send(new PutObjectCommand({ Bucket, Key: 'dir/key', Body: first }));
+  const VersioningConfiguration = { Status: 'Enabled' } as const;
+  await client.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration }));
+  const { VersionId } = await client.send(new PutObjectCommand({ Bucket, Key: 'dir/key', Body: second }));
+  const gone = await client.send(new PutObjectCommand({ Bucket, Key: 'dir/key', Body: 'gone for ever' }));
+  await client.send(new DeleteObjectCommand({ Bucket, Key: 'dir/key', VersionId: gone.VersionId }));
+  await client.send(new DeleteObjectCommand({ Bucket, Key: 'dir/key' }));
+  await client.send(new PutObjectCommand({ Bucket, Key: 'dir/key', Body: third }));
+  expected.set('third/dir/key?null', first).set(`third/dir/key?${VersionId}`, second).set('third/dir/key', third);
+  const covered = payloadOf('covered', 6_000_000);
+  const params = { Bucket, Key: 'covered', Body: covered };
+  const upload = await new Upload({ client, partSize: 5 * 1024 * 1024, params }).done();
+  expected.set(`third/covered?${upload.VersionId}`, covered);
+  marker = (await client.send(new DeleteObjectCommand({ Bucket, Key: 'covered' }))).VersionId ?? '';
+}
 
 afterAll(async () => {
   await server?.destroy();
@@ -73,11 +115,19 @@ function extract(disks: readonly string[]): { status: number | null; output: str
 }
 
 function expectEverything({ status, output, entries, to }: ReturnType<typeof extract>): void {
-  expect(output).toContain(`${expected.size} of ${expected.size} objects`);
+  expect(output).toContain(`${expected.size} of ${expected.size} versions`);
   expect(status).toBe(0);
-  expect(entries.map(({ bucket, key }) => `${bucket}/${key}`).toSorted()).toEqual([...expected.keys()].toSorted());
-  for (const { bucket, key, file } of entries) {
-    expect(readFileSync(join(to, file)).equals(expected.get(`${bucket}/${key}`) ?? Buffer.alloc(0)), key).toBe(true);
+  const markers = entries.filter(({ isDeleteMarker }) => isDeleteMarker);
+  expect(markers.map(({ key, isLatest }) => [key, isLatest])).toEqual([
+    ['covered', true],
+    ['dir/key', false],
+  ]);
+  expect(markers[0]!.versionId).toBe(marker);
+  const versions = entries.filter(({ isDeleteMarker }) => !isDeleteMarker);
+  expect(versions.map(nameOf).toSorted()).toEqual([...expected.keys()].toSorted());
+  for (const version of versions) {
+    const bytes = readFileSync(join(to, version.file));
+    expect(bytes.equals(expected.get(nameOf(version)) ?? Buffer.alloc(0)), version.file).toBe(true);
   }
   expect(entries.find(({ key }) => key === 'many/7')?.metadata).toEqual({ origin: 'test' });
 }
@@ -115,6 +165,17 @@ test('flipped bytes in every file of one disk are rebuilt from the others', () =
   }
 });
 
+test('--latest leaves out what is not current', () => {
+  const { stdout } = spawnSync('python3', [RESCUE, 'list', '--latest', '--bucket', 'third', ...server.diskPaths], {
+    encoding: 'utf8',
+  });
+  const entries = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Entry);
+  expect(entries.map(({ key, isLatest }) => [key, isLatest])).toEqual([['dir/key', true]]);
+});
+
 test('with one disk too few nothing is claimed: exit code 1, and --incomplete never yields wrong bytes', () => {
   const disks = server.diskPaths.slice(3);
   const refused = spawnSync('python3', [RESCUE, 'list', ...disks], { encoding: 'utf8' });
@@ -125,7 +186,8 @@ test('with one disk too few nothing is claimed: exit code 1, and --incomplete ne
   const partial = spawnSync('python3', [RESCUE, 'extract', '--incomplete', '--to', to, ...disks], { encoding: 'utf8' });
   expect(partial.status).toBe(1);
   const lines = readFileSync(join(to, 'objects.jsonl'), 'utf8').trim().split('\n');
-  for (const { bucket, key, file } of lines.map((line) => JSON.parse(line) as Entry)) {
-    expect(readFileSync(join(to, file)).equals(expected.get(`${bucket}/${key}`) ?? Buffer.alloc(0)), key).toBe(true);
+  for (const version of lines.map((line) => JSON.parse(line) as Entry).filter((each) => !each.isDeleteMarker)) {
+    const bytes = readFileSync(join(to, version.file));
+    expect(bytes.equals(expected.get(nameOf(version)) ?? Buffer.alloc(0)), version.file).toBe(true);
   }
 });

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Reads objects off Holdfast disks without Holdfast: Python's standard library and docs/ON-DISK-FORMAT.md, nothing else.
 
-    rescue.py list DISK...                     one JSON line for each object
-    rescue.py extract --to DIRECTORY DISK...   writes every object below DIRECTORY/BUCKET/, and DIRECTORY/objects.jsonl
+    rescue.py list DISK...                     one JSON line for each version of each object, the newest of a key first
+    rescue.py extract --to DIRECTORY DISK...   writes every version below DIRECTORY/BUCKET/, and DIRECTORY/objects.jsonl
 
+The current version of KEY goes to BUCKET/KEY, older ones to BUCKET/KEY%versions/VERSIONID; --latest leaves them out.
 Any n - m of the directories are enough, in any order and under any names. Nothing is ever written to them. No server may
 run on them meanwhile. Every byte is checked; an object that cannot be read whole leaves no file and is reported.
 Exit code: 0 everything was there, 1 something is missing (named), 2 wrong usage or a newer format.
@@ -37,6 +38,7 @@ def main():
     parser.add_argument('--to', metavar='DIRECTORY')
     parser.add_argument('--bucket')
     parser.add_argument('--prefix', default='')
+    parser.add_argument('--latest', action='store_true', help='current versions only')
     parser.add_argument('--incomplete', action='store_true', help='go on although acknowledged writes may be missing')
     arguments = parser.parse_args()
     if (arguments.command == 'extract') != (arguments.to is not None):
@@ -77,26 +79,35 @@ def run(arguments, state):
     volumes = VolumeReader(disks, state)
     count = failed = 0
     for entry, blob_ids in objects(state, arguments):
-        count += 1
+        if not entry['isDeleteMarker']:
+            count += 1
         if arguments.command == 'list':
             print(json.dumps(entry, ensure_ascii=False))
+        elif entry['isDeleteMarker']:
+            note(entry, arguments.to)
         elif not extract(entry, blob_ids, state, volumes, arguments.to):
             failed += 1
-    warn(f'{count - failed} of {count} objects, {volumes.rebuilt_count} stripes rebuilt from other shards')
+    warn(f'{count - failed} of {count} versions, {volumes.rebuilt_count} stripes rebuilt from other shards')
     return 0 if is_complete and failed == 0 else 1
 
 
 def objects(state, arguments):
     rows = state.db.execute(
-        'SELECT b.name, o.key, o.size_bytes, o.etag, o.modified_ms, o.details, o.parts, o.blob_ids'
-        ' FROM objects o JOIN buckets b USING (bucket_id) ORDER BY b.name, o.key'
+        'SELECT b.name, v.key, v.version_id, v.is_delete_marker, v.size_bytes, v.etag, v.modified_ms, v.details, v.parts,'
+        ' v.blob_ids FROM versions v JOIN buckets b USING (bucket_id) ORDER BY b.name, v.key, v.ord DESC'
     )
-    for bucket, key, size, etag, modified_ms, details, parts, blob_ids in rows:
+    before = None
+    for bucket, key, version_id, is_marker, size, etag, modified_ms, details, parts, blob_ids in rows:
+        is_latest = (bucket, key) != before
+        before = (bucket, key)
         text = key.decode('utf-8')
+        if arguments.latest and (not is_latest or is_marker):
+            continue
         if arguments.bucket not in (None, bucket) or not text.startswith(arguments.prefix):
             continue
         entry = {
-            'bucket': bucket, 'key': text, 'sizeBytes': size, 'etag': etag, 'lastModifiedMs': modified_ms,
+            'bucket': bucket, 'key': text, 'versionId': version_id or 'null', 'isLatest': is_latest,
+            'isDeleteMarker': bool(is_marker), 'sizeBytes': size, 'etag': etag, 'lastModifiedMs': modified_ms,
             **read_details(details), 'partSizesBytes': read_part_sizes(parts),
         }
         yield entry, blob_ids
@@ -104,6 +115,8 @@ def objects(state, arguments):
 
 def extract(entry, blob_ids, state, volumes, directory):
     path = free_path(os.path.join(directory, safe_segment(entry['bucket'])), entry['key'])
+    if not entry['isLatest']:
+        path = os.path.join(path.removesuffix('%object') + '%versions', safe_segment(entry['versionId']))
     temporary = path + '%partial'
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -121,15 +134,20 @@ def extract(entry, blob_ids, state, volumes, directory):
             raise Unreadable(f'{size} bytes came instead of {entry["sizeBytes"]}')
         checker.check()
     except (Unreadable, Malformed, ValueError) as error:
-        warn(f's3://{entry["bucket"]}/{entry["key"]}: {error}')
+        warn(f's3://{entry["bucket"]}/{entry["key"]} version {entry["versionId"]}: {error}')
         if os.path.exists(temporary):
             os.remove(temporary)
         return False
     os.replace(temporary, path)
     os.utime(path, (entry['lastModifiedMs'] / 1000,) * 2)
-    with open(os.path.join(directory, 'objects.jsonl'), 'a', encoding='utf-8') as file:
-        file.write(json.dumps({**entry, 'file': os.path.relpath(path, directory)}, ensure_ascii=False) + '\n')
+    note({**entry, 'file': os.path.relpath(path, directory)}, directory)
     return True
+
+
+def note(entry, directory):
+    os.makedirs(directory, exist_ok=True)
+    with open(os.path.join(directory, 'objects.jsonl'), 'a', encoding='utf-8') as file:
+        file.write(json.dumps(entry, ensure_ascii=False) + '\n')
 
 
 class ETagChecker:

@@ -1,4 +1,4 @@
-"""What the records add up to: buckets, objects, blobs, volumes. docs/ON-DISK-FORMAT.md, sections 5 and 7."""
+"""What the records add up to: buckets, versions of objects, blobs, volumes. docs/ON-DISK-FORMAT.md, sections 5 and 7."""
 
 import json
 import os
@@ -10,10 +10,11 @@ from wire import NewerFormat, Reader, encode_varint, varints
 
 _SCHEMA = """
 CREATE TABLE buckets (bucket_id INTEGER PRIMARY KEY, name TEXT NOT NULL);
-CREATE TABLE objects (
-  bucket_id INTEGER NOT NULL, key BLOB NOT NULL, size_bytes INTEGER NOT NULL, etag TEXT NOT NULL,
+CREATE TABLE versions (
+  bucket_id INTEGER NOT NULL, key BLOB NOT NULL, ord INTEGER NOT NULL, version_id TEXT NOT NULL,
+  is_delete_marker INTEGER NOT NULL, size_bytes INTEGER NOT NULL, etag TEXT NOT NULL,
   modified_ms INTEGER NOT NULL, details BLOB NOT NULL, parts BLOB NOT NULL, blob_ids BLOB NOT NULL,
-  PRIMARY KEY (bucket_id, key)
+  PRIMARY KEY (bucket_id, key, ord)
 ) WITHOUT ROWID;
 CREATE TABLE uploads (ord INTEGER PRIMARY KEY, bucket_id INTEGER NOT NULL, key BLOB NOT NULL);
 CREATE TABLE parts (
@@ -26,11 +27,16 @@ CREATE TABLE volumes (volume_id INTEGER PRIMARY KEY, disk_ids TEXT NOT NULL);
 
 _FROM_SNAPSHOT = """
 INSERT INTO buckets SELECT bucket_id, name FROM snapshot.buckets;
-INSERT INTO objects
-  SELECT o.bucket_id, o.key, o.size_bytes, o.etag, o.modified_ms, o.details, coalesce(l.parts, x''),
+INSERT INTO versions
+  SELECT o.bucket_id, o.key, o.ord, o.version_id, o.is_delete_marker, o.size_bytes, o.etag, o.modified_ms, o.details,
+    coalesce(l.parts, x''),
     CASE WHEN o.only_blob_id IS NOT NULL THEN encode_varint(o.only_blob_id)
          WHEN o.has_large_lists = 1 THEN l.blob_ids ELSE o.blob_ids END
-  FROM snapshot.objects o LEFT JOIN snapshot.large_lists l ON l.ord = o.ord AND o.has_large_lists = 1;
+  FROM (SELECT bucket_id, key, ord, version_id, 0 AS is_delete_marker, size_bytes, etag, modified_ms, details,
+          only_blob_id, has_large_lists, blob_ids FROM snapshot.objects
+        UNION ALL SELECT bucket_id, key, ord, version_id, is_delete_marker, size_bytes, etag, modified_ms, details,
+          only_blob_id, has_large_lists, blob_ids FROM snapshot.versions) o
+    LEFT JOIN snapshot.large_lists l ON l.ord = o.ord AND o.has_large_lists = 1;
 INSERT INTO uploads SELECT ord, bucket_id, key FROM snapshot.uploads;
 INSERT INTO parts SELECT upload_ord, part_number, blob_ids FROM snapshot.parts;
 INSERT INTO blobs SELECT blob_id, size_bytes, layout FROM snapshot.blobs;
@@ -118,11 +124,14 @@ class State:
         reader.varint()
         return etag, size, reader.bytes(), reader.bytes()
 
-    def _put(self, bucket_id, key, modified_ms, attributes, blob_ids):
-        etag, size, details, parts = attributes
+    def _add(self, bucket_id, key, order, version_id, modified_ms, attributes, blob_ids):
+        """A version, or a delete marker when there are no attributes; a null version takes the place of the former one."""
+        etag, size, details, parts = attributes or ('', 0, b'', b'')
+        if version_id == '':
+            self.db.execute("DELETE FROM versions WHERE bucket_id = ? AND key = ? AND version_id = ''", (bucket_id, key))
         self.db.execute(
-            'INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
-            (bucket_id, key, size, etag, modified_ms, details, parts, blob_ids),
+            'INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+            (bucket_id, key, order, version_id, int(attributes is None), size, etag, modified_ms, details, parts, blob_ids),
         )
 
     def _intern_owner(self, reader):
@@ -145,16 +154,29 @@ class State:
         self.db.execute('DELETE FROM uploads WHERE bucket_id = ?', (bucket_id,))
         self.db.execute('DELETE FROM buckets WHERE bucket_id = ?', (bucket_id,))
 
-    def _put_object(self, reader):
-        bucket_id, key = reader.varint(), reader.bytes()
-        reader.varint()
+    def _put_object(self, reader, is_version=False):
+        bucket_id, key, order = reader.varint(), reader.bytes(), reader.varint()
         reader.varint()
         modified_ms = reader.signed()
         attributes = self._attributes(reader)
-        self._put(bucket_id, key, modified_ms, attributes, self._blob_uses(reader))
+        blob_ids = self._blob_uses(reader)
+        version_id = reader.string() if is_version else ''
+        self._add(bucket_id, key, order, version_id, modified_ms, attributes, blob_ids)
+
+    def _put_delete_marker(self, reader):
+        bucket_id, key, order = reader.varint(), reader.bytes(), reader.varint()
+        reader.varint()
+        modified_ms = reader.signed()
+        self._add(bucket_id, key, order, reader.string(), modified_ms, None, b'')
 
     def _delete_object(self, reader):
-        self.db.execute('DELETE FROM objects WHERE bucket_id = ? AND key = ?', (reader.varint(), reader.bytes()))
+        self.db.execute('DELETE FROM versions WHERE bucket_id = ? AND key = ?', (reader.varint(), reader.bytes()))
+
+    def _delete_version(self, reader):
+        self.db.execute(
+            'DELETE FROM versions WHERE bucket_id = ? AND key = ? AND ord = ?',
+            (reader.varint(), reader.bytes(), reader.varint()),
+        )
 
     def _create_upload(self, reader):
         order, _upload_id, bucket_id, key = reader.varint(), reader.string(), reader.varint(), reader.bytes()
@@ -166,7 +188,7 @@ class State:
         reader.bytes()
         self.db.execute('INSERT INTO uploads VALUES (?, ?, ?)', (order, bucket_id, key))
 
-    def _put_part(self, reader):
+    def _put_part(self, reader, is_encrypted=False):
         order, number = reader.varint(), reader.varint()
         reader.string()
         reader.varint()
@@ -174,15 +196,25 @@ class State:
         reader.varint()
         reader.string()
         self.db.execute('INSERT OR REPLACE INTO parts VALUES (?, ?, ?)', (order, number, self._blob_uses(reader)))
+        if is_encrypted:
+            reader.bytes()
 
-    def _complete_upload(self, reader):
-        upload = reader.varint()
-        reader.varint()
+    def _transition_version(self, reader):
+        bucket_id, key, order = reader.varint(), reader.bytes(), reader.varint()
+        reader.string()
+        self.db.execute(
+            'UPDATE versions SET blob_ids = ? WHERE bucket_id = ? AND key = ? AND ord = ?',
+            (self._blob_uses(reader), bucket_id, key, order),
+        )
+
+    def _complete_upload(self, reader, is_version=False):
+        upload, order = reader.varint(), reader.varint()
         modified_ms = reader.signed()
         reader.signed()
         attributes = self._attributes(reader)
         numbers = sorted(reader.list(reader.varint))
         manifest = reader.optional(lambda: self._blob(reader))
+        version_id = reader.string() if is_version else ''
         bucket_id, key = self.db.execute('SELECT bucket_id, key FROM uploads WHERE ord = ?', (upload,)).fetchone()
         blob_ids = b''
         for number in numbers:
@@ -191,7 +223,7 @@ class State:
             ).fetchone()[0]
         if manifest is not None:
             blob_ids += encode_varint(manifest)
-        self._put(bucket_id, key, modified_ms, attributes, blob_ids)
+        self._add(bucket_id, key, order, version_id, modified_ms, attributes, blob_ids)
         self._forget_upload(upload)
 
     def _forget_upload(self, upload):
@@ -258,6 +290,12 @@ _RECORDS = {
     17: State._skip_damage,
     18: lambda _, reader: reader.list(lambda: (reader.varint(), reader.string(), reader.varint())),
     19: State._move_shard,
+    20: lambda state, reader: state._put_object(reader, is_version=True),
+    21: State._put_delete_marker,
+    22: State._delete_version,
+    23: lambda state, reader: state._complete_upload(reader, is_version=True),
+    26: lambda state, reader: state._put_part(reader, is_encrypted=True),
+    27: State._transition_version,
     30: State._raise_format,
     31: State._open_class_volume,
 }

@@ -48,10 +48,12 @@ export class VersionLister {
       fetch: (from, end, count) => this.#fetch(bucketId, from, end, count),
       after: (row) => ({ key: Buffer.from(row[0]), afterOrder: row[1] }),
     });
-    // The newest version of a key comes first, and a page that begins inside a key has it behind it.
-    let keyBefore = start.afterOrder === BEFORE_ALL_ORDERS ? undefined : start.key.toString();
+    const begunKey = start.afterOrder === BEFORE_ALL_ORDERS ? undefined : start.key.toString();
+    let keyBefore: string | undefined;
     const versions = rows.map((row) => {
-      const isLatest = row[0] !== keyBefore;
+      // The newest version of a key comes first, unless the page begins inside the key.
+      const isFirst = row[0] !== keyBefore;
+      const isLatest = isFirst && (row[0] !== begunKey || this.#isNewest(bucketId, row));
       keyBefore = row[0];
       return this.#listed(row, isLatest);
     });
@@ -89,6 +91,11 @@ export class VersionLister {
 
   #range(bucketId: number, start: Buffer, end: Buffer, count: number): VersionRow[] {
     return this.#sql.range.all({ bucketId, start, end, count }).map(withText);
+  }
+
+  /** Newer ones may all have been deleted since the page before. */
+  #isNewest(bucketId: number, [key, order]: VersionRow): boolean {
+    return this.#sql.newer.get({ bucketId, key: Buffer.from(key), order }) === undefined;
   }
 
   #listed(row: VersionRow, isLatest: boolean): ListedVersion {
@@ -137,10 +144,18 @@ function prepareStatements(db: Database) {
       .raw(),
     older: db
       .prepare<[{ bucketId: number; key: Buffer; order: number; count: number }], StoredRow>(
-        `SELECT key, ord, version_id, is_delete_marker, ${FACTS} FROM versions
+        `SELECT key, ord, version_id, 0, ${FACTS} FROM objects
+         WHERE bucket_id = @bucketId AND key = @key AND ord < @order
+         UNION ALL SELECT key, ord, version_id, is_delete_marker, ${FACTS} FROM versions
          WHERE bucket_id = @bucketId AND key = @key AND ord < @order ORDER BY ord DESC LIMIT @count`,
       )
       .raw(),
+    newer: db
+      .prepare<[{ bucketId: number; key: Buffer; order: number }], number>(
+        `SELECT 1 FROM objects WHERE bucket_id = @bucketId AND key = @key AND ord > @order
+         UNION ALL SELECT 1 FROM versions WHERE bucket_id = @bucketId AND key = @key AND ord > @order LIMIT 1`,
+      )
+      .pluck(),
     orderOfVersion: db
       .prepare<[{ bucketId: number; key: Buffer; versionId: string }], number>(
         `SELECT ord FROM versions INDEXED BY versions_by_id WHERE bucket_id = @bucketId AND key = @key AND version_id = @versionId
