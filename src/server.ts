@@ -53,6 +53,7 @@ import { ObjectService } from './service/objects.ts';
 import type { EncryptionService } from './service/encryption/encryption-service.ts';
 import type { ServiceStores } from './service/service-stores.ts';
 import type { S3Services } from './service/services.ts';
+import { StorageClasses } from './service/storage-classes.ts';
 import { StallWatchdog } from './streams/stall-watchdog.ts';
 
 /** Header lines beyond this are refused; Node drops silently beyond its own limit. */
@@ -210,6 +211,7 @@ class HoldfastServer implements Server {
     const healing = makeHealing(this.#options, { disks, metadataStore, dataStore, diskManager, requestsInFlight });
     const lifecycle = makeLifecycle(this.#options, {
       metadataStore,
+      dataStore,
       isTimeTrusted: () => this.#clockWatch.trustedNowMs() !== undefined,
       requestsInFlight,
     });
@@ -351,6 +353,7 @@ class HoldfastServer implements Server {
       defaultChecksum: 'CRC64NVME',
     };
     const objects = new ObjectService(stores);
+    const storageClasses = new StorageClasses({ ...stores, bucketClasses: config.storage.bucketClasses });
     return {
       region,
       clock,
@@ -362,10 +365,11 @@ class HoldfastServer implements Server {
       lifecycle: new LifecycleService({
         buckets,
         randomness,
-        storageClasses: () => new Set(['STANDARD']),
+        storageClasses: () => storageClasses.names(),
         onChange: (bucketId) => lifecycle.configurationChanged(bucketId),
       }),
       allowsCustomerKeysOverHttp: customerKeysOverHttp,
+      storageClasses,
     };
   }
 

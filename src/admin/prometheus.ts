@@ -154,7 +154,7 @@ function addHealing(family: Family, { degraded, healing, scrub, lastCensus }: St
 }
 
 function addLifecycle(family: Family, lifecycle: NonNullable<StatusReport['lifecycle']>): void {
-  const { counts, lagMs, lastFinishedAtMs, isFrozen, dayMs } = lifecycle;
+  const { counts, lagMs, lastFinishedAtMs, isFrozen, dayMs, movedBytes } = lifecycle;
   const { lookedAt, ...outcomes } = counts;
   const finished: Sample[] = lastFinishedAtMs === undefined ? [] : [[{}, lastFinishedAtMs / 1000]];
   family('lifecycle_day_seconds', 'gauge', 'Length of a day in lifecycle rules; 86400 but for tests.', [
@@ -167,6 +167,7 @@ function addLifecycle(family: Family, lifecycle: NonNullable<StatusReport['lifec
   family('lifecycle_lag_seconds', 'gauge', 'How long the pass that is due or under way has been due.', [
     [{}, lagMs / 1000],
   ]);
+  family('lifecycle_moved_bytes_total', 'counter', 'Bytes written into other storage classes.', [[{}, movedBytes]]);
   family('lifecycle_looked_at_total', 'counter', 'Versions and uploads that were looked at.', [[{}, lookedAt]]);
   family(
     'lifecycle_actions_total',

@@ -136,9 +136,12 @@ export interface LifecycleReport {
     expired: number;
     deleted: number;
     aborted: number;
+    transitioned: number;
     skipped: number;
     locked: number;
   };
+  /** Since the start of the server: written into other storage classes. */
+  movedBytes: number;
   lastError: string | undefined;
 }
 

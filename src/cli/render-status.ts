@@ -110,9 +110,9 @@ function describeLifecycle(lifecycle: StatusReport['lifecycle']): string[] {
   const state = isFrozen ? 'FROZEN until the clock is accepted' : isRunning ? 'working' : 'idle';
   const last = lastFinishedAtMs === undefined ? '' : `, last pass ended ${new Date(lastFinishedAtMs).toISOString()}`;
   const lag = lagMs === 0 ? '' : `, ${Math.ceil(lagMs / 1000)} s behind`;
-  const { expired, deleted, aborted, locked } = counts;
+  const { expired, deleted, aborted, transitioned, locked } = counts;
   const lines = [
-    `Lifecycle   ${clock}${state}${last}${lag}; expired ${expired} objects, ended ${deleted} old versions and ${aborted} uploads, ${locked} locked`,
+    `Lifecycle   ${clock}${state}${last}${lag}; expired ${expired} objects, ended ${deleted} old versions and ${aborted} uploads, moved ${transitioned} to other classes, ${locked} locked`,
   ];
   if (lastError !== undefined) lines.push(`            last failure: ${lastError}`);
   return lines;

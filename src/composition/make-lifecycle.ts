@@ -1,4 +1,5 @@
 import type { ServerOptions } from '../cli/server-types.ts';
+import type { DataStore } from '../data-store/data-store.ts';
 import { BackgroundLoop } from '../healing/background-loop.ts';
 import { isStoreError } from '../errors/store-error.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
@@ -18,7 +19,12 @@ const INTERVAL_MS = 5000;
 
 export function makeLifecycle(
   { clock, config, log }: ServerOptions,
-  parts: { metadataStore: MetadataStore; isTimeTrusted: () => boolean; requestsInFlight: () => number },
+  parts: {
+    metadataStore: MetadataStore;
+    dataStore: DataStore;
+    isTimeTrusted: () => boolean;
+    requestsInFlight: () => number;
+  },
 ): Lifecycle {
   const { day: dayMs, rate } = config.lifecycle;
   const ownLog = log.child({ part: 'lifecycle' });
@@ -39,6 +45,7 @@ export function makeLifecycle(
     clock,
     dayMs,
     actionsPerSecond: rate,
+    movedBytesPerSecond: config.storage.collectorRate,
     pause: (delayMs) => loop.pause(delayMs),
     isStopped: () => loop.isStopped,
   });

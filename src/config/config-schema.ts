@@ -1,5 +1,6 @@
 import {
   boolean,
+  bucketClass,
   certificateFiles,
   duration,
   erasureCode,
@@ -89,6 +90,13 @@ export const CONFIG_SCHEMA = {
       what: 'Storage classes besides STANDARD, each with a code of its own: `NAME=k+m`.',
       why: 'STANDARD has the cluster’s code; REDUCED_REDUNDANCY is always there, by default with one parity shard less (never none where STANDARD has one).',
     }),
+    bucketClasses: key({
+      type: listOf(bucketClass()),
+      default: [],
+      env: 'HOLDFAST_BUCKET_CLASSES',
+      what: 'Storage class of new objects that name none, by bucket: `PATTERN=CLASS`; the first that matches counts.',
+      why: 'Clients rarely name a class; whoever runs the server knows what a bucket is worth. Others are STANDARD.',
+    }),
     stateDirectory: key({
       type: path(),
       default: '',
@@ -142,7 +150,7 @@ export const CONFIG_SCHEMA = {
       type: rate({ min: '64 KiB/s', max: '64 GiB/s' }),
       default: '32 MiB/s',
       env: 'HOLDFAST_COLLECTOR_RATE',
-      what: 'Most payload bytes the collector moves in a second.',
+      what: 'Most payload bytes that the collector moves in a second, and again as many that lifecycle rules move into other storage classes.',
       why: 'Returns space steadily without showing in the latency of requests.',
     }),
     healRate: key({

@@ -1,5 +1,6 @@
 import { parse as parseToml, TomlError } from 'smol-toml';
 import { CONFIG_ENTRIES, type Config, type SchemaEntry } from './config-schema.ts';
+import { storageClassesOf } from '../model/storage-class.ts';
 import { suggest } from './suggest.ts';
 import { InvalidValue } from './value-types.ts';
 
@@ -144,6 +145,14 @@ function checkTogether(config: Config, origins: ReadonlyMap<string, string>, pro
   if (keyService === 'vault' && (vaultAddress === '' || vaultToken === '')) {
     const where = origins.get('encryption.key_service') ?? '';
     problems.push({ where, problem: 'vault needs HOLDFAST_VAULT_ADDRESS and HOLDFAST_VAULT_TOKEN as well' });
+  }
+  const classes = new Set(storageClassesOf({ k: 1, m: 0 }, config.storage.classes).map(({ name }) => name));
+  for (const { pattern, storageClass } of config.storage.bucketClasses) {
+    if (classes.has(storageClass)) continue;
+    problems.push({
+      where: origins.get('storage.bucket_classes') ?? '',
+      problem: `gives ${pattern} the class ${storageClass}; there are ${[...classes].join(', ')}`,
+    });
   }
   if (config.s3.listen.length === 0) {
     problems.push({ where: origins.get('s3.listen') ?? '', problem: 'names no address' });

@@ -240,6 +240,23 @@ export function storageClass(): ValueType<StorageClass> {
   };
 }
 
+const BUCKET_PATTERN = /^[a-z0-9.*-]{1,63}$/;
+
+/** `PATTERN=CLASS`. */
+export function bucketClass(): ValueType<{ readonly pattern: string; readonly storageClass: string }> {
+  return {
+    describe: '`PATTERN=CLASS`, `*` in the pattern for any characters',
+    tomlKind: 'string',
+    parse: (raw) => {
+      const [pattern = '', storageClass = '', ...others] = typeof raw === 'string' ? raw.trim().split('=') : [];
+      if (!BUCKET_PATTERN.test(pattern) || storageClass === '' || others.length > 0) {
+        throw new InvalidValue('must be PATTERN=CLASS, like "backup-*=ARCHIVE"');
+      }
+      return Object.freeze({ pattern, storageClass });
+    },
+  };
+}
+
 export interface CertificateFiles {
   readonly certificateFile: string;
   readonly keyFile: string;

@@ -20,7 +20,6 @@ export const HOLDING_VALUES: ReadonlyMap<string, readonly string[]> = new Map([
   ['x-amz-bucket-namespace', ['global']],
   ['x-amz-object-ownership', ['BucketOwnerEnforced']],
   ['x-amz-request-payer', ['requester']],
-  ['x-amz-storage-class', ['STANDARD']],
 ]);
 
 const CANNED_ACLS: ReadonlySet<string> = new Set([
@@ -32,22 +31,6 @@ const CANNED_ACLS: ReadonlySet<string> = new Set([
   'private',
   'public-read',
   'public-read-write',
-]);
-
-const STORAGE_CLASSES: ReadonlySet<string> = new Set([
-  'DEEP_ARCHIVE',
-  'EXPRESS_ONEZONE',
-  'FSX_ONTAP',
-  'FSX_OPENZFS',
-  'GLACIER',
-  'GLACIER_IR',
-  'INTELLIGENT_TIERING',
-  'ONEZONE_IA',
-  'OUTPOSTS',
-  'REDUCED_REDUNDANCY',
-  'SNOW',
-  'STANDARD',
-  'STANDARD_IA',
 ]);
 
 /** Inputs of one row that are answered 501. */
@@ -81,7 +64,7 @@ export function unimplementedInputs(row: OperationRow): UnimplementedInputs {
  * Refuses what S3 defines for this operation and this server does not do: nothing is accepted and ignored, except values
  * that state what already holds.
  *
- * @throws S3Error NotImplemented, naming the input | InvalidStorageClass, InvalidArgument (no such class, no such canned ACL)
+ * @throws S3Error NotImplemented, naming the input | InvalidArgument (no such canned ACL)
  */
 export function refuseUnimplementedInputs(
   row: OperationRow,
@@ -105,9 +88,6 @@ export function refuseUnimplementedInputs(
 function refuseHeader(name: string, value: string): void {
   const holding = HOLDING_VALUES.get(name);
   if (holding?.includes(value)) return;
-  if (name === 'x-amz-storage-class' && !STORAGE_CLASSES.has(value)) {
-    throw new S3Error('InvalidStorageClass', { details: { StorageClassRequested: value } });
-  }
   if (name === 'x-amz-acl' && !CANNED_ACLS.has(value)) {
     throw new S3Error('InvalidArgument', { details: { ArgumentName: name, ArgumentValue: value } });
   }

@@ -6,6 +6,7 @@ import { S3Error } from '../errors/s3-error.ts';
 import { isStoreError } from '../errors/store-error.ts';
 import type { BlobRecord } from '../model/blob.ts';
 import type { ChecksumAlgorithm, ObjectChecksum } from '../model/object-record.ts';
+import { STANDARD } from '../model/storage-class.ts';
 import { joined, readPieces } from '../streams/read-all.ts';
 import type { RequestBody } from '../streams/request-body.ts';
 import { verifyDigests } from '../streams/verify-digests.ts';
@@ -29,6 +30,8 @@ export interface StoreBodyRequest<R> {
   defaultChecksum: ChecksumAlgorithm | undefined;
   /** Seals what is stored; `undefined`: it is stored as it is. Sizes, ETag and checksum of the content are those of the plain bytes. */
   sealing?: VersionSealing | undefined;
+  /** In whose volumes the bytes come to lie. */
+  storageClass: string;
   /** The descriptor that goes into the stripe (blob-descriptor.ts). */
   describe: (content: StoredContent) => Buffer;
   /** Names the blob. Nothing is visible before. May be called again with another blob of the same content. */
@@ -98,8 +101,12 @@ export class BodyWriter {
     const content = verify(request, digests, bytes.length, kept);
     const stored = sealing === undefined || bytes.length === 0 ? bytes : sealSmall(bytes, sealing, content);
     const descriptor = request.describe(content);
+    const { storageClass } = request;
+    const { dataStore } = this.#stores;
     for (let attempt = 1; ; attempt++) {
-      const pinned = await this.#stores.dataStore.writeSmall(stored, descriptor);
+      const pinned = await (storageClass === STANDARD
+        ? dataStore.writeSmall(stored, descriptor)
+        : dataStore.writeSmall(stored, descriptor, { storageClass }));
       try {
         return await request.commit(content, pinned.blob);
       } catch (error) {
@@ -127,6 +134,7 @@ export class BodyWriter {
     try {
       writer = await this.#stores.dataStore.openWriter({
         sizeBytes: lengthBytes,
+        storageClass: request.storageClass,
         observe: (view) => digests.update(view),
       });
       const target = writer;
@@ -155,7 +163,10 @@ export class BodyWriter {
     let writer: BlobWriter | undefined;
     let sealer: StreamSealer | undefined;
     try {
-      const target = await this.#stores.dataStore.openWriter({ sizeBytes: sealedSizeBytes(lengthBytes) });
+      const target = await this.#stores.dataStore.openWriter({
+        sizeBytes: sealedSizeBytes(lengthBytes),
+        storageClass: request.storageClass,
+      });
       writer = target;
       const source = (sealer = new StreamSealer({
         tools: sealing.tools,

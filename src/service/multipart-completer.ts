@@ -162,6 +162,7 @@ export class MultipartCompleter {
         parts: attributes.parts ?? [],
         encryption,
       }),
+      { storageClass: upload.storageClass },
     );
     try {
       const written = await this.#stores.metadataStore.commit({

@@ -149,6 +149,7 @@ export class MultipartService {
       body: request.body,
       defaultChecksum: upload.checksumAlgorithm ?? this.#stores.defaultChecksum,
       sealing,
+      storageClass: upload.storageClass,
       describe: (content) => this.#describePart(part, content),
       commit: (content, blob) => this.#commitPart(part, content, [{ newBlob: blob }]),
     });
@@ -173,6 +174,7 @@ export class MultipartService {
           range,
           sealing,
           checksum: upload.checksumAlgorithm ?? this.#stores.defaultChecksum,
+          storageClass: upload.storageClass,
           describe: (content) => this.#describePart(target, content),
           commit: (content, blobs) => this.#commitPart(target, content, blobs),
         });

@@ -1,5 +1,5 @@
 import { S3Error } from '../errors/s3-error.ts';
-import type { BlobUse, WritePreconditions } from '../metadata-store/metadata-store.ts';
+import type { WritePreconditions } from '../metadata-store/metadata-store.ts';
 import type {
   BucketRecord,
   ChecksumAlgorithm,
@@ -19,6 +19,7 @@ import type { VersionSealing } from './encryption/version-sealing.ts';
 import type { ObjectReader } from './object-reader.ts';
 import { shownSourceVersionId, SINGLE_BODY_LIMIT_BYTES } from './object-rules.ts';
 import type { ObjectAddress, PutObjectRequest, WrittenObject } from './objects.ts';
+import { placeBlobs } from './place-blobs.ts';
 import type { ServiceStores } from './service-stores.ts';
 
 export interface CopyObjectRequest {
@@ -33,8 +34,10 @@ export interface CopyObjectRequest {
   replaceTags: { tags: ObjectAttributes['tags'] } | undefined;
   /** As asked for; `undefined`: the bucket's default. That of the source is never copied. */
   lock: ObjectLock | undefined;
-  /** As the client named it, if it did. */
-  storageClass: string | undefined;
+  /** Of the copy. */
+  storageClass: string;
+  /** The client named it: then a copy onto itself changes something. */
+  namesStorageClass: boolean;
   /** `x-amz-checksum-algorithm`; otherwise the checksum is copied. */
   checksumAlgorithm: ChecksumAlgorithm | undefined;
   preconditions: WritePreconditions | undefined;
@@ -50,8 +53,6 @@ export interface CopiedObject extends WrittenObject {
 
 /** What a copy keeps of its source, or computes anew. */
 type CopiedContent = Pick<ObjectAttributes, 'etag' | 'sizeBytes' | 'checksum' | 'parts'>;
-
-const EMPTY = Buffer.alloc(0);
 
 /**
  * Copies an object by naming the same blobs under another key: no bytes move, whatever the size. A copy therefore
@@ -136,7 +137,7 @@ export class ObjectCopier {
       userMetadata,
       tags,
       lock: request.lock,
-      storageClass: request.storageClass ?? object.storageClass,
+      storageClass: request.storageClass,
       defaultChecksum: request.checksumAlgorithm ?? object.checksum?.algorithm,
       preconditions,
       encryption,
@@ -157,24 +158,24 @@ export class ObjectCopier {
     const lastModifiedMs = this.#stores.clock.nowMs();
     const { headers, userMetadata } = request.replaceMetadata ?? source;
     const tags = request.replaceTags ? request.replaceTags.tags : source.tags;
-    const storageClass = request.storageClass ?? source.storageClass;
+    const { storageClass } = request;
     const named = { headers, userMetadata, storageClass, ...(tags ? { tags } : {}) };
-    const blobs = source.blobs.filter((blob) => blob.sizeBytes > 0);
-    const manifest = await this.#stores.dataStore.writeSmall(
-      EMPTY,
-      encodeBlobDescriptor({
-        kind: 'manifest',
-        bucketId: bucket.bucketId,
-        bucketName: bucket.name,
-        key,
-        content: { ...stored, lastModifiedMs },
-        attributes: { ...named, ownerAccountId: bucket.owner.accountId },
-        uploadId: '',
-        blobs,
-        parts: content.parts ?? [],
-        encryption,
-      }),
-    );
+    const placed = await placeBlobs(this.#stores.dataStore, source, {
+      storageClass,
+      describe: (blobs) =>
+        encodeBlobDescriptor({
+          kind: 'manifest',
+          bucketId: bucket.bucketId,
+          bucketName: bucket.name,
+          key,
+          content: { ...stored, lastModifiedMs },
+          attributes: { ...named, ownerAccountId: bucket.owner.accountId },
+          uploadId: '',
+          blobs,
+          parts: content.parts ?? [],
+          encryption,
+        }),
+    });
     try {
       const written = await this.#stores.metadataStore.commit({
         type: 'PutObject',
@@ -182,7 +183,7 @@ export class ObjectCopier {
         key,
         owner: bucket.owner,
         attributes: { ...stored, ...named, ...request.lock, ...(encryption ? { encryption } : {}) },
-        blobs: [...blobs.map(({ blobId }): BlobUse => ({ existingBlobId: blobId })), { newBlob: manifest.blob }],
+        blobs: placed.uses,
         lastModifiedMs,
         ...(sealed ? { versionSeed: sealed.sealing.name.seed } : {}),
         ...(preconditions ? { preconditions } : {}),
@@ -197,7 +198,7 @@ export class ObjectCopier {
         sourceVersionId: shownSourceVersionId(request.source.bucket, source),
       };
     } finally {
-      manifest.unpin();
+      placed.unpin();
     }
   }
 }
@@ -232,7 +233,7 @@ function refuseUnchangedSelfCopy(
   const isSelfCopy = source.bucketId === request.bucket.bucketId && source.key === request.key && !isBroughtBack;
   const isChanged =
     request.replaceMetadata ||
-    request.storageClass !== undefined ||
+    request.namesStorageClass ||
     computed ||
     request.encryption.requested !== undefined ||
     // As AWS does: a bucket that says how its objects are encrypted encrypts this one so.

@@ -125,6 +125,7 @@ export class ObjectService {
       body: request.body,
       defaultChecksum: request.defaultChecksum ?? this.#stores.defaultChecksum,
       sealing,
+      storageClass,
       describe: (content) => {
         storedChecksum = content.checksum;
         if (sealing !== undefined) {

@@ -18,6 +18,8 @@ export interface PartCopy<R> {
   sealing: VersionSealing | undefined;
   /** The part's checksum; `undefined`: none is kept. */
   checksum: ChecksumAlgorithm | undefined;
+  /** Of the upload: bytes of another class are not named again, but written. */
+  storageClass: string;
   describe: (content: StoredContent) => Buffer;
   commit: (content: StoredContent, blobs: readonly BlobUse[]) => Promise<R>;
 }
@@ -42,14 +44,15 @@ export class PartCopier {
    * @throws S3Error InvalidRequest (over 5 GiB) and what `commit` throws
    * @throws StoreError BlobGone: the source was replaced or deleted meanwhile, look it up again
    */
-  async copy<R>({ source, range, sealing, checksum, describe, commit }: PartCopy<R>): Promise<R> {
+  async copy<R>({ source, range, sealing, checksum, storageClass, describe, commit }: PartCopy<R>): Promise<R> {
     if (range.length > SINGLE_BODY_LIMIT_BYTES) {
       throw new S3Error('InvalidRequest', {
         message: `The specified copy source is larger than the maximum allowable size for a copy source: ${SINGLE_BODY_LIMIT_BYTES}`,
       });
     }
     const isPlain = source.sealing === undefined && sealing === undefined;
-    const blobs = isPlain ? wholeBlobs(source.object.blobs, range) : undefined;
+    const isPlaced = source.object.storageClass === storageClass;
+    const blobs = isPlain && isPlaced ? wholeBlobs(source.object.blobs, range) : undefined;
     if (blobs) {
       const content =
         knownContent(source.object, range, checksum) ?? (await digestObject(this.#tools, source, range, checksum));
@@ -66,6 +69,7 @@ export class PartCopier {
       },
       defaultChecksum: checksum,
       sealing,
+      storageClass,
       describe,
       commit: (content, blob) => commit(content, [{ newBlob: blob }]),
     });

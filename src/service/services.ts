@@ -5,6 +5,7 @@ import type { LifecycleService } from './lifecycle/lifecycle-service.ts';
 import type { ListingService } from './listing.ts';
 import type { MultipartService } from './multipart-uploads.ts';
 import type { ObjectService } from './objects.ts';
+import type { StorageClasses } from './storage-classes.ts';
 
 /** What operation handlers may call. Built by `server.ts`. */
 export interface S3Services {
@@ -19,4 +20,5 @@ export interface S3Services {
   readonly lifecycle: LifecycleService;
   /** Else SSE-C is refused where the connection is not secure. */
   readonly allowsCustomerKeysOverHttp: boolean;
+  readonly storageClasses: StorageClasses;
 }

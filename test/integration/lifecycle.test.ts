@@ -24,6 +24,8 @@ afterEach(() => fixture.stop());
 function makeWorker(options: Partial<LifecycleWorkerOptions> = {}): LifecycleWorker {
   return new LifecycleWorker({
     metadataStore: fixture.metadata,
+    dataStore: fixture.stores.dataStore,
+    movedBytesPerSecond: 1e9,
     clock: fixture.clock,
     dayMs: CALENDAR_DAY_MS,
     actionsPerSecond: 1000,

@@ -15,6 +15,7 @@ import { ListingService } from '../../src/service/listing.ts';
 import type { MultipartService } from '../../src/service/multipart-uploads.ts';
 import type { ObjectService } from '../../src/service/objects.ts';
 import type { S3Services } from '../../src/service/services.ts';
+import type { StorageClasses } from '../../src/service/storage-classes.ts';
 import { StallWatchdog } from '../../src/streams/stall-watchdog.ts';
 import { MemoryMetadata } from './memory-metadata.ts';
 import { ALICE } from './metadata-fixtures.ts';
@@ -78,6 +79,7 @@ export class S3TestServer {
       multipart: options.multipart ?? (unreachable('multipart') as MultipartService),
       lifecycle: unreachable('lifecycle') as LifecycleService,
       allowsCustomerKeysOverHttp: false,
+      storageClasses: unreachable('storageClasses') as StorageClasses,
     };
   }
 

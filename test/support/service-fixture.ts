@@ -27,6 +27,7 @@ import { BucketEncryptionService } from '../../src/service/bucket-encryption.ts'
 import type { KeyRing } from '../../src/keys/key-ring.ts';
 import type { ServiceStores } from '../../src/service/service-stores.ts';
 import type { S3Services } from '../../src/service/services.ts';
+import { StorageClasses } from '../../src/service/storage-classes.ts';
 import type { DigestExpectation, RequestBody } from '../../src/streams/request-body.ts';
 import { MemoryDataStore } from './memory-data-store.ts';
 import { MemoryJournal } from './memory-journal.ts';
@@ -155,6 +156,10 @@ export function createServices(stores: ServiceStores, clock: Clock): S3Services 
     blocksPublicAccess: true,
   });
   const objects = new ObjectService(stores);
+  const storageClasses = new StorageClasses({
+    ...stores,
+    bucketClasses: [{ pattern: 'reduced-*', storageClass: 'REDUCED_REDUNDANCY' }],
+  });
   return {
     region: REGION,
     clock,
@@ -166,10 +171,11 @@ export function createServices(stores: ServiceStores, clock: Clock): S3Services 
     lifecycle: new LifecycleService({
       buckets,
       randomness: stores.randomness,
-      storageClasses: () => new Set(['STANDARD']),
+      storageClasses: () => storageClasses.names(),
       onChange: () => {},
     }),
     allowsCustomerKeysOverHttp: false,
+    storageClasses,
   };
 }
 

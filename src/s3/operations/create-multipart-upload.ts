@@ -28,7 +28,7 @@ export async function createMultipartUpload(request: S3Request, services: S3Serv
     userMetadata: readUserMetadata(headers),
     tags: readTaggingHeader(headers),
     lock: readObjectLock(request),
-    storageClass: 'STANDARD',
+    storageClass: services.storageClasses.choose(request.bucket, headers.get('x-amz-storage-class')),
     checksumAlgorithm: readChecksumAlgorithm(headers),
     checksumType: readChecksumType(headers),
     encryption: readEncryptionWish(request, services),

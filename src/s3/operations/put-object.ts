@@ -37,7 +37,7 @@ export async function putObject(request: S3Request, services: S3Services): Promi
     userMetadata: readUserMetadata(request.headers),
     tags,
     lock,
-    storageClass: 'STANDARD',
+    storageClass: services.storageClasses.choose(request.bucket, request.headers.get('x-amz-storage-class')),
     preconditions: readWriteConditions(request.headers),
     encryption: readEncryptionWish(request, services),
   });

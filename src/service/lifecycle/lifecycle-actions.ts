@@ -1,18 +1,22 @@
-import { assert } from '../../errors/assert.ts';
 import { S3Error } from '../../errors/s3-error.ts';
 import { isStoreError } from '../../errors/store-error.ts';
-import type { MetadataStore } from '../../metadata-store/metadata-store.ts';
 import type { Clock } from '../../model/clock.ts';
 import type { BucketRecord } from '../../model/object-record.ts';
-import type { LifecycleTask, VersionTask } from './lifecycle-walk.ts';
+import type { LifecycleTask, UploadTask, VersionTask } from './lifecycle-walk.ts';
+import { transitionVersion, type TransitionStores, type VersionTransition } from './transition-version.ts';
 
-export interface LifecycleActionsOptions {
-  metadataStore: Pick<MetadataStore, 'commit'>;
+export interface LifecycleActionsOptions extends TransitionStores {
   clock: Pick<Clock, 'nowMs'>;
 }
 
-/** `skipped`: it is no longer what was seen. `locked`: Object Lock protects it. */
-export type LifecycleOutcome = 'expired' | 'deleted' | 'aborted' | 'skipped' | 'locked';
+/** `skipped`: it is no longer what was seen, or its new class is gone. `locked`: Object Lock protects it. */
+export type LifecycleOutcome = 'expired' | 'deleted' | 'aborted' | 'transitioned' | 'skipped' | 'locked';
+
+export interface PerformedTask {
+  outcome: LifecycleOutcome;
+  /** Written into another storage class. */
+  movedBytes: number;
+}
 
 /**
  * Does what is due, each in one commit that compares: an object that was overwritten, locked or deleted since it was
@@ -26,25 +30,31 @@ export class LifecycleActions {
   }
 
   /** @throws StoreError what the stores throw: done or not, but nothing in between */
-  async perform(bucket: BucketRecord, task: LifecycleTask): Promise<LifecycleOutcome> {
+  async perform(bucket: BucketRecord, task: LifecycleTask): Promise<PerformedTask> {
     try {
-      return await ('uploadId' in task ? this.#abort(bucket, task) : this.#performOnVersion(bucket, task));
+      if ('uploadId' in task) return await this.#abort(bucket, task);
+      const { action } = task;
+      if (action.kind === 'transition') return await this.#transition(bucket, { ...task, ...action });
+      return await this.#end(bucket, task);
     } catch (error) {
-      if (isStoreError(error, 'BlobGone')) return 'skipped';
+      if (isStoreError(error, 'BlobGone')) return done('skipped');
       if (!(error instanceof S3Error)) throw error;
-      return error.code === 'AccessDenied' ? 'locked' : 'skipped';
+      return done(error.code === 'AccessDenied' ? 'locked' : 'skipped');
     }
   }
 
-  async #abort({ bucketId }: BucketRecord, { key, uploadId }: { key: string; uploadId: string }): Promise<'aborted'> {
+  async #abort({ bucketId }: BucketRecord, { key, uploadId }: UploadTask): Promise<PerformedTask> {
     await this.#options.metadataStore.commit({ type: 'AbortMultipartUpload', bucketId, key, uploadId });
-    return 'aborted';
+    return done('aborted');
   }
 
-  async #performOnVersion(bucket: BucketRecord, task: VersionTask): Promise<LifecycleOutcome> {
+  async #transition(bucket: BucketRecord, transition: VersionTransition): Promise<PerformedTask> {
+    const movedBytes = await transitionVersion(this.#options, bucket, transition);
+    return movedBytes === undefined ? done('skipped') : { outcome: 'transitioned', movedBytes };
+  }
+
+  async #end(bucket: BucketRecord, { action, key, order, versionId }: VersionTask): Promise<PerformedTask> {
     const { metadataStore, clock } = this.#options;
-    const { action, key, order, versionId } = task;
-    assert(action.kind !== 'transition', 'there is one storage class');
     await metadataStore.commit({
       type: 'DeleteObject',
       bucketId: bucket.bucketId,
@@ -54,6 +64,10 @@ export class LifecycleActions {
       onlyOrder: order,
       atMs: clock.nowMs(),
     });
-    return action.kind === 'expire' ? 'expired' : 'deleted';
+    return done(action.kind === 'expire' ? 'expired' : 'deleted');
   }
+}
+
+function done(outcome: LifecycleOutcome): PerformedTask {
+  return { outcome, movedBytes: 0 };
 }

@@ -17,6 +17,7 @@ export interface VersionTask {
   key: string;
   versionId: string;
   order: number;
+  sizeBytes: number;
 }
 
 export interface UploadTask {
@@ -129,7 +130,14 @@ export class LifecycleWalk {
         const record = await metadataStore.getObject({ bucketId: bucket.bucketId, key: object.key });
         if (record === undefined || record.isDeleteMarker) continue;
         const action = evaluateCurrent(this.#lifecycle, { ...facts, ...factsOf(record) }, time());
-        if (action) tasks.push({ action, key: object.key, versionId: record.versionId, order: record.order });
+        if (action)
+          tasks.push({
+            action,
+            key: object.key,
+            versionId: record.versionId,
+            order: record.order,
+            sizeBytes: record.sizeBytes,
+          });
       }
       if (page.lastEntry !== undefined) startAfter = this.#doneKey = page.lastEntry;
       yield { tasks, lookedAtCount: page.objects.length, doneKey: this.#doneKey };
@@ -194,7 +202,7 @@ export class LifecycleWalk {
 
   /** With the tags of the version, if a rule asks for tags. */
   async #decide(
-    { key, versionId, order, isDeleteMarker }: Entry,
+    { key, versionId, order, sizeBytes, isDeleteMarker }: Entry,
     possible: LifecycleAction | undefined,
     evaluate: (tags: readonly { key: string; value: string }[]) => LifecycleAction | undefined,
   ): Promise<LifecycleTask[]> {
@@ -207,7 +215,7 @@ export class LifecycleWalk {
       if (record?.order !== order) return [];
       action = evaluate(record.tags ?? NO_TAGS);
     }
-    return action === undefined ? [] : [{ action, key, versionId, order }];
+    return action === undefined ? [] : [{ action, key, versionId, order, sizeBytes }];
   }
 
   /** What would be due if the object had every tag; exact where no rule asks for tags. */

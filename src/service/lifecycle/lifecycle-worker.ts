@@ -4,7 +4,8 @@ import type { BucketRecord } from '../../model/object-record.ts';
 import { compileLifecycle } from './compiled-lifecycle.ts';
 import { LifecycleActions, type LifecycleOutcome } from './lifecycle-actions.ts';
 import { CALENDAR_DAY_MS } from './lifecycle-days.ts';
-import { LifecycleWalk, type WalkStep } from './lifecycle-walk.ts';
+import { type LifecycleTask, LifecycleWalk, type WalkStep } from './lifecycle-walk.ts';
+import type { TransitionStores } from './transition-version.ts';
 
 export interface LifecycleWorkerOptions {
   metadataStore: Pick<
@@ -18,11 +19,14 @@ export interface LifecycleWorkerOptions {
     | 'listUploads'
     | 'listVersions'
   >;
+  dataStore: TransitionStores['dataStore'];
   clock: Clock;
   /** Length of a day: 24 hours, or that of a test clock. */
   dayMs: number;
   /** Versions and uploads ended in a second, at most. */
   actionsPerSecond: number;
+  /** Written into other storage classes in a second, at most. */
+  movedBytesPerSecond: number;
   /** May it be believed that the time is what the clock says? Nothing ends while not. */
   isTimeTrusted: () => boolean;
   /** Requests of clients that are being answered now. */
@@ -49,6 +53,8 @@ export interface LifecycleReport {
   lagMs: number;
   /** Since the start of the server. */
   counts: Counts;
+  /** Since the start of the server: written into other storage classes. */
+  movedBytes: number;
   lastError: string | undefined;
 }
 
@@ -75,6 +81,7 @@ const PASSES_A_TEST_DAY = 10;
 const SHORTEST_PERIOD_MS = 1000;
 /** Commits at once: together they share syncs. */
 const BATCH = 32;
+const BATCH_BYTES = 4 * 1024 * 1024;
 /** While requests are answered, it waits so many times as long as it has worked. */
 const YIELD_FACTOR = 3;
 
@@ -92,7 +99,8 @@ export class LifecycleWorker {
   #isLoaded = false;
   #isWorking = false;
   #savedAtMs = -Infinity;
-  #counts: Counts = { lookedAt: 0, expired: 0, deleted: 0, aborted: 0, skipped: 0, locked: 0 };
+  #counts: Counts = { lookedAt: 0, expired: 0, deleted: 0, aborted: 0, transitioned: 0, skipped: 0, locked: 0 };
+  #movedBytes = 0;
   #lastError: string | undefined;
 
   constructor(options: LifecycleWorkerOptions) {
@@ -119,6 +127,7 @@ export class LifecycleWorker {
       lastFinishedAtMs: state?.finishedAtMs ?? state?.lastFinishedAtMs,
       lagMs: !this.#isLoaded || dueSinceMs === undefined ? 0 : Math.max(0, now - dueSinceMs),
       counts: { ...this.#counts },
+      movedBytes: this.#movedBytes,
       lastError: this.#lastError,
     };
   }
@@ -252,16 +261,18 @@ export class LifecycleWorker {
 
   /** Asks before each batch whether the rules are still those by which it was found. */
   async #perform(bucket: BucketRecord, { tasks }: WalkStep): Promise<'done' | 'stop' | 'changed'> {
-    const { clock, actionsPerSecond, metadataStore, pause } = this.#options;
-    for (let at = 0; at < tasks.length; at += BATCH) {
-      const batch = tasks.slice(at, at + BATCH);
+    const { clock, actionsPerSecond, movedBytesPerSecond, metadataStore, pause } = this.#options;
+    for (const batch of batchesOf(tasks)) {
       const now = await metadataStore.getBucketById(bucket.bucketId);
       if (rulesOf(now) !== rulesOf(bucket)) return 'changed';
       if (!this.#mayGoOn()) return 'stop';
       const beganAtMs = clock.monotonicMs();
-      const outcomes = await Promise.all(batch.map((task) => this.#actions.perform(bucket, task)));
-      for (const outcome of outcomes) this.#counts[outcome]++;
-      await pause((batch.length / actionsPerSecond) * 1000 - (clock.monotonicMs() - beganAtMs));
+      const performed = await Promise.all(batch.map((task) => this.#actions.perform(bucket, task)));
+      for (const { outcome } of performed) this.#counts[outcome]++;
+      const movedBytes = performed.reduce((sum, each) => sum + each.movedBytes, 0);
+      this.#movedBytes += movedBytes;
+      const dueSeconds = Math.max(batch.length / actionsPerSecond, movedBytes / movedBytesPerSecond);
+      await pause(dueSeconds * 1000 - (clock.monotonicMs() - beganAtMs));
     }
     return 'done';
   }
@@ -284,6 +295,23 @@ export class LifecycleWorker {
 /** What a walk depends on. */
 function rulesOf(bucket: BucketRecord | undefined): string {
   return JSON.stringify([bucket?.configuration.lifecycle, bucket?.configuration.versioning]);
+}
+
+/** Of what shares syncs; of what is moved only so much at once as needs few buffers. */
+function* batchesOf(tasks: readonly LifecycleTask[]): Generator<LifecycleTask[]> {
+  let batch: LifecycleTask[] = [];
+  let bytes = 0;
+  for (const task of tasks) {
+    const own = 'action' in task && task.action.kind === 'transition' ? task.sizeBytes : 0;
+    if (batch.length === BATCH || (batch.length > 0 && bytes + own > BATCH_BYTES)) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(task);
+    bytes += own;
+  }
+  if (batch.length > 0) yield batch;
 }
 
 /** Days end at midnight, and so does the time in which something falls due; in a test clock's day it does at any moment. */

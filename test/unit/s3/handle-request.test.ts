@@ -83,7 +83,6 @@ test.each([
   ['x-amz-acl', 'public-read'],
   ['x-amz-object-lock-event-hold', 'ON'],
   ['x-amz-website-redirect-location', '/elsewhere'],
-  ['x-amz-storage-class', 'REDUCED_REDUNDANCY'],
 ])('PutObject with %s: %s is answered 501 and stores nothing', async (name, value) => {
   failWith = new Error('objects were reached');
   const { status, body } = await server.request('PUT', '/bucket/key', { headers: { [name]: value }, body: 'x' });

@@ -1,0 +1,66 @@
+import type { DataStore } from '../../data-store/data-store.ts';
+import type { MetadataStore } from '../../metadata-store/metadata-store.ts';
+import type { BucketRecord, ObjectRecord } from '../../model/object-record.ts';
+import { encodeBlobDescriptor } from '../blob-descriptor.ts';
+import { placeBlobs } from '../place-blobs.ts';
+
+export interface TransitionStores {
+  metadataStore: Pick<MetadataStore, 'commit' | 'getObject'>;
+  dataStore: Pick<DataStore, 'copyBlob' | 'writeSmall' | 'storageClasses'>;
+}
+
+export interface VersionTransition {
+  key: string;
+  versionId: string;
+  /** Only the version that was seen. */
+  order: number;
+  storageClass: string;
+}
+
+/**
+ * Writes the bytes of one version into the volumes of another storage class and names them there, if it is still the
+ * version that was seen: its ETag, Last-Modified, tags and locks stay. Nothing is decoded: encrypted bytes move as they are.
+ * A crash in between leaves bytes that nothing names.
+ *
+ * @returns how many bytes were moved; `undefined`: it is not there any more, or of that class already
+ * @throws S3Error PreconditionFailed; StoreError of reads and writes
+ */
+export async function transitionVersion(
+  { metadataStore, dataStore }: TransitionStores,
+  bucket: BucketRecord,
+  { key, versionId, order, storageClass }: VersionTransition,
+): Promise<number | undefined> {
+  const { bucketId } = bucket;
+  if (!dataStore.storageClasses().some(({ name }) => name === storageClass)) return undefined;
+  const version = await metadataStore.getObject({ bucketId, key, versionId });
+  if (version?.order !== order || version.isDeleteMarker || version.storageClass === storageClass) return undefined;
+  const placed = await placeBlobs(dataStore, version, {
+    storageClass,
+    // One blob that is a whole object says all about itself that a recovery needs.
+    ...(version.blobs.length === 1 ? {} : { describe: manifestOf(bucket, { ...version, storageClass }) }),
+  });
+  try {
+    const blobs = placed.uses;
+    const mutation = { bucketId, key, versionId, onlyOrder: order, storageClass, blobs };
+    await metadataStore.commit({ type: 'TransitionVersion', ...mutation });
+    return placed.movedBytes;
+  } finally {
+    placed.unpin();
+  }
+}
+
+function manifestOf(bucket: BucketRecord, version: ObjectRecord): (blobs: ObjectRecord['blobs']) => Buffer {
+  return (blobs) =>
+    encodeBlobDescriptor({
+      kind: 'manifest',
+      bucketId: bucket.bucketId,
+      bucketName: bucket.name,
+      key: version.key,
+      content: version,
+      attributes: { ...version, ownerAccountId: version.owner.accountId },
+      uploadId: '',
+      blobs,
+      parts: version.parts ?? [],
+      encryption: version.encryption,
+    });
+}
