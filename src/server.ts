@@ -21,10 +21,11 @@ import { MetadataVolumeLedger } from './composition/metadata-volume-ledger.ts';
 import { inspectFile } from './composition/inspect/inspect-file.ts';
 import { explainOffline, readOfflineStatus } from './composition/offline-status.ts';
 import { codeOf, indexPathOf, makeMetadata, type Metadata, openDisks } from './composition/open-metadata.ts';
+import type { AutoReplacer } from './composition/auto-replacer.ts';
 import { type DiskManager, placesOf } from './composition/disk-manager.ts';
 import { makeBodyBuffers, makeDataStore } from './composition/make-data-store.ts';
 import { makeEncryption, serverDefaultOf } from './composition/make-encryption.ts';
-import { makeDiskManager } from './composition/make-disk-manager.ts';
+import { makeAutoReplacer, makeDiskManager } from './composition/make-disk-manager.ts';
 import { type Healing, makeHealing } from './composition/make-healing.ts';
 import { type Lifecycle, makeLifecycle } from './composition/make-lifecycle.ts';
 import { recodeControl } from './composition/recode-control.ts';
@@ -70,6 +71,7 @@ interface Storage {
   metadata: Metadata;
   volumes: VolumeFollower;
   diskManager: DiskManager;
+  autoReplacer: AutoReplacer | undefined;
   dataStore: StripedDataStore;
   healing: Healing;
   lifecycle: Lifecycle;
@@ -140,6 +142,7 @@ class HoldfastServer implements Server {
     this.#readiness.enter('opening-volumes', 0);
     await storage.dataStore.start();
     storage.healing.start();
+    storage.autoReplacer?.start();
     const ring = this.#makeKeyRing(disks, metadata);
     await ring.open();
     if (ring.problem !== undefined) {
@@ -208,6 +211,7 @@ class HoldfastServer implements Server {
     metadata.watchConfiguration(({ k, m }) => dataStore.setCode({ k, m }));
     const requestsInFlight = (): number => this.#metrics.inFlight;
     const diskManager = makeDiskManager(this.#options, { disks, metadata, dataStore });
+    const autoReplacer = makeAutoReplacer(this.#options, { disks, diskManager });
     const healing = makeHealing(this.#options, { disks, metadataStore, dataStore, diskManager, requestsInFlight });
     const lifecycle = makeLifecycle(this.#options, {
       metadataStore,
@@ -216,7 +220,7 @@ class HoldfastServer implements Server {
       requestsInFlight,
     });
     const volumes = new VolumeFollower(metadataStore);
-    return { bodyBuffers, disks, metadata, volumes, diskManager, dataStore, healing, lifecycle };
+    return { bodyBuffers, disks, metadata, volumes, diskManager, autoReplacer, dataStore, healing, lifecycle };
   }
 
   async #openListener(): Promise<void> {
@@ -418,6 +422,7 @@ class HoldfastServer implements Server {
     await this.#admin?.stop();
     await this.#storage?.lifecycle.stop();
     this.#clockWatch.stop();
+    await this.#storage?.autoReplacer?.stop();
     await this.#storage?.healing.stop();
     await this.#storage?.dataStore.stop();
     await this.#metadata?.store.stop();

@@ -1,10 +1,12 @@
 import path from 'node:path';
+import { mountedDevice } from '../cli/doctor/mounted-device.ts';
 import { inspectDisks } from '../cli/doctor/disk-checks.ts';
 import type { StorageOptions } from '../cli/server-types.ts';
 import { rememberDisks } from '../cli/state-directory.ts';
 import type { StripedDataStore } from '../data-store/striped-data-store.ts';
 import type { LocalDiskSet } from '../disk/local-disk-set.ts';
 import { StoreError } from '../errors/store-error.ts';
+import { AutoReplacer } from './auto-replacer.ts';
 import { DiskManager } from './disk-manager.ts';
 import type { Metadata } from './open-metadata.ts';
 
@@ -25,6 +27,22 @@ export function makeDiskManager(
     sealVolume: (volumeId) => dataStore.retireVolume(volumeId),
     checkDirectory: (directory) => checkDirectory(directory, options),
     log: log.child({ part: 'disks' }),
+  });
+}
+
+/** Adopts empty file systems by itself, when the policy says so. */
+export function makeAutoReplacer(
+  { config, clock, log }: StorageOptions,
+  { disks, diskManager }: { disks: LocalDiskSet; diskManager: DiskManager },
+): AutoReplacer | undefined {
+  if (config.storage.autoReplace === 'never') return undefined;
+  return new AutoReplacer({
+    disks,
+    replace: (request) => diskManager.replace(request),
+    mountedDevice,
+    clock,
+    log: log.child({ part: 'disks' }),
+    afterMs: config.storage.autoReplaceAfter,
   });
 }
 

@@ -118,6 +118,20 @@ export const CONFIG_SCHEMA = {
       what: 'Start even when the disks that are present know only an older list of disks than the last start did.',
       why: 'They may lack acknowledged writes and bring back what was deleted; for when all newer disks are lost for good.',
     }),
+    autoReplace: key({
+      type: oneOf('never', 'mounted'),
+      default: 'never',
+      env: 'HOLDFAST_AUTO_REPLACE',
+      what: '`mounted` lets an empty file system that is newly mounted at the path of a missing disk take its place by itself.',
+      why: 'A disk that is not mounted looks like an empty one; only a mount point of its own tells them apart.',
+    }),
+    autoReplaceAfter: key({
+      type: duration({ min: '1 s', max: '7 d' }),
+      default: '1 min',
+      env: 'HOLDFAST_AUTO_REPLACE_AFTER',
+      what: 'Time for which the same empty file system must have been there.',
+      why: 'Somebody may still be mounting, and the old disk may come back.',
+    }),
     allowUnusualFilesystems: key({
       type: boolean(),
       default: false,
