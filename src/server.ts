@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { CredentialStore } from './access/credential-store.ts';
 import type { Principal } from './access/principal.ts';
+import type { KeyCommands } from './admin/key-report.ts';
 import { PolicyAuthorizer } from './access/policy-authorizer.ts';
 import { AdminServer } from './admin/admin-server.ts';
 import { answerHealth, Readiness } from './admin/readiness.ts';
@@ -14,6 +15,7 @@ import { KeyRing } from './keys/key-ring.ts';
 import { prepareChecksums } from './checksums/wasm-hashers.ts';
 import type { Composition, Server, ServerFacts, ServerOptions } from './cli/server-types.ts';
 import { clockMemory } from './composition/clock-memory.ts';
+import { keyCommands } from './composition/key-commands.ts';
 import { explainLive } from './composition/explain-live.ts';
 import { formatStorage } from './composition/format-storage.ts';
 import { readLiveStatus } from './composition/live-status.ts';
@@ -24,7 +26,7 @@ import { codeOf, indexPathOf, makeMetadata, type Metadata, openDisks } from './c
 import type { AutoReplacer } from './composition/auto-replacer.ts';
 import { type DiskManager, placesOf } from './composition/disk-manager.ts';
 import { makeBodyBuffers, makeDataStore } from './composition/make-data-store.ts';
-import { makeEncryption, serverDefaultOf } from './composition/make-encryption.ts';
+import { makeEncryption, makeKeyArns, serverDefaultOf } from './composition/make-encryption.ts';
 import { makeAutoReplacer, makeDiskManager } from './composition/make-disk-manager.ts';
 import { type Healing, makeHealing } from './composition/make-healing.ts';
 import { type Lifecycle, makeLifecycle } from './composition/make-lifecycle.ts';
@@ -99,6 +101,7 @@ class HoldfastServer implements Server {
   #inspection: IndexInspection | undefined;
   #storage: Storage | undefined;
   #credentials: CredentialStore | undefined;
+  #keys: KeyCommands | undefined;
   #services: S3Services | undefined;
   readonly #authorizer = new PolicyAuthorizer(() => this.#openMetadata());
   readonly #authenticator: RequestAuthenticator;
@@ -149,10 +152,12 @@ class HoldfastServer implements Server {
       this.#options.log.error({ err: ring.problem, hint: ring.problem.hint }, 'the key ring cannot be opened');
     }
     this.#throwIfStopping();
+    const arns = makeKeyArns(this.#options, credentials.owner.accountId);
+    this.#keys = keyCommands(ring, arns);
     const encryption = makeEncryption(this.#options, {
       ring,
       ciphers: this.#ciphers,
-      accountId: credentials.owner.accountId,
+      arns,
       formatVersion: () => metadata.store.formatVersion(),
     });
     this.#services = this.#makeServices(storage, encryption);
@@ -292,6 +297,7 @@ class HoldfastServer implements Server {
         explain: (address) => explainLive(this.#readyStorage(), address),
         disks: () => this.#readyStorage().diskManager,
         census: () => this.#openStorage().healing.census,
+        keys: () => this.#openKeys(),
         acceptClock: () => this.#acceptClock(),
         finalizeUpgrade: () => this.#finalizeUpgrade(),
         scrub: () => this.#openStorage().healing.scrubber,
@@ -503,6 +509,11 @@ class HoldfastServer implements Server {
   #readyStorage(): Storage {
     if (this.#services === undefined) throw new StoreError('NotReady', 'the server is not ready');
     return this.#openStorage();
+  }
+
+  #openKeys(): KeyCommands {
+    if (this.#keys === undefined) throw new StoreError('NotReady', 'the server is starting');
+    return this.#keys;
   }
 
   #openCredentials(): CredentialStore {

@@ -1,10 +1,12 @@
 import fastify, { type FastifyInstance } from 'fastify';
+import { S3Error } from '../errors/s3-error.ts';
 import { isStoreError, type StoreError } from '../errors/store-error.ts';
 import type { EventLoopDelayMonitor } from '../observability/event-loop-delay.ts';
 import type { Log } from '../observability/log.ts';
 import type { RequestMetrics } from '../observability/request-metrics.ts';
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from './prometheus.ts';
 import type { ExplainedAddress, ExplainReport } from './explain-report.ts';
+import type { KeyAction, KeyCommands } from './key-report.ts';
 import { answerHealth, notReadyBody, type Readiness } from './readiness.ts';
 import type { StatusReport } from './status-report.ts';
 
@@ -27,6 +29,8 @@ export interface AdminActions {
   explain(address: ExplainedAddress): Promise<ExplainReport | undefined>;
   /** Only for the socket. @throws StoreError NotReady */
   disks(): DiskCommands;
+  /** Only for the socket. @throws StoreError NotReady */
+  keys(): KeyCommands;
   /** @throws StoreError NotReady while the stores are not open. */
   census(): CensusControl;
   /** The clock is right as it is; only for the socket. Tells what was thought of it before. @throws StoreError */
@@ -98,7 +102,7 @@ export function buildAdminApp({ actions, isPrivileged, log }: AdminAppOptions): 
     await reply.code(404).send({ message: 'no such route; known are /-/live, /-/ready, /metrics and /status' });
   });
   app.setErrorHandler(async (error: Error & { statusCode?: number; hint?: string }, _request, reply) => {
-    const status = isStoreError(error) ? statusOf(error) : (error.statusCode ?? 500);
+    const status = statusOfAny(error);
     if (status >= 500) log.error({ err: error }, 'an admin request failed');
     await reply.code(status).send({ message: error.message, hint: error.hint });
   });
@@ -153,6 +157,11 @@ function addReadingRoutes(app: FastifyInstance, actions: AdminActions): void {
     });
     await reply.type(PROMETHEUS_CONTENT_TYPE).send(text);
   });
+}
+
+function statusOfAny(error: Error & { statusCode?: number }): number {
+  if (isStoreError(error)) return statusOf(error);
+  return error instanceof S3Error ? error.status : (error.statusCode ?? 500);
 }
 
 /** A command that was refused has changed nothing; anything else may be tried again. */
@@ -225,6 +234,28 @@ const NAMED_OBJECT = {
   },
 } as const;
 
+const KEY_COMMAND = {
+  type: 'object',
+  required: ['action', 'name'],
+  additionalProperties: false,
+  properties: {
+    action: { type: 'string', enum: ['create', 'rotate', 'enable', 'disable'] },
+    name: { type: 'string', minLength: 1 },
+  },
+} as const;
+
+function addKeyRoutes(app: FastifyInstance, keys: () => KeyCommands): void {
+  app.get('/keys', async (_request, reply) => reply.send({ keys: keys().list() }));
+  app.post<{ Body: { action: KeyAction; name: string } }>(
+    '/keys',
+    { schema: { body: KEY_COMMAND } },
+    async ({ body }, reply) => {
+      await keys().run(body.action, body.name);
+      await reply.send({ keys: keys().list() });
+    },
+  );
+}
+
 function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void {
   app.get('/census/wait', async (_request, reply) => reply.send(await actions.census().wait()));
   app.post<{ Body: Parameters<RecodeControl['start']>[0] }>(
@@ -257,4 +288,5 @@ function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void 
   app.post('/clock/accept', async (_request, reply) => reply.send(await actions.acceptClock()));
   app.post('/upgrade/finalize', async (_request, reply) => reply.send(await actions.finalizeUpgrade()));
   addDiskRoutes(app, () => actions.disks());
+  addKeyRoutes(app, () => actions.keys());
 }

@@ -16,6 +16,7 @@ import { inspectCommand } from './inspect-command.ts';
 import { printConfigCommand } from './print-config-command.ts';
 import { recodeCommand } from './recode-command.ts';
 import { scrubCommand } from './scrub-command.ts';
+import { kmsCommand } from './kms-command.ts';
 import { serveCommand, startCommand } from './serve-command.ts';
 import { statusCommand } from './status-command.ts';
 import { tlsCommand } from './tls-command.ts';
@@ -35,6 +36,7 @@ export const COMMANDS: readonly Command[] = [
   explainCommand,
   inspectCommand,
   credentialsCommand,
+  kmsCommand,
   doctorCommand,
   durabilityCommand,
   tlsCommand,

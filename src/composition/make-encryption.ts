@@ -19,16 +19,15 @@ export function makeEncryption(
   {
     ring,
     ciphers,
-    accountId,
+    arns,
     formatVersion,
-  }: { ring: KeyRing; ciphers: CipherPool; accountId: string; formatVersion: () => number },
+  }: { ring: KeyRing; ciphers: CipherPool; arns: KeyArns; formatVersion: () => number },
 ): EncryptionService {
-  const { defaultKey } = config.encryption;
   return new EncryptionService({
     ring,
     keyService: makeKeyService(config, { ring, randomness }),
     bucketKeys: new BucketKeys(clock),
-    arns: new KeyArns({ region: config.s3.region, accountId, defaultKey }),
+    arns,
     tools: {
       threads: ciphers,
       buffers: new BufferPool({
@@ -41,6 +40,12 @@ export function makeEncryption(
     formatVersion,
     serverDefault: serverDefaultOf(config),
   });
+}
+
+/** Names of keys in this server's region and account. */
+export function makeKeyArns({ config }: Pick<StorageOptions, 'config'>, accountId: string): KeyArns {
+  const { defaultKey } = config.encryption;
+  return new KeyArns({ region: config.s3.region, accountId, defaultKey });
 }
 
 /** How buckets without a default of their own encrypt; `undefined`: not at all. */

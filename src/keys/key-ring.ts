@@ -5,6 +5,7 @@ import { S3Error } from '../errors/s3-error.ts';
 import { StoreError } from '../errors/store-error.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { Clock, Randomness } from '../model/clock.ts';
+import { requireStoreFormat } from '../model/store-format.ts';
 import { isKeyName } from './key-arn.ts';
 
 const ADDRESS = { collection: 'encryption', id: 'key-ring' } as const;
@@ -44,7 +45,7 @@ interface Ring {
 }
 
 export interface KeyRingOptions {
-  store: Pick<MetadataStore, 'commit' | 'getDocument'>;
+  store: Pick<MetadataStore, 'commit' | 'formatVersion' | 'getDocument'>;
   clusterId: string;
   /** `undefined`: the key file is lost, and with it what is sealed under the ring. */
   masterKey: MasterKey | undefined;
@@ -177,6 +178,7 @@ export class KeyRing {
   #change(change: (now: Ring) => Ring): Promise<Ring> {
     const changed = this.#changing.then(async () => {
       const now = this.#openRing();
+      requireStoreFormat(this.#options.store.formatVersion(), 2, 'A key ring');
       const next = change(now);
       if (next === now) return now;
       const body = sealDocument(encode(next), this.#sealContext(), this.#options.randomness);

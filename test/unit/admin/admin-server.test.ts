@@ -45,6 +45,7 @@ beforeEach(async () => {
     census: () => NO_CENSUS,
     acceptClock: async () => ({ before: { jump: undefined } }),
     finalizeUpgrade: async () => ({ active: 2, newest: 2 }),
+    keys: () => ({ list: () => [], run: async () => {} }),
     recode: () => ({
       start: async () => ({}),
       stop: async () => ({}),

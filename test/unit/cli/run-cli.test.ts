@@ -176,6 +176,7 @@ async function serveAdmin(actions: Partial<AdminActions>): Promise<AdminServer> 
       census: () => NO_CENSUS,
       acceptClock: async () => ({ before: { jump: undefined } }),
       finalizeUpgrade: async () => ({ active: 2, newest: 2 }),
+      keys: () => ({ list: () => [], run: async () => {} }),
       recode: () => ({
         start: async () => ({}),
         stop: async () => ({}),
