@@ -63,7 +63,7 @@ aws_features() {
   "${api[@]}" put-bucket-lifecycle-configuration --bucket "$bucket-v" --lifecycle-configuration \
     '{"Rules":[{"ID":"old","Status":"Enabled","Filter":{"Prefix":"k"},"Expiration":{"Days":30},"NoncurrentVersionExpiration":{"NoncurrentDays":7}}]}'
   is "$("${api[@]}" get-bucket-lifecycle-configuration --bucket "$bucket-v" --query 'Rules[0].Expiration.Days')" 30
-  "${api[@]}" head-object --bucket "$bucket-v" --key key --query Expiration | grep -q 'rule-id="old"'
+  "${api[@]}" head-object --bucket "$bucket-v" --key key --query Expiration | grep >/dev/null 'rule-id="old"'
   # object lock
   "${api[@]}" create-bucket --bucket "$bucket-l" --object-lock-enabled-for-bucket
   "${api[@]}" put-object-lock-configuration --bucket "$bucket-l" --object-lock-configuration \
@@ -72,7 +72,7 @@ aws_features() {
   is "$("${api[@]}" get-object-retention --bucket "$bucket-l" --key kept --query Retention.Mode)" GOVERNANCE
   refused AccessDenied "${api[@]}" delete-object --bucket "$bucket-l" --key kept --version-id "$kept"
   until=$(date -u -d '+2 days' +%Y-%m-%dT%H:%M:%SZ)
-  "${api[@]}" put-object-retention --bucket "$bucket-l" --key kept --retention "Mode=COMPLIANCE,RetainUntilDate=$until"
+  "${api[@]}" put-object-retention --bucket "$bucket-l" --key kept --retention "Mode=COMPLIANCE,RetainUntilDate=$until" --bypass-governance-retention
   refused AccessDenied "${api[@]}" delete-object --bucket "$bucket-l" --key kept --version-id "$kept" --bypass-governance-retention
   "${api[@]}" put-object-legal-hold --bucket "$bucket-l" --key kept --legal-hold Status=ON
   is "$("${api[@]}" get-object-legal-hold --bucket "$bucket-l" --key kept --query LegalHold.Status)" ON
@@ -132,12 +132,12 @@ s3cmd_features() {
   "${s3[@]}" get "s3://s3cmd-$$/large" "$scratch/s3cmd-large"
   cmp "$scratch/large" "$scratch/s3cmd-large"
   "${s3[@]}" expire --expiry-days=30 --expiry-prefix=tmp/ "s3://s3cmd-$$"
-  "${s3[@]}" getlifecycle "s3://s3cmd-$$" | grep -q 30
-  if "${s3[@]}" --help | grep -q setversioning; then
+  "${s3[@]}" getlifecycle "s3://s3cmd-$$" | grep >/dev/null 30
+  if "${s3[@]}" --help | grep >/dev/null setversioning; then
     "${s3[@]}" setversioning "s3://s3cmd-$$" enable
     "${s3[@]}" put "$scratch/first" "s3://s3cmd-$$/key"
     "${s3[@]}" put "$scratch/second" "s3://s3cmd-$$/key"
-    "${s3[@]}" info "s3://s3cmd-$$" | grep -qi 'versioning.*enabled'
+    "${s3[@]}" info "s3://s3cmd-$$" | grep -i >/dev/null 'versioning.*enabled'
   fi
 }
 
@@ -165,7 +165,7 @@ mc_features() {
   mc alias set h "$endpoint" "$access" "$secret"
   mc mb "h/mc-$$"
   mc version enable "h/mc-$$"
-  mc version info "h/mc-$$" | grep -q enabled
+  mc version info "h/mc-$$" | grep >/dev/null enabled
   mc cp "$scratch/first" "h/mc-$$/key"
   mc cp "$scratch/second" "h/mc-$$/key"
   is "$(mc ls --versions "h/mc-$$/key" | wc -l)" 2
@@ -173,26 +173,26 @@ mc_features() {
   mc undo --force --last 1 "h/mc-$$/key"
   mc cat "h/mc-$$/key" | cmp - "$scratch/second"
   mc tag set "h/mc-$$/key" kind=second
-  mc tag list "h/mc-$$/key" | grep -q second
+  mc tag list "h/mc-$$/key" | grep >/dev/null second
   mc ilm rule add --expire-days 30 --prefix tmp/ "h/mc-$$"
-  mc ilm rule ls "h/mc-$$" | grep -q 30
+  mc ilm rule ls "h/mc-$$" | grep >/dev/null 30
   mc encrypt set sse-s3 "h/mc-$$"
-  mc encrypt info "h/mc-$$" | grep -qi 'sse-s3'
+  mc encrypt info "h/mc-$$" | grep -i >/dev/null 'sse-s3'
   mc cp "$scratch/large" "h/mc-$$/large"
   mc cat "h/mc-$$/large" | cmp - "$scratch/large"
   mc mb --with-lock "h/mc-lock-$$"
   mc retention set --default governance 1d "h/mc-lock-$$"
   mc cp "$scratch/first" "h/mc-lock-$$/kept"
-  mc retention info "h/mc-lock-$$/kept" | grep -qi governance
+  mc retention info "h/mc-lock-$$/kept" | grep -i >/dev/null governance
   mc legalhold set "h/mc-lock-$$/kept"
-  mc legalhold info "h/mc-lock-$$/kept" | grep -q ON
+  mc legalhold info "h/mc-lock-$$/kept" | grep >/dev/null ON
 }
 
 s5cmd_features() {
   local s5=(s5cmd --endpoint-url "$endpoint") version
   "${s5[@]}" mb "s3://s5cmd-$$"
   "${s5[@]}" bucket-version --set Enabled "s3://s5cmd-$$"
-  "${s5[@]}" bucket-version "s3://s5cmd-$$" | grep -q Enabled
+  "${s5[@]}" bucket-version "s3://s5cmd-$$" | grep >/dev/null Enabled
   "${s5[@]}" cp "$scratch/first" "s3://s5cmd-$$/key"
   "${s5[@]}" cp "$scratch/second" "s3://s5cmd-$$/key"
   is "$("${s5[@]}" ls --all-versions "s3://s5cmd-$$/key" | wc -l)" 2

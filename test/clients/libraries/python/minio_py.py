@@ -51,7 +51,7 @@ client.put_object(bucket, "key", io.BytesIO(b"second"), 6)
 client.remove_object(bucket, "key")
 assert read(bucket, "key", version_id=first.version_id) == b"first"
 versions = list(client.list_objects(bucket, include_version=True))
-assert [(v.is_delete_marker, v.is_latest) for v in versions] == [(True, "true"), (False, "false"), (False, "false")], versions
+assert sorted((v.is_delete_marker, v.is_latest) for v in versions) == [(False, "false"), (False, "false"), (True, "true")], versions
 tags = Tags.new_object_tags()
 tags["kind"] = "first of them"
 client.set_object_tags(bucket, "key", tags, version_id=first.version_id)
@@ -61,7 +61,10 @@ assert client.get_object_tags(bucket, "key", version_id=first.version_id) == {"k
 bucket = bucket_name("minio-py")
 client.make_bucket(bucket, object_lock=True)
 until = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(hours=1)
-kept = client.put_object(bucket, "kept", io.BytesIO(b"kept"), 4, retention=Retention(COMPLIANCE, until), legal_hold=True)
+# Not by headers of the upload: it sends no Content-MD5 with them, which S3 asks for.
+kept = client.put_object(bucket, "kept", io.BytesIO(b"kept"), 4)
+client.set_object_retention(bucket, "kept", Retention(COMPLIANCE, until), version_id=kept.version_id)
+client.enable_object_legal_hold(bucket, "kept", version_id=kept.version_id)
 assert client.get_object_retention(bucket, "kept").retain_until_date == until
 assert client.is_object_legal_hold_enabled(bucket, "kept")
 try:
