@@ -65,6 +65,12 @@ export async function until(cluster: SimulatedCluster, isDone: () => boolean, wh
     await settle();
     if (i % 10 === 9) await cluster.clock.advance(1000);
   }
+  // Real files (snapshots) take their own time on a machine that is busy.
+  for (let i = 0; i < 1000; i++) {
+    if (isDone()) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    await settle();
+  }
   throw new Error(`never happened: ${what}`);
 }
 
