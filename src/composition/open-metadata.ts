@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { StorageOptions } from '../cli/server-types.ts';
-import { type LocalDiskSetOptions, LocalDiskSet } from '../disk/local-disk-set.ts';
+import { LocalDiskSet } from '../disk/local-disk-set.ts';
+import type { LocalDiskSetOptions } from '../disk/local-disk-set-options.ts';
 import { RealDiskFs } from '../disk/real-disk-fs.ts';
 import { DEFAULT_SEGMENT_BYTES } from '../metadata-store/journal/format-journal.ts';
 import { DiskJournal } from '../metadata-store/journal/disk-journal.ts';

@@ -1,6 +1,6 @@
 import { StoreError } from '../errors/store-error.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
-import type { DiskLocation } from './local-disk.ts';
+import type { DiskLocation } from './disk-location.ts';
 import type { DirectoryScan } from './scan-directory.ts';
 
 /** What the identities say, the newest of them winning; the journal knows better. */

@@ -1,43 +1,18 @@
 import { isStoreError } from '../errors/store-error.ts';
-import type { Clock, Randomness } from '../model/clock.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
-import type { Log } from '../observability/log.ts';
 import { isSlow } from './call-pace.ts';
 import { chooseCluster, type ClusterFacts } from './choose-cluster.ts';
-import { DEFAULT_HEALTH_LIMITS, type HealthLimits } from './disk-health.ts';
-import { type DiskLock, lockDisk } from './disk-lock.ts';
+import { DEFAULT_HEALTH_LIMITS } from './disk-health.ts';
+import { lockDisk } from './disk-lock.ts';
 import type { DiskFs } from './disk-fs.ts';
 import type { Disk, DiskSet, DiskState } from './disk-set.ts';
-import { type DiskLocation, LocalDisk } from './local-disk.ts';
+import type { DiskLocation } from './disk-location.ts';
+import { LocalDisk } from './local-disk.ts';
+import type { LocalDiskSetOptions } from './local-disk-set-options.ts';
 import { adoptionRefused, type ListWith, prepareDirectory } from './prepare-directory.ts';
 import { RealDiskFs } from './real-disk-fs.ts';
 import { ROOT_PATH } from './relative-path.ts';
 import { type DirectoryScan, type MakeDiskFs, scanDirectory, scanWithin } from './scan-directory.ts';
-
-export interface LocalDiskSetOptions {
-  /** Absolute, in any order; some may not exist. */
-  paths: readonly string[];
-  /** What the state directory remembers; disks of any other cluster are refused. */
-  expectedClusterId?: string | undefined;
-  /** Disk id → where it was seen last, as the state directory remembers it. */
-  lastPaths?: ReadonlyMap<string, string>;
-  clock: Clock;
-  log: Log;
-  random: Randomness;
-  /** Free bytes on each disk that object data may not take; at most a tenth of the disk. */
-  reserveBytes: number;
-  /** Of one file call. Default 10 s. */
-  deadlineMs?: number;
-  /** Calls of one disk that the system has at once. Default: `callsPerDisk` of a thread pool of 128. */
-  maxCallsPerDisk?: number;
-  /** Between looks at each directory. Default 250 ms. */
-  watchIntervalMs?: number;
-  health?: Partial<HealthLimits>;
-  /** Default `RealDiskFs`. */
-  makeFs?: MakeDiskFs;
-  /** Default `lockDisk`. A reader that changes nothing may pass one that locks nothing. */
-  acquireLock?: (path: string) => DiskLock;
-}
 
 /** At the default interval once a second. */
 const LOOKS_PER_JUDGEMENT = 4;

@@ -3,7 +3,8 @@ import { StoreError } from '../errors/store-error.ts';
 import type { Clock, Randomness } from '../model/clock.ts';
 import type { Log } from '../observability/log.ts';
 import { makeErrno, missingDiskError } from './disk-error.ts';
-import type { DiskFs, DiskSpace, FileFacts } from './disk-fs.ts';
+import type { DiskFs, DiskSpace } from './disk-fs.ts';
+import type { DiskLocation } from './disk-location.ts';
 import { CallPace, isSlowProbe } from './call-pace.ts';
 import { classifyFailure, DiskHealth, type HealthLimits } from './disk-health.ts';
 import { IDENTITY_FILE, LOCK_FILE } from './disk-identity.ts';
@@ -28,16 +29,6 @@ export interface LocalDiskOptions {
   health: HealthLimits;
   acquireLock: (path: string) => DiskLock;
   onChange: (disk: LocalDisk, before: DiskState) => void;
-}
-
-/** A directory that was found to carry this disk. */
-export interface DiskLocation {
-  path: string;
-  /** Bound to that very directory. */
-  fs: DiskFs;
-  /** Of `disk.json`; when the path shows another one, the disk is gone. */
-  identityFacts: FileFacts;
-  space: DiskSpace;
 }
 
 /** After an ENOSPC the disk takes no data for this long, whatever it says of its space (inodes, quotas). */

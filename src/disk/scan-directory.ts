@@ -2,7 +2,7 @@ import { StoreError } from '../errors/store-error.ts';
 import type { Clock } from '../model/clock.ts';
 import type { DiskFs, FileFacts } from './disk-fs.ts';
 import { type DiskIdentity, IDENTITY_FILE, isFormatComplete, NewerFormatError, readIdentity } from './disk-identity.ts';
-import type { DiskLocation } from './local-disk.ts';
+import type { DiskLocation } from './disk-location.ts';
 import type { RootIdentity } from './real-disk-fs.ts';
 import { ROOT_PATH } from './relative-path.ts';
 
