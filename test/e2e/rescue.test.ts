@@ -8,6 +8,7 @@ import {
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   PutBucketVersioningCommand,
+  PutObjectTaggingCommand,
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
@@ -30,6 +31,7 @@ interface Entry {
   versionId: string;
   isLatest: boolean;
   isDeleteMarker: boolean;
+  tags: Record<string, string>;
   file: string;
   metadata: Record<string, string>;
 }
@@ -90,6 +92,8 @@ async function putVersions(client: S3Client): Promise<void> {
   const VersioningConfiguration = { Status: 'Enabled' } as const;
   await client.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration }));
   const { VersionId } = await client.send(new PutObjectCommand({ Bucket, Key: 'dir/key', Body: second }));
+  const Tagging = { TagSet: [{ Key: 'colour', Value: 'red' }] };
+  await client.send(new PutObjectTaggingCommand({ Bucket, Key: 'dir/key', VersionId, Tagging }));
   const gone = await client.send(new PutObjectCommand({ Bucket, Key: 'dir/key', Body: 'gone for ever' }));
   await client.send(new DeleteObjectCommand({ Bucket, Key: 'dir/key', VersionId: gone.VersionId }));
   await client.send(new DeleteObjectCommand({ Bucket, Key: 'dir/key' }));
@@ -123,6 +127,9 @@ function expectEverything({ status, output, entries, to }: ReturnType<typeof ext
     ['dir/key', false],
   ]);
   expect(markers[0]!.versionId).toBe(marker);
+  expect(entries.filter(({ tags }) => Object.keys(tags).length > 0).map(({ key, tags }) => [key, tags])).toEqual([
+    ['dir/key', { colour: 'red' }],
+  ]);
   const versions = entries.filter(({ isDeleteMarker }) => !isDeleteMarker);
   expect(versions.map(nameOf).toSorted()).toEqual([...expected.keys()].toSorted());
   for (const version of versions) {

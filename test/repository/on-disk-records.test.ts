@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { encodeChecksumKind } from '../../src/metadata-store/records/attributes-codec.ts';
 import type { JournalRecord } from '../../src/metadata-store/records/journal-record.ts';
@@ -6,6 +8,7 @@ import { BatchEncoder } from '../../src/metadata-store/records/record-codec.ts';
 import type { ChecksumAlgorithm } from '../../src/model/object-record.ts';
 import { type BlobDescriptor, encodeBlobDescriptor } from '../../src/service/blob-descriptor.ts';
 import { blocksOf, sectionOf } from './format-page.ts';
+import { repositoryRoot } from './tracked-files.ts';
 
 const diskIds = ['11111111-2222-4333-8444-555555555555', '66666666-7777-4888-9999-aaaaaaaaaaaa'];
 
@@ -219,6 +222,14 @@ describe('records', () => {
     const numbers = numbered.map(([, number]) => Number(number));
     expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => a - b));
     expect(numbered.map(([, , type]) => type)).toEqual(cases.map(({ record }) => record.type));
+  });
+
+  test('the rescue reader knows every record type of the page', () => {
+    const reader = readFileSync(path.join(repositoryRoot, 'tools/rescue/state.py'), 'utf8');
+    const known = /^_RECORDS = \{$([^]*?)^\}$/m.exec(reader)![1]!;
+    expect([...known.matchAll(/^ +(\d+):/gm)].map(([, number]) => number)).toEqual(
+      numbered.map(([, number]) => number),
+    );
   });
 
   test.each(cases)('$record.type reads by what the page says', ({ record, fields }) => {

@@ -199,6 +199,12 @@ class State:
         if is_encrypted:
             reader.bytes()
 
+    def _change_details(self, reader):
+        bucket_id, key, order, details = reader.varint(), reader.bytes(), reader.varint(), reader.bytes()
+        self.db.execute(
+            'UPDATE versions SET details = ? WHERE bucket_id = ? AND key = ? AND ord = ?', (details, bucket_id, key, order)
+        )
+
     def _transition_version(self, reader):
         bucket_id, key, order = reader.varint(), reader.bytes(), reader.varint()
         reader.string()
@@ -294,6 +300,7 @@ _RECORDS = {
     21: State._put_delete_marker,
     22: State._delete_version,
     23: lambda state, reader: state._complete_upload(reader, is_version=True),
+    24: State._change_details,
     26: lambda state, reader: state._put_part(reader, is_encrypted=True),
     27: State._transition_version,
     30: State._raise_format,
