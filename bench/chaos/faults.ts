@@ -104,10 +104,20 @@ export class FaultThrower {
       await this.noteHealing();
       await server.kill();
       if (kind !== 'kill') server.damageIndex(kind === 'delete-index' ? 'delete' : 'truncate');
-      recorder.restartsMs.push(await server.start());
+      recorder.restartsMs.push(await this.#startAgain());
       onRestart();
     }
     recorder.endFault(event);
+  }
+
+  /** A server that does not come back is a violation, and nothing can be checked any more. */
+  async #startAgain(): Promise<number> {
+    try {
+      return await this.#options.server.start();
+    } catch (error) {
+      this.#options.recorder.violation(`the server does not start again: ${String(error).slice(0, 300)}`);
+      throw error;
+    }
   }
 
   async #hitDisk(kind: DiskFault): Promise<void> {

@@ -135,3 +135,5 @@ try {
   process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n${USAGE}`);
   process.exitCode = 2;
 }
+// Work that a failure has left behind would keep the process.
+process.exit();

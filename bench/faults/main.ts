@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -13,15 +13,17 @@ import { EMPTY_SHA256, signedHead, UNSIGNED_PAYLOAD } from '../throughput/sign-r
 
 /**
  * What one bad disk of six costs the others' clients: a disk at 100 ms a call, one that hangs, one whose directory
- * vanishes. Server and client share this process, so figures are to be compared with the healthy line, not with others.
+ * vanishes; what reads give with m directories gone; and what work feels while a disk is made again. Server and client
+ * share this process, so figures are to be compared with the healthy line, not with others.
  *
- *     npx tsx bench/faults/main.ts [--seconds 6] [--connections 8] [--size 16384]
+ *     npx tsx bench/faults/main.ts [--seconds 6] [--connections 8] [--size 16384] [--only slow,hung,…]
  */
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '6' },
     connections: { type: 'string', default: '8' },
     size: { type: 'string', default: '16384' },
+    only: { type: 'string' },
   },
 });
 const seconds = Number(values.seconds);
@@ -102,6 +104,10 @@ class FaultyServer {
     return (await this.#server.status()).disks[index]?.state ?? '';
   }
 
+  async isHealing(): Promise<boolean> {
+    return (await this.#server.status()).healing?.isRunning === true;
+  }
+
   async stop(): Promise<number> {
     for (const faults of this.#faults.values()) for (const fault of faults) fault.clearFaults();
     const beganMs = performance.now();
@@ -120,24 +126,40 @@ interface Sample {
   status: number;
 }
 
+interface LoadOptions {
+  connectionCount?: number;
+  sizeBytes?: number;
+  /** Nothing is written: these are read, in turn. */
+  onlyRead?: readonly string[];
+}
+
 /** Half the connections write new keys, half read what was written, until told to stop. */
 class Load {
   readonly samples: Sample[] = [];
   readonly #url: URL;
-  readonly #body = randomness.bytes(sizeBytes);
-  readonly #keys: string[] = [];
+  readonly #options: Required<Omit<LoadOptions, 'onlyRead'>> & Pick<LoadOptions, 'onlyRead'>;
+  readonly #body: Buffer;
+  readonly #keys: string[];
   #isOver = false;
   readonly #work: Promise<void>[];
 
-  constructor(endpoint: string) {
+  constructor(endpoint: string, options: LoadOptions = {}) {
     this.#url = new URL(endpoint);
-    this.#work = Array.from({ length: connectionCount }, (_, index) => this.#run(index));
+    this.#options = { connectionCount, sizeBytes, ...options };
+    this.#body = randomness.bytes(this.#options.sizeBytes);
+    this.#keys = [...(options.onlyRead ?? [])];
+    this.#work = Array.from({ length: this.#options.connectionCount }, (_, index) => this.#run(index));
+  }
+
+  get keys(): readonly string[] {
+    return this.#keys;
   }
 
   async #run(index: number): Promise<void> {
+    const { onlyRead } = this.#options;
     const connection = new HttpConnection({ host: this.#url.hostname, port: Number(this.#url.port) }, 64 * 1024);
     for (let n = 0; !this.#isOver; n++) {
-      const isPut = index % 2 === 0 || this.#keys.length === 0;
+      const isPut = onlyRead === undefined && (index % 2 === 0 || this.#keys.length === 0);
       const key = isPut ? `/bucket/${index}-${n}` : (this.#keys[(n * 7919) % this.#keys.length] ?? '');
       const beganMs = performance.now();
       const status = await this.#send(connection, isPut, key);
@@ -151,7 +173,7 @@ class Load {
   async #send(connection: HttpConnection, isPut: boolean, key: string): Promise<number> {
     const signer = { host: this.#url.host, region: 'us-east-1', credential };
     const head = isPut
-      ? { method: 'PUT', path: key, payloadHash: UNSIGNED_PAYLOAD, contentLengthBytes: sizeBytes }
+      ? { method: 'PUT', path: key, payloadHash: UNSIGNED_PAYLOAD, contentLengthBytes: this.#body.length }
       : { method: 'GET', path: key, payloadHash: EMPTY_SHA256 };
     const answer = await connection.send({ head: signedHead(signer, head), ...(isPut ? { body: [this.#body] } : {}) });
     return answer.status;
@@ -240,11 +262,86 @@ async function vanishing(isIdle: boolean): Promise<void> {
   });
 }
 
+const ratesOf = (samples: readonly Sample[], bytes: number, ms: number): string =>
+  `${((samples.filter(({ status }) => status === 200).length * bytes) / 2 ** 20 / (ms / 1000)).toFixed(0)} MiB/s`;
+
+/** Objects of one size, written by a load of their own. */
+async function fill(server: FaultyServer, objectBytes: number, totalBytes: number): Promise<readonly string[]> {
+  const load = new Load(server.endpoint, { sizeBytes: objectBytes, connectionCount: 16 });
+  while (load.keys.length * objectBytes < totalBytes) await pause(20);
+  await load.stop();
+  return load.keys;
+}
+
+/** The same objects read with all disks, and with m directories gone. */
+async function readsWithLosses(name: string, objectBytes: number): Promise<void> {
+  const server = new FaultyServer();
+  await server.start();
+  await makeBucket(server.endpoint);
+  const keys = await fill(server, objectBytes, Math.min(256, objectBytes / 512) * 2 ** 20);
+  const rates: number[] = [];
+  for (const lost of [[], [0, 3]]) {
+    for (const index of lost) renameSync(server.diskPaths[index] ?? '', `${server.diskPaths[index]}.gone`);
+    const load = new Load(server.endpoint, { onlyRead: keys, connectionCount: 4 });
+    await pause(2000);
+    const beganMs = performance.now();
+    await pause(seconds * 1000);
+    await load.stop();
+    const samples = load.samples.filter(({ atMs }) => atMs >= beganMs);
+    const failed = samples.filter(({ status }) => status !== 200).length;
+    const ms = performance.now() - beganMs;
+    rates.push((samples.length - failed) / ms);
+    process.stdout.write(
+      `reads of ${name}, ${lost.length} of 6 disks lost: ${ratesOf(samples, objectBytes, ms)}, failed ${failed}\n`,
+    );
+  }
+  process.stdout.write(`  with m lost: ${((100 * (rates[1] ?? 0)) / (rates[0] ?? 1)).toFixed(0)} % of healthy\n`);
+  await server.stop();
+}
+
+/** Mixed work while the shard files of one disk, removed under the running server, are made again. */
+async function rebuilding(): Promise<void> {
+  const server = new FaultyServer();
+  await server.start();
+  await makeBucket(server.endpoint);
+  const old = await fill(server, 2 ** 20, 256 * 2 ** 20);
+  const load = new Load(server.endpoint);
+  await pause(1500);
+  const from = performance.now();
+  await pause(seconds * 1000);
+  const struckMs = performance.now();
+  const folder = path.join(server.diskPaths[1] ?? '', 'volumes');
+  for (const name of readdirSync(folder)) rmSync(path.join(folder, name), { force: true });
+  const finding = new Load(server.endpoint, { onlyRead: old.slice(0, 20), connectionCount: 1 });
+  while (!(await server.isHealing())) await pause(20);
+  await finding.stop();
+  const beganMs = performance.now();
+  while ((await server.isHealing()) && performance.now() < beganMs + 60_000) await pause(20);
+  const endMs = performance.now();
+  await load.stop();
+  const samplesOf = (first: number, last: number) => load.samples.filter(({ atMs }) => atMs >= first && atMs < last);
+  line('rebuild: healthy', samplesOf(from, struckMs));
+  line('rebuild: while a disk is made again', samplesOf(beganMs, endMs));
+  process.stdout.write(`  made again in ${((endMs - beganMs) / 1000).toFixed(1)} s beside the work\n`);
+  await server.stop();
+}
+
 // Calls that hang keep no timer: without one the process would end in the middle.
 const alive = setInterval(() => {}, 1000);
-await oneBadDisk('100 ms a call', { kind: 'delay', delayMs: 100 });
-await oneBadDisk('hung', { kind: 'hang' });
-await vanishing(false);
-await vanishing(true);
+const SCENES: Record<string, () => Promise<void>> = {
+  slow: () => oneBadDisk('100 ms a call', { kind: 'delay', delayMs: 100 }),
+  hung: () => oneBadDisk('hung', { kind: 'hang' }),
+  vanished: () => vanishing(false),
+  'vanished-idle': () => vanishing(true),
+  'reads-small': () => readsWithLosses('16 KiB', 16_384),
+  'reads-large': () => readsWithLosses('8 MiB', 8 * 2 ** 20),
+  rebuild: rebuilding,
+};
+const chosen = values.only?.split(',') ?? Object.keys(SCENES);
+for (const name of chosen) {
+  const scene = SCENES[name];
+  if (scene === undefined) throw new Error(`--only: there is no "${name}", but ${Object.keys(SCENES).join(', ')}`);
+  await scene();
+}
 clearInterval(alive);
 process.exit(0);

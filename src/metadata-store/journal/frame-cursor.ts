@@ -1,7 +1,9 @@
 import { DIRECT_IO_ALIGNMENT_BYTES, type DiskFile } from '../../disk/disk-fs.ts';
 import { claimedFrameBytes, decodeFrame, FRAME_HEADER_BYTES, type Frame, hasFrameMagic } from './frame.ts';
 
+/** The first read; each that follows on is twice as long, so that a disk that takes long over each call does not hold up a start. */
 const WINDOW_BYTES = 256 * 1024;
+const LONGEST_WINDOW_BYTES = 4 * 1024 * 1024;
 
 /** Reads frames of one segment file through a window. A frame's bytes are valid until the next call. */
 export class FrameCursor {
@@ -53,7 +55,11 @@ export class FrameCursor {
     if (offset + lengthBytes > this.#sizeBytes) return undefined;
     const isInside = offset >= this.#windowStart && offset + lengthBytes <= this.#windowStart + this.#windowLength;
     if (!isInside) {
-      if (lengthBytes > this.#window.length) this.#window = Buffer.allocUnsafe(lengthBytes);
+      const followsOn =
+        this.#windowLength > 0 && offset >= this.#windowStart && offset <= this.#windowStart + this.#windowLength;
+      const doubled = followsOn ? Math.min(2 * this.#window.length, LONGEST_WINDOW_BYTES, this.#sizeBytes - offset) : 0;
+      const wanted = Math.max(lengthBytes, doubled);
+      if (wanted > this.#window.length) this.#window = Buffer.allocUnsafe(wanted);
       this.#windowLength = await this.#file.read(this.#window, offset);
       this.#windowStart = offset;
       if (this.#windowLength < lengthBytes) return undefined;
