@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { FaultDiskFs } from '../../../../src/disk/fault-disk-fs.ts';
 import { isStoreError } from '../../../../src/errors/store-error.ts';
 import type { DiskJournal } from '../../../../src/metadata-store/journal/disk-journal.ts';
@@ -116,7 +116,9 @@ describe('a change of the list', () => {
     await writeFile(source, 'snapshot');
     for (const fault of faults) fault.addFault({ operation: 'publish', path: /state$/, effect: { kind: 'hang' } });
     const installing = journal.installCheckpoint(source, journal.acknowledged).catch(() => undefined);
-    await until(cluster, () => faults.some(({ hungCount }) => hungCount > 0), 'the checkpoint is being noted');
+    // The snapshot is a real file: that takes real time.
+    const isNoting = (): void => expect(faults.some(({ hungCount }) => hungCount > 0)).toBe(true);
+    await vi.waitFor(isNoting, { timeout: 20_000 });
     const leaving = faults.findIndex(({ hungCount }) => hungCount > 0);
     const diskIds = cluster.diskIds.filter((_, index) => index !== leaving);
     let isChanged = false;
