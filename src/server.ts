@@ -21,6 +21,8 @@ import { formatStorage } from './composition/format-storage.ts';
 import { readLiveStatus } from './composition/live-status.ts';
 import { MetadataVolumeLedger } from './composition/metadata-volume-ledger.ts';
 import { inspectFile } from './composition/inspect/inspect-file.ts';
+import { recoverFromShards } from './composition/recover/recover-from-shards.ts';
+import { refuseUnfinishedRecovery } from './composition/recover/recovery-mark.ts';
 import { explainOffline, readOfflineStatus } from './composition/offline-status.ts';
 import { codeOf, indexPathOf, makeMetadata, type Metadata, openDisks } from './composition/open-metadata.ts';
 import type { AutoReplacer } from './composition/auto-replacer.ts';
@@ -185,6 +187,7 @@ class HoldfastServer implements Server {
           // Ready means that S3 is served: that is said later.
           if (phase !== 'ready') this.#readiness.enter(phase, fraction, detail);
         });
+        await refuseUnfinishedRecovery(disks.disks, metadata.store);
         this.#throwIfStopping();
         return metadata;
       } catch (error) {
@@ -532,6 +535,7 @@ export const composition: Composition = {
   readOfflineStatus,
   explainOffline,
   inspectFile,
+  recoverFromShards,
   openMetadata: async (options) => {
     const disks = await openDisks(options);
     const { store } = makeMetadata(options, disks);
@@ -541,6 +545,7 @@ export const composition: Composition = {
     };
     try {
       await store.start(() => {});
+      await refuseUnfinishedRecovery(disks.disks, store);
     } catch (error) {
       await close();
       throw error;

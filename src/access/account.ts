@@ -36,7 +36,7 @@ async function readAccount(store: MetadataStore): Promise<Owner | undefined> {
 }
 
 /** 12 digits, the first not 0, so that no tool drops it. */
-function randomAccountId(randomness: Randomness): string {
+export function randomAccountId(randomness: Randomness): string {
   const tail = randomness.bytes(8).readBigUInt64BE() % 900_000_000_000n;
   return (100_000_000_000n + tail).toString();
 }

@@ -15,6 +15,7 @@ import { commandHelp, overviewHelp } from './help.ts';
 import { inspectCommand } from './inspect-command.ts';
 import { printConfigCommand } from './print-config-command.ts';
 import { recodeCommand } from './recode-command.ts';
+import { recoverCommand } from './recover-command.ts';
 import { scrubCommand } from './scrub-command.ts';
 import { kmsCommand } from './kms-command.ts';
 import { serveCommand, startCommand } from './serve-command.ts';
@@ -42,6 +43,7 @@ export const COMMANDS: readonly Command[] = [
   tlsCommand,
   upgradeCommand,
   clockCommand,
+  recoverCommand,
   printConfigCommand,
 ];
 

@@ -3,6 +3,7 @@ import type { RootKey } from '../access/credential-store.ts';
 import type { MasterKey } from '../access/master-key.ts';
 import type { Finding, ReadinessReport, StatusReport } from '../admin/status-report.ts';
 import type { FileKind, InspectReport } from '../composition/inspect/inspection.ts';
+import type { Candidate } from '../composition/recover/recovery-plan.ts';
 import type { Config } from '../config/config-schema.ts';
 import type { MakeDiskFs } from '../disk/scan-directory.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
@@ -40,6 +41,38 @@ export interface Composition {
    * @throws StoreError FormatRefused | QuorumLost; NotReady when another server holds the lock.
    */
   openMetadata(options: StorageOptions): Promise<OpenedMetadata>;
+  /**
+   * Restores what the shards describe, when the journals are gone; see `holdfast recover`.
+   * @throws StoreError FormatRefused: they are enough for a start, nothing was changed | NotReady: a server runs
+   */
+  recoverFromShards(options: RecoverOptions): Promise<RecoverySummary>;
+}
+
+export interface RecoverOptions extends StorageOptions {
+  /** Nothing is changed. */
+  isListing: boolean;
+  /** 0 to 1 of the volumes read. */
+  onProgress: (fraction: number) => void;
+  /** Everything that the shards describe, by bucket and key, before anything is written. */
+  onCandidate: (candidate: Candidate & { quarantineKey?: string }) => void;
+}
+
+export interface RecoverySummary {
+  clusterId: string;
+  code: ErasureCode;
+  /** Where the disks are. */
+  places: readonly { diskId: string; path: string }[];
+  buckets: readonly { name: string; hasVersions: boolean }[];
+  /** Where candidates lie that were not restored at their keys; `undefined`: there are none. */
+  quarantineBucket: string | undefined;
+  counts: Record<Candidate['fate'], number>;
+  /** Large bodies of which a piece is missing, so that not even their names are known. */
+  incompleteBlobCount: number;
+  /** Bodies that are described in a way this version does not know. */
+  unknownDescriptorCount: number;
+  absentDiskCount: number;
+  /** Files and stripes that could not be read, one line each. */
+  problems: readonly string[];
 }
 
 export interface StorageOptions {

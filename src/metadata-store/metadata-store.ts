@@ -1,3 +1,4 @@
+import type { JournalRecord } from './records/journal-record.ts';
 import type { BlobFootprint, BlobRecord, ShardMove, VolumeRecord, OpenedVolumeRecord } from '../model/blob.ts';
 import type {
   BucketConfiguration,
@@ -247,7 +248,9 @@ export type Mutation =
    */
   | ({ type: 'MoveShard' } & ShardMove)
   /** Only for `finalizeUpgrade`: the disks must have been told before. */
-  | { type: 'RaiseFormat'; formatVersion: number };
+  | { type: 'RaiseFormat'; formatVersion: number }
+  /** Decided outcomes, as they are, in one commit: for a recovery into an empty store, which knows every id itself. */
+  | { type: 'ImportRecords'; records: readonly JournalRecord[] };
 
 /** One member of a version. */
 export type VersionChange =

@@ -19,6 +19,8 @@ export interface FormatJournalFacts {
   segmentBytes?: number;
   /** Default: the newest. The first start of the store makes it the active one. */
   formatVersion?: number;
+  /** Every epoch will be greater. Default 0. */
+  reservedEpoch?: number;
 }
 
 /**
@@ -50,7 +52,7 @@ export async function formatJournal(fs: DiskFs, facts: FormatJournalFacts): Prom
     segmentBytes: facts.segmentBytes ?? DEFAULT_SEGMENT_BYTES,
     base: genesisPosition(clusterId, configuration),
     configuration,
-    reservedEpoch: 0,
+    reservedEpoch: facts.reservedEpoch ?? 0,
     checkpoints: [],
     voidNotes: [],
   };

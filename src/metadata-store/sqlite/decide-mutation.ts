@@ -95,6 +95,9 @@ export class MutationDecider {
       case 'DeleteDocument':
         if (this.#sql.hasDocument.get(mutation.address.collection, mutation.address.id) === undefined) return;
         return this.#emit({ type: 'DeleteDocument', address: mutation.address });
+      case 'ImportRecords':
+        for (const record of mutation.records) this.#emit(record);
+        return;
       case 'RaiseFormat':
         if (mutation.formatVersion <= this.#formatVersion()) return;
         return this.#emit({ type: 'RaiseFormat', formatVersion: mutation.formatVersion });

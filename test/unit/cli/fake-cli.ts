@@ -63,6 +63,10 @@ export class FakeComposition implements Composition {
     return undefined;
   }
 
+  async recoverFromShards(): Promise<never> {
+    throw new Error('nothing is recovered here');
+  }
+
   async explainOffline() {
     return undefined;
   }

@@ -1,0 +1,212 @@
+import path from 'node:path';
+import type { RecoverOptions, RecoverySummary } from '../../cli/server-types.ts';
+import { randomAccountId } from '../../access/account.ts';
+import { scanVolume, type VolumeFinds } from '../../data-store/recover/scan-volume.ts';
+import { MOVED_SUFFIX, VOLUME_DIRECTORY, volumeIdOfFileName } from '../../data-store/volume/volume-file.ts';
+import type { Disk } from '../../disk/disk-set.ts';
+import type { LocalDiskSet } from '../../disk/local-disk-set.ts';
+import { isStoreError, StoreError } from '../../errors/store-error.ts';
+import { restartJournals } from '../../metadata-store/journal/restart-journal.ts';
+import { COUNTER_LIMIT } from '../../model/identifier.ts';
+import { makeMetadata, openDisks } from '../open-metadata.ts';
+import { beginRecovery, endRecovery, isRecoveryUnfinished } from './recovery-mark.ts';
+import { type Candidate, planRecovery } from './recovery-plan.ts';
+import { RecoveryWriter, type RestoredBucket } from './recovery-writer.ts';
+import { ShardCatalog } from './shard-catalog.ts';
+
+const QUARANTINE_BUCKET = 'recovered-quarantine';
+
+/** What the first look over the plan has found out. */
+interface Survey {
+  buckets: Map<number, RestoredBucket>;
+  quarantineBucket: string | undefined;
+  usedVolumeIds: Set<number>;
+  counts: RecoverySummary['counts'];
+}
+
+/**
+ * Restores what the shards describe, when too few journals are left for a start: reads every shard file, decides for each key,
+ * puts the old journals aside and writes a new one that names the bytes where they lie. No shard is moved or written. A crash
+ * before the new journals leaves everything as it was; one after it leaves a store that no server serves, and the next
+ * recovery begins anew.
+ * @throws StoreError FormatRefused: the journals are enough for a start | NotReady: a server runs
+ */
+export async function recoverFromShards(options: RecoverOptions): Promise<RecoverySummary> {
+  if (!options.isListing) await refuseWhatStarts(options);
+  const disks = await openDisks(options);
+  const catalog = new ShardCatalog(path.join(options.stateDirectory, 'recovery.sqlite'));
+  try {
+    const volumes = await scanDisks(disks, catalog, options);
+    const survey = surveyOf(catalog, options);
+    const { code, diskIds } = disks.cluster;
+    const summary: RecoverySummary = {
+      clusterId: disks.clusterId,
+      code,
+      places: disks.disks.flatMap(({ id, path: place }) => (place === undefined ? [] : [{ diskId: id, path: place }])),
+      buckets: [...survey.buckets.values()].map(({ name, hasVersions }) => ({ name, hasVersions })),
+      quarantineBucket: survey.quarantineBucket,
+      counts: survey.counts,
+      incompleteBlobCount: catalog.incompleteBlobCount,
+      unknownDescriptorCount: catalog.unknownDescriptorCount,
+      absentDiskCount: diskIds.length - present(disks).length,
+      problems: volumes.flatMap(({ problems }) => problems),
+    };
+    if (!options.isListing) await restore({ options, disks, catalog, volumes, survey });
+    return summary;
+  } finally {
+    catalog.close();
+    await disks.close();
+  }
+}
+
+/** A start that would work knows more than any shard. */
+async function refuseWhatStarts(options: RecoverOptions): Promise<void> {
+  const disks = await openDisks(options);
+  const { store } = makeMetadata(options, disks);
+  try {
+    await store.start(() => {});
+    if (await isRecoveryUnfinished(disks.disks, store)) return;
+  } catch (error) {
+    if (isStoreError(error, 'QuorumLost', 'JournalCorrupt')) return;
+    throw error;
+  } finally {
+    await store.stop();
+    await disks.close();
+  }
+  throw new StoreError('FormatRefused', 'the journals on these disks are enough for a start; nothing was changed', {
+    hint: 'Start the server: it knows which objects were deleted, and which version is the newest. Shards do not.',
+  });
+}
+
+function present(disks: LocalDiskSet): Disk[] {
+  return disks.disks.filter(({ state }) => state === 'online');
+}
+
+async function scanDisks(disks: LocalDiskSet, catalog: ShardCatalog, options: RecoverOptions): Promise<VolumeFinds[]> {
+  const volumeIds = new Set<number>();
+  for (const { fs } of present(disks)) {
+    if ((await fs.stat(VOLUME_DIRECTORY)) === undefined) continue;
+    for (const name of await fs.list(VOLUME_DIRECTORY)) {
+      const volumeId = volumeIdOfFileName(name.endsWith(MOVED_SUFFIX) ? name.slice(0, -MOVED_SUFFIX.length) : name);
+      if (volumeId !== undefined) volumeIds.add(volumeId);
+    }
+  }
+  const finds: VolumeFinds[] = [];
+  for (const [index, volumeId] of [...volumeIds].toSorted((a, b) => a - b).entries()) {
+    options.onProgress(index / volumeIds.size);
+    catalog.noteIdentifier(volumeId);
+    const found = await scanVolume(volumeId, present(disks), catalog);
+    if (found !== undefined) finds.push(found);
+  }
+  catalog.finish();
+  return finds;
+}
+
+function surveyOf(catalog: ShardCatalog, { onCandidate }: RecoverOptions): Survey {
+  const newest = new Map(catalog.buckets().map((bucket) => [bucket.name, bucket]));
+  const buckets = new Map(
+    [...newest.values()]
+      .map(({ bucketId, name, firstModifiedMs }) => {
+        return { bucketId, name, createdAtMs: firstModifiedMs, hasVersions: false };
+      })
+      .map((bucket): [number, RestoredBucket] => [bucket.bucketId, bucket]),
+  );
+  const survey: Survey = {
+    buckets,
+    quarantineBucket: undefined,
+    usedVolumeIds: new Set(),
+    counts: { restored: 0, 'older-version': 0, undecided: 0, 'deleted-bucket': 0, 'loose-part': 0, unreadable: 0 },
+  };
+  for (const candidates of planRecovery(catalog)) {
+    for (const candidate of candidates) {
+      const { fate, bucketId, blobIds } = candidate;
+      survey.counts[fate] += 1;
+      const bucket = buckets.get(bucketId);
+      if (fate === 'older-version' && bucket) buckets.set(bucketId, { ...bucket, hasVersions: true });
+      if (isQuarantined(candidate)) survey.quarantineBucket ??= freeName(newest);
+      for (const blobId of blobIds) {
+        for (const { volumeId } of catalog.blob(blobId)?.footprint ?? []) survey.usedVolumeIds.add(volumeId);
+      }
+      onCandidate({ ...candidate, ...(isQuarantined(candidate) ? { quarantineKey: quarantineKey(candidate) } : {}) });
+    }
+  }
+  return survey;
+}
+
+function freeName(taken: ReadonlyMap<string, unknown>): string {
+  for (let number = 1; ; number += 1) {
+    const name = number === 1 ? QUARANTINE_BUCKET : `${QUARANTINE_BUCKET}-${number}`;
+    if (!taken.has(name)) return name;
+  }
+}
+
+function isQuarantined({ fate }: Candidate): boolean {
+  return fate === 'undecided' || fate === 'deleted-bucket' || fate === 'loose-part';
+}
+
+/** Its own key may be too long to have anything before it. */
+function quarantineKey({ fate, bucketName, blobId }: Candidate): string {
+  return `${fate}/${bucketName}/${blobId.toString(16).padStart(14, '0')}`;
+}
+
+async function restore(parts: {
+  options: RecoverOptions;
+  disks: LocalDiskSet;
+  catalog: ShardCatalog;
+  volumes: readonly VolumeFinds[];
+  survey: Survey;
+}): Promise<void> {
+  const { options, disks, catalog, volumes, survey } = parts;
+  for (const { disk, path: from, to } of volumes.flatMap(({ movedFiles }) => movedFiles)) {
+    await disk.fs.publish(from, to);
+  }
+  const { code, diskIds } = disks.cluster;
+  await beginRecovery(present(disks));
+  const usedEpoch = Math.floor(catalog.greatestIdentifier / COUNTER_LIMIT);
+  await restartJournals(present(disks), { clusterId: disks.clusterId, diskIds, ...code, usedEpoch });
+  const { store } = makeMetadata(options, disks);
+  try {
+    await store.start(() => {});
+    const { region } = options.config.s3;
+    const writer = new RecoveryWriter({ store, catalog, randomness: options.randomness });
+    const accountIds = catalog.ownerAccountIds();
+    await writer.owners(accountIds.length > 0 ? accountIds : [randomAccountId(options.randomness)]);
+    for (const bucket of survey.buckets.values()) await writer.bucket(bucket, region);
+    let quarantineId = 0;
+    if (survey.quarantineBucket !== undefined) {
+      quarantineId = store.nextIdentifier();
+      const createdAtMs = options.clock.nowMs();
+      await writer.bucket(
+        { bucketId: quarantineId, name: survey.quarantineBucket, createdAtMs, hasVersions: false },
+        region,
+      );
+    }
+    // What nothing names would be dropped by the collector: an unknown volume is quarantined by the next start.
+    for (const { shape } of volumes) if (survey.usedVolumeIds.has(shape.volumeId)) await writer.volume(shape);
+    for (const candidates of planRecovery(catalog)) {
+      for (const candidate of candidates) {
+        if (candidate.fate === 'unreadable') continue;
+        if (!isQuarantined(candidate)) await writer.object(candidate);
+        else {
+          const key = quarantineKey(candidate);
+          await writer.object(candidate, { bucketId: quarantineId, key, why: whyOf(candidate) });
+        }
+      }
+    }
+    await writer.flush();
+    await endRecovery(present(disks), store);
+  } finally {
+    await store.stop();
+  }
+}
+
+/** As user metadata, which is ASCII. */
+function whyOf({ fate, bucketName, key, uploadId, partNumber }: Candidate): Record<string, string> {
+  return {
+    'recovered-because': fate,
+    'recovered-bucket': bucketName,
+    'recovered-key': encodeURIComponent(key),
+    ...(uploadId === undefined ? {} : { 'recovered-upload-id': uploadId }),
+    ...(partNumber === undefined ? {} : { 'recovered-part-number': String(partNumber) }),
+  };
+}
