@@ -33,8 +33,8 @@ names. Nothing is dropped. Every candidate is told in ${REPORT_FILE} in the stat
 
 --list   shows every candidate with its time and what would become of it, and changes nothing.
 
-A recovery that was cut off is begun anew by the same command. Put master.key back into the state directory before: without
-it encrypted objects cannot be read. Exit code 1 when something that is described cannot be read.`,
+A recovery that was cut off is begun anew by the same command. The keys of SSE-S3, and of SSE-KMS without an external service, are
+records of the journal: objects encrypted with them are restored, but nothing can open them any more. Exit code 1 when something that is described cannot be read.`,
   flags: {
     'from-shards': { isSwitch: true, what: 'the one way there is; to be said on purpose' },
     list: { isSwitch: true, what: 'only show what would be restored' },
@@ -150,7 +150,7 @@ function describeSummary(summary: RecoverySummary, reportFile: string | undefine
     `${absentDiskCount} disks were away; ${problems.length} files and stripes could not be read`,
     ...problems.slice(0, 20).map((problem) => `  ${problem}`),
     'Not known from shards: deletes (deleted objects may be back), writes that were never acknowledged, version ids, locks, later',
-    'tags, configurations of buckets, the root key.',
+    'tags, configurations of buckets, the root key, and the keys of objects encrypted by SSE-S3 or a local SSE-KMS: those stay unreadable.',
   ];
   if (!isListing) {
     lines.push(`Every candidate is in ${reportFile}. Look at it before anything is written.`);
