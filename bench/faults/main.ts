@@ -206,6 +206,15 @@ function line(name: string, samples: readonly Sample[]): void {
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => void clock.schedule(ms, resolve));
 
+/** @throws Error when it never happens */
+async function within(limitMs: number, isSo: () => Promise<boolean>): Promise<void> {
+  const endMs = performance.now() + limitMs;
+  while (!(await isSo())) {
+    if (performance.now() > endMs) throw new Error('what the scene waits for did not happen');
+    await pause(20);
+  }
+}
+
 async function withServer(work: (server: FaultyServer, load: Load) => Promise<void>): Promise<void> {
   const server = new FaultyServer();
   await server.start();
@@ -299,22 +308,24 @@ async function readsWithLosses(name: string, objectBytes: number): Promise<void>
   await server.stop();
 }
 
-/** Mixed work while the shard files of one disk, removed under the running server, are made again. */
+/** Mixed work while the shard files of one disk, which came back without them, are made again. */
 async function rebuilding(): Promise<void> {
   const server = new FaultyServer();
   await server.start();
   await makeBucket(server.endpoint);
-  const old = await fill(server, 2 ** 20, 256 * 2 ** 20);
+  await fill(server, 2 ** 20, 256 * 2 ** 20);
   const load = new Load(server.endpoint);
   await pause(1500);
   const from = performance.now();
   await pause(seconds * 1000);
   const struckMs = performance.now();
-  const folder = path.join(server.diskPaths[1] ?? '', 'volumes');
-  for (const name of readdirSync(folder)) rmSync(path.join(folder, name), { force: true });
-  const finding = new Load(server.endpoint, { onlyRead: old.slice(0, 20), connectionCount: 1 });
-  while (!(await server.isHealing())) await pause(20);
-  await finding.stop();
+  // Away and back without its shard files.
+  const disk = server.diskPaths[1] ?? '';
+  renameSync(disk, `${disk}.gone`);
+  await within(10_000, async () => (await server.stateOf(1)) !== 'online');
+  for (const name of readdirSync(`${disk}.gone/volumes`)) rmSync(`${disk}.gone/volumes/${name}`, { force: true });
+  renameSync(`${disk}.gone`, disk);
+  await within(30_000, () => server.isHealing());
   const beganMs = performance.now();
   while ((await server.isHealing()) && performance.now() < beganMs + 60_000) await pause(20);
   const endMs = performance.now();
