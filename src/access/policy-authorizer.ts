@@ -29,12 +29,14 @@ export class PolicyAuthorizer implements Authorizer {
     const { principal, action } = request;
     const isRoot = principal.type === 'root' && principal.accessKeyId !== '';
     if (action === '' || (principal.type !== 'anonymous' && !isRoot)) throw new S3Error('AccessDenied');
-    const bucket = request.bucket === undefined ? undefined : await this.#store().getBucket(request.bucket);
+    // The policy of a bucket says nothing of who may make one: this one may be gone until it is made.
+    const name = action === 's3:CreateBucket' ? undefined : request.bucket;
+    const bucket = name === undefined ? undefined : await this.#store().getBucket(name);
     if (bucket === undefined) {
       if (isRoot) return;
       // As on AWS, whose bucket names are no secret.
-      if (request.bucket === undefined || action === 's3:CreateBucket') throw new S3Error('AccessDenied');
-      throw new S3Error('NoSuchBucket', { details: { BucketName: request.bucket } });
+      if (name === undefined) throw new S3Error('AccessDenied');
+      throw new S3Error('NoSuchBucket', { details: { BucketName: name } });
     }
     const compiled = this.#policies.of(bucket);
     const isOwner = isRoot && bucket.owner.accountId === principal.owner.accountId;

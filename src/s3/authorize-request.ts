@@ -30,7 +30,7 @@ const HEADER_ACTIONS: readonly HeaderActions[] = [
 const headerActionsOf = new Map(
   OPERATION_TABLE.map((row) => [
     row,
-    HEADER_ACTIONS.filter(({ header }) => row.authorizes === undefined && row.implementedInputs?.includes(header)),
+    HEADER_ACTIONS.filter(({ header }) => row.authorizes !== 'each-key' && row.implementedInputs?.includes(header)),
   ]),
 );
 
@@ -51,6 +51,7 @@ export async function authorizeRequest(
   const versionAction = target.versionId === undefined ? undefined : row.versionAction;
   if (row.authorizes === 'nothing') return;
   if (row.authorizes === undefined) await access.authorize(versionAction ?? row.action, target);
+  for (const action of alsoNeeds(row, target)) await access.authorize(action, target);
   if (row.selectingHeaders.includes('x-amz-copy-source')) {
     const source = parseCopySource(headers.get('x-amz-copy-source')!);
     await access.authorize(source.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion', source);
@@ -64,6 +65,12 @@ export async function authorizeRequest(
   if (!isRead && row.target === 'object' && namesEtag(headers)) {
     await access.authorize(target.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion', target);
   }
+}
+
+/** GetObjectAttributes needs permission to read the object, and one of its own. */
+function alsoNeeds(row: OperationRow, { versionId }: AccessTarget): readonly string[] {
+  if (row.name !== 'GetObjectAttributes') return [];
+  return [versionId === undefined ? 's3:GetObjectAttributes' : 's3:GetObjectVersionAttributes'];
 }
 
 function targetOf({ raw, query }: AuthenticatedRequest): AccessTarget {

@@ -296,6 +296,7 @@ const OBJECT_ROWS: readonly OperationRow[] = [
     implementedInputs: ['versionId'],
   }),
   row('PutObjectTagging', 'PUT', 'object', ['tagging'], 's3:PutObjectTagging', putObjectTagging, {
+    authorizes: 'with-body',
     versionAction: 's3:PutObjectVersionTagging',
     body: 'xml',
     bodyLimitBytes: 64 * KIBIBYTE,
@@ -309,6 +310,7 @@ const OBJECT_ROWS: readonly OperationRow[] = [
     implementedInputs: ['versionId'],
   }),
   row('PutObjectLegalHold', 'PUT', 'object', ['legal-hold'], 's3:PutObjectLegalHold', putObjectLegalHold, {
+    authorizes: 'with-body',
     body: 'xml',
     bodyLimitBytes: 64 * KIBIBYTE,
     implementedInputs: ['versionId'],
@@ -317,6 +319,7 @@ const OBJECT_ROWS: readonly OperationRow[] = [
     implementedInputs: ['versionId'],
   }),
   row('PutObjectRetention', 'PUT', 'object', ['retention'], 's3:PutObjectRetention', putObjectRetention, {
+    authorizes: 'with-body',
     body: 'xml',
     bodyLimitBytes: 64 * KIBIBYTE,
     implementedInputs: ['versionId', 'x-amz-bypass-governance-retention'],

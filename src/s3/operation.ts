@@ -1,3 +1,4 @@
+import type { ConditionContext } from '../access/policy/condition-context.ts';
 import type { Principal } from '../access/principal.ts';
 import type { Log } from '../observability/log.ts';
 import type { RequestBody } from '../streams/request-body.ts';
@@ -22,9 +23,9 @@ export interface OperationRow {
   readonly action: string;
   /**
    * Present: the action is not asked for on the target. `each-key`: the handler asks for it on each key that the body
-   * names. `nothing`: a preflight, which carries no credentials and learns nothing of what is stored.
+   * names. `with-body`: it asks for it when it has read the body, at which conditions look. `nothing`: a preflight, which carries no credentials and learns nothing of what is stored.
    */
-  readonly authorizes?: 'each-key' | 'nothing';
+  readonly authorizes?: 'each-key' | 'with-body' | 'nothing';
   /** Asked for instead of `action` when the request names a `versionId`. */
   readonly versionAction?: string;
   /** `none`: a body is read and discarded up to a bound. `xml`: bounded, parsed by the handler. `stream`: object bytes. */
@@ -67,7 +68,9 @@ export interface S3Request {
   /** May the caller use this key of the key service? @throws S3Error AccessDenied */
   authorizeKey(action: string, keyArn: string): Promise<void>;
   /** Asks the authorizer for more than the row's action: each key of a DeleteObjects. @throws S3Error AccessDenied | NoSuchBucket */
-  authorize(action: string, target: AccessTarget): Promise<void>;
+  authorize(action: string, target: AccessTarget, extra?: ConditionContext): Promise<void>;
+  /** The row's action on the request's target, of a row that leaves this to its handler. @throws S3Error AccessDenied | NoSuchBucket */
+  authorizeWithBody(extra: ConditionContext): Promise<void>;
   /** Would the authorizer allow the action on the request's own target? For what an answer may show. */
   mayDo(action: string): Promise<boolean>;
   readonly log: Log;

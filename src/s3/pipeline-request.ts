@@ -1,3 +1,4 @@
+import type { ConditionContext } from '../access/policy/condition-context.ts';
 import type { Principal } from '../access/principal.ts';
 import type { HttpExchange } from '../http/http-exchange.ts';
 import type { Log } from '../observability/log.ts';
@@ -67,8 +68,15 @@ export class PipelineRequest implements S3Request {
     return this.#exchange.signal;
   }
 
-  authorize(action: string, target: AccessTarget): Promise<void> {
-    return this.#access.authorize(action, target);
+  authorize(action: string, target: AccessTarget, extra?: ConditionContext): Promise<void> {
+    return this.#access.authorize(action, target, extra);
+  }
+
+  authorizeWithBody(extra: ConditionContext): Promise<void> {
+    const { bucket, key, operation } = this;
+    const versionId = this.query.get('versionId');
+    const action = versionId === undefined ? operation.action : (operation.versionAction ?? operation.action);
+    return this.#access.authorize(action, { bucket, key, versionId }, extra);
   }
 
   authorizeKey(action: string, keyArn: string): Promise<void> {

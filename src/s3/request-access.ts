@@ -24,7 +24,8 @@ export class RequestAccess {
   }
 
   /**
-   * @param extra conditions that only the handler can tell (from a body); they come before the request's own
+   * @param extra conditions that only the handler can tell (from a body); they come before the request's own, and an
+   *   empty list says that there is none, whatever a header claims
    * @throws S3Error AccessDenied | NoSuchBucket
    */
   authorize(action: string, { bucket, key, versionId, keyArn }: AccessTarget, extra?: ConditionContext): Promise<void> {
@@ -37,7 +38,13 @@ export class RequestAccess {
       key,
       versionId,
       keyArn,
-      context: extra === undefined ? context : (name) => extra(name) ?? context(name),
+      context: (name) => {
+        // Of the source of a copy, or of an entry of DeleteObjects, the query says nothing.
+        if (name === 's3:versionid') return versionId === undefined ? undefined : [versionId];
+        const told = extra?.(name);
+        if (told === undefined) return context(name);
+        return told.length === 0 ? undefined : told;
+      },
     });
   }
 

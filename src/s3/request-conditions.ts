@@ -1,4 +1,8 @@
 import type { ConditionContext } from '../access/policy/condition-context.ts';
+import type { ObjectLock } from '../model/object-lock.ts';
+import type { Tag } from '../model/object-record.ts';
+import { parseCopySource } from './headers/copy-source.ts';
+import { readTaggingHeader } from './headers/tagging-header.ts';
 import type { AuthenticatedRequest } from './sigv4/authenticated-request.ts';
 
 export interface RequestFacts {
@@ -38,7 +42,6 @@ const QUERY_KEYS = new Map([
   ['s3:delimiter', 'delimiter'],
   ['s3:max-keys', 'max-keys'],
   ['s3:prefix', 'prefix'],
-  ['s3:versionid', 'versionId'],
 ]);
 const REQUEST_TAG = 's3:requestobjecttag/';
 const DAY_MS = 86_400_000;
@@ -52,7 +55,7 @@ export function requestConditions(facts: RequestFacts): ConditionContext {
     if (renamed !== undefined) return present(headers.get(renamed));
     const parameter = QUERY_KEYS.get(key);
     if (parameter !== undefined) return present(query.get(parameter));
-    if (key.startsWith(REQUEST_TAG)) return requestTag(headers, key.slice(REQUEST_TAG.length));
+    if (key.startsWith(REQUEST_TAG)) return tagValues(headerTags(headers), key.slice(REQUEST_TAG.length));
     return key.startsWith('s3:') ? signatureFact(key, facts) : globalFact(key, facts);
   };
 }
@@ -102,16 +105,14 @@ function signatureFact(key: string, { authenticated, nowMs }: RequestFacts): rea
     }
     case 's3:x-amz-copy-source': {
       const source = headers.get('x-amz-copy-source');
-      return source === undefined ? undefined : [decodeSource(source)];
+      return source === undefined ? undefined : [sourceName(source)];
     }
     case 's3:object-lock-remaining-retention-days': {
       const until = Date.parse(headers.get('x-amz-object-lock-retain-until-date') ?? '');
       return Number.isNaN(until) ? undefined : [String(Math.ceil((until - nowMs) / DAY_MS))];
     }
-    case 's3:requestobjecttagkeys': {
-      const tags = headerTags(headers);
-      return tags.length === 0 ? undefined : tags.map(([name]) => name);
-    }
+    case 's3:requestobjecttagkeys':
+      return tagKeys(headerTags(headers));
     default:
       return undefined;
   }
@@ -134,25 +135,50 @@ function signatureTimeMs({ raw, headers, signatureKind }: AuthenticatedRequest):
   return Date.UTC(year, month - 1, day, hour, minute, second);
 }
 
-/** `bucket/key`, as policies write it: decoded, without a leading slash and without the version. */
-function decodeSource(source: string): string {
-  const path = source.replace(/^\//, '').replace(/\?versionId=.*$/, '');
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path;
-  }
+/** `bucket/key`, as policies write it, without the version: what is copied, however the header spells it. */
+function sourceName(header: string): string {
+  const { bucket, key } = parseCopySource(header);
+  return `${bucket}/${key}`;
 }
 
-function headerTags(headers: ReadonlyMap<string, string>): [string, string][] {
-  return [...new URLSearchParams(headers.get('x-amz-tagging') ?? '')];
+function headerTags(headers: ReadonlyMap<string, string>): readonly Tag[] {
+  return readTaggingHeader(headers) ?? [];
 }
 
-function requestTag(headers: ReadonlyMap<string, string>, lowerName: string): string[] | undefined {
-  const values = headerTags(headers)
-    .filter(([name]) => name.toLowerCase() === lowerName)
-    .map(([, value]) => value);
+function tagKeys(tags: readonly Tag[]): readonly string[] | undefined {
+  return tags.length === 0 ? undefined : tags.map(({ key }) => key);
+}
+
+function tagValues(tags: readonly Tag[], lowerKey: string): readonly string[] | undefined {
+  const values = tags.filter(({ key }) => key.toLowerCase() === lowerKey).map(({ value }) => value);
   return values.length === 0 ? undefined : values;
+}
+
+/** What PutObjectTagging says in its body: no header of that request is about tags. */
+export function bodyTagConditions(tags: readonly Tag[]): ConditionContext {
+  return (key) => {
+    if (key === 's3:requestobjecttagkeys') return tagKeys(tags) ?? [];
+    return key.startsWith(REQUEST_TAG) ? (tagValues(tags, key.slice(REQUEST_TAG.length)) ?? []) : undefined;
+  };
+}
+
+/** What PutObjectRetention and PutObjectLegalHold say in their bodies. */
+export function bodyLockConditions({ retention, legalHold }: ObjectLock, nowMs: number): ConditionContext {
+  const until = retention?.retainUntilMs;
+  return (key) => {
+    switch (key) {
+      case 's3:object-lock-legal-hold':
+        return legalHold === undefined ? [] : [legalHold];
+      case 's3:object-lock-mode':
+        return retention === undefined ? [] : [retention.mode];
+      case 's3:object-lock-retain-until-date':
+        return until === undefined ? [] : [new Date(until).toISOString()];
+      case 's3:object-lock-remaining-retention-days':
+        return until === undefined ? [] : [String(Math.ceil((until - nowMs) / DAY_MS))];
+      default:
+        return undefined;
+    }
+  };
 }
 
 function present(value: string | undefined): readonly string[] | undefined {

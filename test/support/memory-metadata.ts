@@ -25,17 +25,24 @@ export class MemoryMetadata implements Calls {
 
   readonly commit = (async (mutation: { type: string }) => {
     const decided = mutation as
-      | { type: 'CreateBucket'; name: string; owner: Owner; region: string; createdAtMs: number }
+      | {
+          type: 'CreateBucket';
+          name: string;
+          owner: Owner;
+          region: string;
+          createdAtMs: number;
+          configuration?: BucketRecord['configuration'];
+        }
       | { type: 'DeleteBucket'; bucketId: number };
     if (decided.type === 'DeleteBucket') return this.#deleteBucket(decided.bucketId);
-    const { name, owner, region, createdAtMs } = decided;
+    const { name, owner, region, createdAtMs, configuration = {} } = decided;
     const existing = this.#buckets.get(name);
     if (existing !== undefined) {
       throw new S3Error(
         existing.owner.accountId === owner.accountId ? 'BucketAlreadyOwnedByYou' : 'BucketAlreadyExists',
       );
     }
-    const bucket = { bucketId: this.#nextBucketId++, name, owner, region, createdAtMs, configuration: {} };
+    const bucket = { bucketId: this.#nextBucketId++, name, owner, region, createdAtMs, configuration };
     this.#buckets.set(name, bucket);
     return bucket;
   }) as unknown as MetadataStore['commit'];

@@ -222,6 +222,7 @@ export async function callOperation(
     nowMs: clock.nowMs(),
     authorizeKey: options.authorizeKey ?? (async () => {}),
     authorize: async () => {},
+    authorizeWithBody: async () => {},
     mayDo: async () => true,
     log: silentLog,
   };

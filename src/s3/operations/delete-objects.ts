@@ -54,6 +54,10 @@ async function refusal(request: S3Request, entry: DeleteRequest): Promise<S3Erro
   const target = { bucket: request.bucket, key, versionId };
   try {
     await request.authorize(action, target);
+    // As in DeleteObject, its outcome tells the ETag.
+    if (entry.preconditions?.ifMatch?.some((etag) => etag !== '*') === true) {
+      await request.authorize(versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion', target);
+    }
     if (entry.bypassesGovernance) await request.authorize('s3:BypassGovernanceRetention', target);
     return undefined;
   } catch (error) {

@@ -2,6 +2,7 @@ import { requireDigest, requireObjectLock } from '../../service/lock-rules.ts';
 import type { S3Services } from '../../service/services.ts';
 import { addVersionId } from '../headers/version-id.ts';
 import type { S3Request, S3Response } from '../operation.ts';
+import { bodyLockConditions } from '../request-conditions.ts';
 import { readLegalHold } from '../xml/object-lock-xml.ts';
 
 /**
@@ -15,6 +16,7 @@ export async function putObjectLegalHold(request: S3Request, services: S3Service
   const bucket = await services.buckets.requireBucket(request.bucket);
   requireDigest(request.body);
   const legalHold = await readLegalHold(request);
+  await request.authorizeWithBody(bodyLockConditions({ legalHold }, request.nowMs));
   requireObjectLock(bucket);
   const address = { bucket, key: request.key, versionId: request.query.get('versionId') };
   const { versionId } = await services.objects.changeVersion(address, { member: 'legalHold', legalHold });

@@ -3,6 +3,7 @@ import type { S3Services } from '../../service/services.ts';
 import { bypassesGovernance } from '../headers/object-lock-headers.ts';
 import { addVersionId } from '../headers/version-id.ts';
 import type { S3Request, S3Response } from '../operation.ts';
+import { bodyLockConditions } from '../request-conditions.ts';
 import { readRetention } from '../xml/object-lock-xml.ts';
 
 /**
@@ -16,6 +17,7 @@ export async function putObjectRetention(request: S3Request, services: S3Service
   const bucket = await services.buckets.requireBucket(request.bucket);
   requireDigest(request.body);
   const retention = await readRetention(request);
+  await request.authorizeWithBody(bodyLockConditions(retention === undefined ? {} : { retention }, request.nowMs));
   requireObjectLock(bucket);
   const address = { bucket, key: request.key, versionId: request.query.get('versionId') };
   const { versionId } = await services.objects.changeVersion(address, {

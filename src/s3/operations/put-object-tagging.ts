@@ -1,6 +1,7 @@
 import type { S3Services } from '../../service/services.ts';
 import { addVersionId } from '../headers/version-id.ts';
 import type { S3Request, S3Response } from '../operation.ts';
+import { bodyTagConditions } from '../request-conditions.ts';
 import { readTagging } from '../xml/tagging-xml.ts';
 
 /**
@@ -13,6 +14,7 @@ import { readTagging } from '../xml/tagging-xml.ts';
 export async function putObjectTagging(request: S3Request, services: S3Services): Promise<S3Response> {
   const bucket = await services.buckets.requireBucket(request.bucket);
   const tags = await readTagging(request, 'object');
+  await request.authorizeWithBody(bodyTagConditions(tags));
   const address = { bucket, key: request.key, versionId: request.query.get('versionId') };
   const { versionId } = await services.objects.changeVersion(address, { member: 'tags', tags });
   const headers = {};
