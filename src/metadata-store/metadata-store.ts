@@ -214,8 +214,11 @@ export type Mutation =
       bucketId: number;
       key: string;
       uploadId: string;
-      /** As listed by the client, ascending; each must still have this ETag: InvalidPart. */
-      parts: readonly { partNumber: number; etag: string }[];
+      /**
+       * As listed by the client, ascending; each must still have this ETag: InvalidPart. And the same encryption: a part
+       * that was sent again has the same ETag and another stream. Then StoreError BlobGone: read the parts again.
+       */
+      parts: readonly { partNumber: number; etag: string; encryption?: Buffer | undefined }[];
       attributes: ObjectAttributes;
       manifest?: BlobRecord;
       lastModifiedMs: number;

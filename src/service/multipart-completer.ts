@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { S3Error } from '../errors/s3-error.ts';
+import { isStoreError } from '../errors/store-error.ts';
 import type { WritePreconditions } from '../metadata-store/metadata-store.ts';
 import { lockOf } from '../model/object-lock.ts';
 import type {
@@ -25,6 +26,8 @@ import type { ServiceStores } from './service-stores.ts';
 export const PART_MINIMUM_BYTES = 5 * 1024 * 1024;
 /** Parts are read in pages, so that an upload of 10,000 does not hold up everyone else. */
 const PARTS_PAGE = 1000;
+/** How often the parts are read again because one was sent again meanwhile, or a volume was lost. */
+const READ_LIMIT = 4;
 const EMPTY = Buffer.alloc(0);
 
 /** A part as the client lists it. */
@@ -67,6 +70,20 @@ export class MultipartCompleter {
     const upload = await this.#stores.metadataStore.getUpload({ bucketId: bucket.bucketId, key, uploadId });
     if (!upload) return await this.#answerRetry(request);
     const sealing = await this.#openUpload(request, upload);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#completeAsListed(request, upload, sealing);
+      } catch (error) {
+        if (!isStoreError(error, 'BlobGone') || attempt === READ_LIMIT) throw error;
+      }
+    }
+  }
+
+  async #completeAsListed(
+    request: CompleteRequest,
+    upload: UploadRecord,
+    sealing: VersionSealing | undefined,
+  ): Promise<WrittenObject> {
     const parts = await this.#readListedParts(request, upload, sealing);
     checkSizes(parts, request.claimedSizeBytes);
     const checksum = completedChecksum(upload, parts);
@@ -170,7 +187,7 @@ export class MultipartCompleter {
         bucketId: bucket.bucketId,
         key,
         uploadId,
-        parts: parts.map(({ partNumber, etag }) => ({ partNumber, etag })),
+        parts: parts.map(({ partNumber, etag, encryption: salt }) => ({ partNumber, etag, encryption: salt })),
         attributes,
         manifest: manifest.blob,
         lastModifiedMs,

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { S3Error } from '../../src/errors/s3-error.ts';
 import { decodeEncryption } from '../../src/service/encryption/encryption-record.ts';
 import { testKeyArn } from '../support/encryption-fixture.ts';
@@ -327,5 +327,41 @@ describe('copies', () => {
         expect(got.body.equals(body.subarray(1000, 151_000))).toBe(true);
       }
     }
+  });
+});
+
+describe('a part that is sent again while the upload is completed', () => {
+  it.each(ENCRYPTED)('leaves an object that opens: $name', async (mode) => {
+    const body = randomBytes(200 * KIBIBYTE);
+    const created = await call('CreateMultipartUpload', { key: 'again', headers: mode.write });
+    const uploadId = /<UploadId>(.*)<\/UploadId>/.exec(created.body.toString())![1]!;
+    const upload = async (): Promise<unknown> => {
+      const part = { query: { uploadId, partNumber: '1' }, headers: mode.read, body };
+      return (await call('UploadPart', { key: 'again', ...part })).headers['etag'];
+    };
+    const etag = String(await upload());
+    // The manifest is written when the parts have been read, before the commit.
+    const { data } = s3;
+    const original = data.writeSmall.bind(data);
+    const spy = vi.spyOn(data, 'writeSmall').mockImplementationOnce(async (...manifest) => {
+      await upload();
+      return await original(...manifest);
+    });
+    const list = `<Part><PartNumber>1</PartNumber><ETag>${etag}</ETag></Part>`;
+    const completed = call('CompleteMultipartUpload', {
+      key: 'again',
+      query: { uploadId },
+      headers: mode.read,
+      body: `<CompleteMultipartUpload>${list}</CompleteMultipartUpload>`,
+    });
+    if (mode === SSE_S3) {
+      await completed;
+      const read = await call('GetObject', { key: 'again', headers: mode.read });
+      expect(read.body.equals(body)).toBe(true);
+    } else {
+      // The ETag says nothing of the bytes: the part that was listed is not there any more.
+      await expect(completed).rejects.toMatchObject({ code: 'InvalidPart' });
+    }
+    spy.mockRestore();
   });
 });

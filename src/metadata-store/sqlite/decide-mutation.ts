@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
 import { S3Error } from '../../errors/s3-error.ts';
+import { StoreError } from '../../errors/store-error.ts';
 import type { Clock, Randomness, TrustedTime } from '../../model/clock.ts';
 import type { Owner } from '../../model/object-record.ts';
 import type { Mutation, WrittenVersion } from '../metadata-store.ts';
@@ -13,6 +14,8 @@ import { DecideVersionChanges } from './decide-version-changes.ts';
 import { DecideVolumes } from './decide-volumes.ts';
 import type { KnownRows } from './known-rows.ts';
 import type { OwnerTable } from './owner-table.ts';
+
+const NO_STREAM = Buffer.alloc(0);
 
 export interface DeciderOptions {
   db: Database;
@@ -163,12 +166,16 @@ export class MutationDecider {
     if (preconditions !== undefined) {
       this.#objects.checkWrite(preconditions, { bucketId, key: Buffer.from(mutation.key), name: mutation.key });
     }
-    for (const { partNumber, etag } of mutation.parts) {
-      const found = this.#sql.partEtag.get(upload.order, partNumber);
-      if (found !== etag) {
+    for (const { partNumber, etag, encryption } of mutation.parts) {
+      const found = this.#sql.part.get(upload.order, partNumber);
+      if (found?.[0] !== etag) {
         throw new S3Error('InvalidPart', {
           details: { UploadId: mutation.uploadId, PartNumber: partNumber, ETag: etag },
         });
+      }
+      // What the object will be opened with is what the part was sealed with.
+      if (!(found[1] ?? NO_STREAM).equals(encryption ?? NO_STREAM)) {
+        throw new StoreError('BlobGone', `part ${partNumber} of an upload was replaced while it was completed`);
       }
     }
     if (mutation.manifest !== undefined) this.#blobs.check([{ newBlob: mutation.manifest }]);
@@ -220,9 +227,11 @@ function prepareStatements(db: Database) {
          WHERE upload_id = ?`,
       )
       .raw(),
-    partEtag: db
-      .prepare<[number, number], string>('SELECT etag FROM parts WHERE upload_ord = ? AND part_number = ?')
-      .pluck(),
+    part: db
+      .prepare<[number, number], [string, Buffer | null]>(
+        'SELECT etag, encryption FROM parts WHERE upload_ord = ? AND part_number = ?',
+      )
+      .raw(),
     hasDocument: db
       .prepare<[string, string], number>('SELECT 1 FROM documents WHERE collection = ? AND id = ?')
       .pluck(),
