@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { Condition, Policy, Statement } from './policy-document.ts';
 
 /** A condition on one of these with fixed values makes a grant to everybody a grant to few. */
@@ -38,13 +39,16 @@ function isNarrowing({ key, quantifier, holdsIfMissing, test }: Condition): bool
   if (test.type === 'null' || test.operator.isNegated) return false;
   return test.templates.every(({ source, pattern }) => {
     if (pattern === undefined) return false;
-    return key === 'aws:sourceip' ? isSmallNetwork(source) : !/[*?]/.test(source);
+    if (key === 'aws:sourceip') return isSmallNetwork(source);
+    // Callers without credentials have this one user id.
+    return !/[*?]/.test(source) && !(key === 'aws:userid' && source.toLowerCase() === 'anonymous');
   });
 }
 
-/** S3 calls a network public that is wider than /8 (IPv4) or /32 (IPv6). */
+/** S3 calls a network public that is wider than /8 (IPv4) or /32 (IPv6). Patterns of operators on strings are no networks. */
 function isSmallNetwork(source: string): boolean {
   const [address, bits] = source.split('/');
+  if (isIP(address!) === 0) return false;
   if (bits === undefined) return true;
   return Number(bits) >= (address!.includes(':') ? 32 : 8);
 }
