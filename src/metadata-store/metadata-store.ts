@@ -178,6 +178,8 @@ export type Mutation =
       preconditions?: WritePreconditions;
       /** PreconditionFailed unless the version that is covered or removed has this order. */
       onlyOrder?: number;
+      /** With `versionId`. PreconditionFailed when that version is the current one, or has become it again. */
+      onlyNoncurrent?: boolean;
       /** Permitted to remove a version that is retained in GOVERNANCE mode. */
       bypassesGovernance?: boolean;
       atMs: number;

@@ -253,6 +253,36 @@ test('an object that is overwritten between the look and the deed stays', async 
   expect(worker.report().counts).toMatchObject({ expired: 1, skipped: 1 });
 });
 
+test('an old version that becomes the current one between the look and the deed stays', async () => {
+  await enableVersioning();
+  await put('k');
+  const { headers } = await fixture.call('DeleteObject', { bucket: BUCKET, key: 'k' });
+  await putRules(rule(oldAfterDays(1)));
+  days(3);
+  let isUndone = false;
+  const metadataStore = storeWith(async (mutation) => {
+    if (mutation.type !== 'DeleteObject' || isUndone) return;
+    isUndone = true;
+    const query = { versionId: String(headers['x-amz-version-id']) };
+    await fixture.call('DeleteObject', { bucket: BUCKET, key: 'k', query });
+  });
+  const worker = makeWorker({ metadataStore });
+  await worker.run();
+  expect((await fixture.get(BUCKET, 'k')).body.toString()).toBe('body of k');
+  expect(worker.report().counts).toMatchObject({ deleted: 0, skipped: 1 });
+});
+
+test('delete markers have no tags: rules that ask for some leave them', async () => {
+  await enableVersioning();
+  await put('k');
+  for (let count = 0; count < 2; count++) await fixture.call('DeleteObject', { bucket: BUCKET, key: 'k' });
+  await fixture.call('DeleteObject', { bucket: BUCKET, key: 'only' });
+  await putRules(rule(afterDays(1) + oldAfterDays(1), '<Tag><Key>t</Key><Value>v</Value></Tag>'));
+  days(3);
+  await makeWorker().run();
+  expect(await versions()).toEqual(['k!*', 'k!', 'k', 'only!*']);
+});
+
 test('what Object Lock protects is passed over', async () => {
   await put('a', 'b');
   await putRules(rule(afterDays(1)));

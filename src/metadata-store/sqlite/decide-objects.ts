@@ -162,6 +162,7 @@ export class DecideObjects {
     const version = this.find(bucketId, key, wanted);
     this.#checkDelete(mutation, version);
     if (version === undefined) return { deletedVersionId: wanted, isDeleteMarker: false };
+    if (mutation.onlyNoncurrent && this.find(bucketId, key, undefined)?.order === version.order) throw notTheSame();
     if (bucket.configuration.objectLock !== undefined) this.#checkLock(mutation, key, version);
     if (bucket.configuration.versioning === undefined) this.#options.emit({ type: 'DeleteObject', bucketId, key });
     else this.#options.emit({ type: 'DeleteVersion', bucketId, key, order: version.order });

@@ -53,7 +53,7 @@ export class LifecycleActions {
     return movedBytes === undefined ? done('skipped') : { outcome: 'transitioned', movedBytes };
   }
 
-  async #end(bucket: BucketRecord, { action, key, order, versionId }: VersionTask): Promise<PerformedTask> {
+  async #end(bucket: BucketRecord, { action, key, order, versionId, isNoncurrent }: VersionTask): Promise<PerformedTask> {
     const { metadataStore, clock } = this.#options;
     await metadataStore.commit({
       type: 'DeleteObject',
@@ -62,6 +62,7 @@ export class LifecycleActions {
       owner: bucket.owner,
       ...(action.kind === 'delete-version' ? { versionId } : {}),
       onlyOrder: order,
+      ...(isNoncurrent ? { onlyNoncurrent: true } : {}),
       atMs: clock.nowMs(),
     });
     return done(action.kind === 'expire' ? 'expired' : 'deleted');

@@ -17,6 +17,8 @@ export interface VersionTask {
   key: string;
   versionId: string;
   order: number;
+  /** Seen under a newer one: when that is gone by then, the version is the current one and stays. */
+  isNoncurrent: boolean;
   sizeBytes: number;
 }
 
@@ -136,6 +138,7 @@ export class LifecycleWalk {
             key: object.key,
             versionId: record.versionId,
             order: record.order,
+            isNoncurrent: false,
             sizeBytes: record.sizeBytes,
           });
       }
@@ -183,7 +186,8 @@ export class LifecycleWalk {
       isOnlyVersion: noncurrentCount === 0,
       isVersioned: true,
     };
-    return await this.#decide(newest, this.#currentAction(facts, this.#options.time()), (tags) =>
+    const seen = { ...newest, isNoncurrent: false };
+    return await this.#decide(seen, this.#currentAction(facts, this.#options.time()), (tags) =>
       evaluateCurrent(this.#lifecycle, { ...facts, tags }, this.#options.time()),
     );
   }
@@ -195,27 +199,30 @@ export class LifecycleWalk {
       noncurrentSinceMs: family.lastModifiedMs,
       newerNoncurrentCount: family.newerNoncurrentCount,
     };
-    return await this.#decide(entry, this.#noncurrentAction(facts, this.#options.time()), (tags) =>
+    const seen = { ...entry, isNoncurrent: true };
+    return await this.#decide(seen, this.#noncurrentAction(facts, this.#options.time()), (tags) =>
       evaluateNoncurrent(this.#lifecycle, { ...facts, tags }, this.#options.time()),
     );
   }
 
-  /** With the tags of the version, if a rule asks for tags. */
+  /** With the tags of the version, if a rule asks for tags: a delete marker has none. */
   async #decide(
-    { key, versionId, order, sizeBytes, isDeleteMarker }: Entry,
+    { key, versionId, order, sizeBytes, isDeleteMarker, isNoncurrent }: Entry & { isNoncurrent: boolean },
     possible: LifecycleAction | undefined,
     evaluate: (tags: readonly { key: string; value: string }[]) => LifecycleAction | undefined,
   ): Promise<LifecycleTask[]> {
     if (possible === undefined) return [];
     let action: LifecycleAction | undefined = possible;
-    if (this.#lifecycle.namesTags && !isDeleteMarker) {
+    if (this.#lifecycle.namesTags && isDeleteMarker) {
+      action = evaluate(NO_TAGS);
+    } else if (this.#lifecycle.namesTags) {
       const { metadataStore, bucket } = this.#options;
       const record = await metadataStore.getObject({ bucketId: bucket.bucketId, key, versionId });
       // Gone or replaced since it was listed.
       if (record?.order !== order) return [];
       action = evaluate(record.tags ?? NO_TAGS);
     }
-    return action === undefined ? [] : [{ action, key, versionId, order, sizeBytes }];
+    return action === undefined ? [] : [{ action, key, versionId, order, isNoncurrent, sizeBytes }];
   }
 
   /** What would be due if the object had every tag; exact where no rule asks for tags. */
