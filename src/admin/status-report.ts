@@ -139,6 +139,8 @@ export interface LifecycleReport {
     transitioned: number;
     skipped: number;
     locked: number;
+    /** Could not be moved into another class: `lastError` tells of the last one. */
+    failed: number;
   };
   /** Since the start of the server: written into other storage classes. */
   movedBytes: number;

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { StoreError } from '../../src/errors/store-error.ts';
 import type { MetadataStore, Mutation } from '../../src/metadata-store/metadata-store.ts';
-import { LifecycleWorker } from '../../src/service/lifecycle/lifecycle-worker.ts';
+import { LifecycleWorker, type LifecycleWorkerOptions } from '../../src/service/lifecycle/lifecycle-worker.ts';
 import { codeOf, createMemoryFixture, type MemoryFixture } from '../support/service-fixture.ts';
 
 const BUCKET = 'bucket';
@@ -41,7 +42,10 @@ async function putRules(actions: string): Promise<void> {
 const transition = (days: number, storageClass = 'REDUCED_REDUNDANCY'): string =>
   `<Transition><Days>${days}</Days><StorageClass>${storageClass}</StorageClass></Transition>`;
 
-function makeWorker(before: (mutation: Mutation) => Promise<void> = async () => {}): LifecycleWorker {
+function makeWorker(
+  before: (mutation: Mutation) => Promise<void> = async () => {},
+  dataStore: LifecycleWorkerOptions['dataStore'] = fixture.stores.dataStore,
+): LifecycleWorker {
   const metadataStore = new Proxy(fixture.metadata, {
     get: (target, name) => {
       const member = target[name as keyof MetadataStore] as unknown;
@@ -54,7 +58,7 @@ function makeWorker(before: (mutation: Mutation) => Promise<void> = async () => 
   });
   return new LifecycleWorker({
     metadataStore,
-    dataStore: fixture.stores.dataStore,
+    dataStore,
     clock: fixture.clock,
     dayMs: DAY_MS,
     actionsPerSecond: 1000,
@@ -207,4 +211,29 @@ test('an object that is overwritten while its bytes are moved keeps the new ones
   await worker.run();
   expect([await classOf('k'), await body('k')]).toEqual(['STANDARD', 'new']);
   expect(worker.report().counts).toMatchObject({ transitioned: 0, skipped: 1 });
+});
+
+test('a version that cannot be moved holds up nothing: the next pass tries again', async () => {
+  for (const key of ['a', 'b']) await fixture.put(BUCKET, key, `body of ${key}`);
+  await putRules(transition(1));
+  fixture.clock.jumpWallClock(DAY_MS);
+  const { dataStore } = fixture.stores;
+  let isUnreadable = true;
+  const worker = makeWorker(undefined, {
+    storageClasses: () => dataStore.storageClasses(),
+    writeSmall: (...written) => dataStore.writeSmall(...written),
+    copyBlob: async (blob, options) => {
+      if (!isUnreadable) return await dataStore.copyBlob(blob, options);
+      isUnreadable = false;
+      throw new StoreError('TooFewShards', 'too few of its shards can be read');
+    },
+  });
+  await worker.run();
+  expect(new Set([await classOf('a'), await classOf('b')])).toEqual(new Set(['REDUCED_REDUNDANCY', 'STANDARD']));
+  expect(worker.report()).toMatchObject({ counts: { transitioned: 1, failed: 1 } });
+  expect(worker.report().lastError).toMatch(/stays in STANDARD: too few of its shards can be read/);
+  fixture.clock.jumpWallClock(DAY_MS);
+  await worker.run();
+  expect([await classOf('a'), await classOf('b')]).toEqual(['REDUCED_REDUNDANCY', 'REDUCED_REDUNDANCY']);
+  expect(worker.report().lastError).toBeUndefined();
 });

@@ -3,19 +3,24 @@ import { isStoreError } from '../../errors/store-error.ts';
 import type { Clock } from '../../model/clock.ts';
 import type { BucketRecord } from '../../model/object-record.ts';
 import type { LifecycleTask, UploadTask, VersionTask } from './lifecycle-walk.ts';
-import { transitionVersion, type TransitionStores, type VersionTransition } from './transition-version.ts';
+import { NotMoved, transitionVersion, type TransitionStores, type VersionTransition } from './transition-version.ts';
 
 export interface LifecycleActionsOptions extends TransitionStores {
   clock: Pick<Clock, 'nowMs'>;
 }
 
-/** `skipped`: it is no longer what was seen, or its new class is gone. `locked`: Object Lock protects it. */
-export type LifecycleOutcome = 'expired' | 'deleted' | 'aborted' | 'transitioned' | 'skipped' | 'locked';
+/**
+ * `skipped`: it is no longer what was seen, or its new class is gone. `locked`: Object Lock protects it. `failed`: it
+ * could not be moved, and the next pass tries again.
+ */
+export type LifecycleOutcome = 'expired' | 'deleted' | 'aborted' | 'transitioned' | 'skipped' | 'locked' | 'failed';
 
 export interface PerformedTask {
   outcome: LifecycleOutcome;
   /** Written into another storage class. */
   movedBytes: number;
+  /** Why it failed. */
+  problem?: string;
 }
 
 /**
@@ -38,6 +43,7 @@ export class LifecycleActions {
       return await this.#end(bucket, task);
     } catch (error) {
       if (isStoreError(error, 'BlobGone')) return done('skipped');
+      if (error instanceof NotMoved) return { ...done('failed'), problem: error.message };
       if (!(error instanceof S3Error)) throw error;
       return done(error.code === 'AccessDenied' ? 'locked' : 'skipped');
     }
@@ -53,7 +59,10 @@ export class LifecycleActions {
     return movedBytes === undefined ? done('skipped') : { outcome: 'transitioned', movedBytes };
   }
 
-  async #end(bucket: BucketRecord, { action, key, order, versionId, isNoncurrent }: VersionTask): Promise<PerformedTask> {
+  async #end(
+    bucket: BucketRecord,
+    { action, key, order, versionId, isNoncurrent }: VersionTask,
+  ): Promise<PerformedTask> {
     const { metadataStore, clock } = this.#options;
     await metadataStore.commit({
       type: 'DeleteObject',

@@ -99,9 +99,20 @@ export class LifecycleWorker {
   #isLoaded = false;
   #isWorking = false;
   #savedAtMs = -Infinity;
-  #counts: Counts = { lookedAt: 0, expired: 0, deleted: 0, aborted: 0, transitioned: 0, skipped: 0, locked: 0 };
+  #counts: Counts = {
+    lookedAt: 0,
+    expired: 0,
+    deleted: 0,
+    aborted: 0,
+    transitioned: 0,
+    skipped: 0,
+    locked: 0,
+    failed: 0,
+  };
   #movedBytes = 0;
   #lastError: string | undefined;
+  /** Of a version that was passed over, in this pass or the last one. */
+  #problem: string | undefined;
 
   constructor(options: LifecycleWorkerOptions) {
     this.#options = options;
@@ -141,7 +152,7 @@ export class LifecycleWorker {
     this.#isWorking = true;
     try {
       await this.#run();
-      this.#lastError = undefined;
+      this.#lastError = this.#problem;
     } catch (error) {
       this.#lastError = error instanceof Error ? error.message : String(error);
       throw error;
@@ -201,6 +212,7 @@ export class LifecycleWorker {
     const dueAtMs = this.#nextDueAtMs(now);
     // Nothing is written while no bucket has rules.
     if (dueAtMs === undefined || (await this.#configuredBuckets()).length === 0) return false;
+    this.#problem = undefined;
     const lastFinishedAtMs = state?.finishedAtMs ?? state?.lastFinishedAtMs;
     await this.#save({
       formatVersion: 1,
@@ -268,7 +280,10 @@ export class LifecycleWorker {
       if (!this.#mayGoOn()) return 'stop';
       const beganAtMs = clock.monotonicMs();
       const performed = await Promise.all(batch.map((task) => this.#actions.perform(bucket, task)));
-      for (const { outcome } of performed) this.#counts[outcome]++;
+      for (const { outcome, problem } of performed) {
+        this.#counts[outcome]++;
+        this.#problem = problem ?? this.#problem;
+      }
       const movedBytes = performed.reduce((sum, each) => sum + each.movedBytes, 0);
       this.#movedBytes += movedBytes;
       const dueSeconds = Math.max(batch.length / actionsPerSecond, movedBytes / movedBytesPerSecond);

@@ -1,4 +1,5 @@
 import type { DataStore } from '../../data-store/data-store.ts';
+import { isStoreError, type StoreErrorCode } from '../../errors/store-error.ts';
 import type { MetadataStore } from '../../metadata-store/metadata-store.ts';
 import type { BucketRecord, ObjectRecord } from '../../model/object-record.ts';
 import { encodeBlobDescriptor } from '../blob-descriptor.ts';
@@ -17,13 +18,21 @@ export interface VersionTransition {
   storageClass: string;
 }
 
+/** Says nothing about the version or its new class. */
+const PASSING: ReadonlySet<StoreErrorCode> = new Set(['BlobGone', 'Overloaded', 'NotReady']);
+
+/** The bytes of this version cannot be read, or its new class takes none now: nothing that the others should wait for. */
+export class NotMoved extends Error {
+  override name = 'NotMoved';
+}
+
 /**
  * Writes the bytes of one version into the volumes of another storage class and names them there, if it is still the
  * version that was seen: its ETag, Last-Modified, tags and locks stay. Nothing is decoded: encrypted bytes move as they are.
  * A crash in between leaves bytes that nothing names.
  *
  * @returns how many bytes were moved; `undefined`: it is not there any more, or of that class already
- * @throws S3Error PreconditionFailed; StoreError of reads and writes
+ * @throws S3Error PreconditionFailed; StoreError BlobGone | Overloaded | NotReady | what the commit throws; NotMoved
  */
 export async function transitionVersion(
   { metadataStore, dataStore }: TransitionStores,
@@ -38,6 +47,9 @@ export async function transitionVersion(
     storageClass,
     // One blob that is a whole object says all about itself that a recovery needs.
     ...(version.blobs.length === 1 ? {} : { describe: manifestOf(bucket, { ...version, storageClass }) }),
+  }).catch((error: unknown) => {
+    if (!isStoreError(error) || PASSING.has(error.code)) throw error;
+    throw new NotMoved(`${bucket.name}/${key} stays in ${version.storageClass}: ${error.message}`, { cause: error });
   });
   try {
     const blobs = placed.uses;

@@ -66,7 +66,7 @@ export function statusExample(change: Partial<StatusReport> = {}): StatusReport 
       startedAtMs: 1000,
       lastFinishedAtMs: 2000,
       lagMs: 1500,
-      counts: { lookedAt: 9, expired: 3, deleted: 2, aborted: 1, transitioned: 5, skipped: 0, locked: 4 },
+      counts: { lookedAt: 9, expired: 3, deleted: 2, aborted: 1, transitioned: 5, skipped: 0, locked: 4, failed: 0 },
       movedBytes: 7000,
       lastError: undefined,
     },
