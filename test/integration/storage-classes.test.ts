@@ -237,3 +237,18 @@ test('a version that cannot be moved holds up nothing: the next pass tries again
   expect([await classOf('a'), await classOf('b')]).toEqual(['REDUCED_REDUNDANCY', 'REDUCED_REDUNDANCY']);
   expect(worker.report().lastError).toBeUndefined();
 });
+
+test('what expires does not wait until a page of others is moved', async () => {
+  // More than is moved at once.
+  await fixture.put(BUCKET, 'a', 'x'.repeat(5_000_000));
+  await fixture.put(BUCKET, 'b', 'small');
+  await putRules(
+    `${transition(1)}</Rule><Rule><Status>Enabled</Status><Filter><ObjectSizeLessThan>10</ObjectSizeLessThan></Filter><Expiration><Days>1</Days></Expiration>`,
+  );
+  fixture.clock.jumpWallClock(DAY_MS);
+  const done: string[] = [];
+  await makeWorker(async (mutation) => {
+    if (mutation.type === 'DeleteObject' || mutation.type === 'TransitionVersion') done.push(mutation.key);
+  }).run();
+  expect(done).toEqual(['b', 'a']);
+});

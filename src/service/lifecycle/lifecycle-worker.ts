@@ -4,7 +4,7 @@ import type { BucketRecord } from '../../model/object-record.ts';
 import { compileLifecycle } from './compiled-lifecycle.ts';
 import { LifecycleActions, type LifecycleOutcome } from './lifecycle-actions.ts';
 import { CALENDAR_DAY_MS } from './lifecycle-days.ts';
-import { type LifecycleTask, LifecycleWalk, type WalkStep } from './lifecycle-walk.ts';
+import { type LifecycleTask, LifecycleWalk, type VersionTask, type WalkStep } from './lifecycle-walk.ts';
 import type { TransitionStores } from './transition-version.ts';
 
 export interface LifecycleWorkerOptions {
@@ -274,7 +274,10 @@ export class LifecycleWorker {
   /** Asks before each batch whether the rules are still those by which it was found. */
   async #perform(bucket: BucketRecord, { tasks }: WalkStep): Promise<'done' | 'stop' | 'changed'> {
     const { clock, actionsPerSecond, movedBytesPerSecond, metadataStore, pause } = this.#options;
-    for (const batch of batchesOf(tasks)) {
+    // Moving a page can take hours: what ends is ended before, while what was read of its tags and versions is new.
+    const moves = tasks.filter(isMove);
+    const ends = tasks.filter((task) => !isMove(task));
+    for (const batch of batchesOf([...ends, ...moves])) {
       const now = await metadataStore.getBucketById(bucket.bucketId);
       if (rulesOf(now) !== rulesOf(bucket)) return 'changed';
       if (!this.#mayGoOn()) return 'stop';
@@ -312,12 +315,16 @@ function rulesOf(bucket: BucketRecord | undefined): string {
   return JSON.stringify([bucket?.configuration.lifecycle, bucket?.configuration.versioning]);
 }
 
+function isMove(task: LifecycleTask): task is VersionTask {
+  return 'action' in task && task.action.kind === 'transition';
+}
+
 /** Of what shares syncs; of what is moved only so much at once as needs few buffers. */
 function* batchesOf(tasks: readonly LifecycleTask[]): Generator<LifecycleTask[]> {
   let batch: LifecycleTask[] = [];
   let bytes = 0;
   for (const task of tasks) {
-    const own = 'action' in task && task.action.kind === 'transition' ? task.sizeBytes : 0;
+    const own = isMove(task) ? task.sizeBytes : 0;
     if (batch.length === BATCH || (batch.length > 0 && bytes + own > BATCH_BYTES)) {
       yield batch;
       batch = [];
