@@ -12,6 +12,11 @@ export interface Clock {
 export interface TrustedTime {
   /** Wall clock, milliseconds since 1970; `undefined` while the clock has jumped and nobody has accepted that. */
   trustedNowMs(): number | undefined;
+  /**
+   * The wall clock; while it is not believed the later of it and what a clock that had not jumped would show. For what must
+   * last long enough whichever of them is right.
+   */
+  latestNowMs(): number;
 }
 
 /** Randomness is injected likewise. */

@@ -78,6 +78,11 @@ export class ClockWatch implements TrustedTime {
     return this.#jump === undefined ? this.#clock.nowMs() : undefined;
   }
 
+  latestNowMs(): number {
+    const trustedNowMs = this.trustedNowMs();
+    return trustedNowMs ?? Math.max(this.#clock.nowMs(), this.#bounds().earliestMs + TOLERANCE_MS);
+  }
+
   /** `undefined`: the clock is believed, or the watch has not started. */
   get jump(): ClockJump | undefined {
     return this.#jump;

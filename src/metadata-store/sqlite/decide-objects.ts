@@ -1,7 +1,7 @@
 import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
 import { S3Error } from '../../errors/s3-error.ts';
-import type { Clock, Randomness, TrustedTime } from '../../model/clock.ts';
+import type { Randomness, TrustedTime } from '../../model/clock.ts';
 import { isProtected, protectedByLock, retentionByDefault } from '../../model/object-lock.ts';
 import type { ObjectAttributes, Owner } from '../../model/object-record.ts';
 import { requireStoreFormat } from '../../model/store-format.ts';
@@ -20,7 +20,6 @@ export interface DecideObjectsOptions {
   buckets: DecideBuckets;
   blobs: DecideBlobs;
   randomness: Pick<Randomness, 'bytes'>;
-  clock: Pick<Clock, 'nowMs'>;
   trustedTime: TrustedTime;
   emit: (record: JournalRecord) => void;
   nextIdentifier: () => number;
@@ -182,11 +181,11 @@ export class DecideObjects {
     if (preconditions !== undefined) checkDeletePreconditions(preconditions, version);
   }
 
-  /** With the bucket's default retention, unless the upload says for how long. */
+  /** With the bucket's default retention, unless the upload says for how long. A clock set back does not shorten it. */
   #retained(attributes: ObjectAttributes, { configuration }: KnownBucket): ObjectAttributes {
     const byDefault = configuration.objectLock?.defaultRetention;
     if (byDefault === undefined || attributes.retention !== undefined) return attributes;
-    return { ...attributes, retention: retentionByDefault(byDefault, this.#options.clock.nowMs()) };
+    return { ...attributes, retention: retentionByDefault(byDefault, this.#options.trustedTime.latestNowMs()) };
   }
 
   /** `undefined`: the bucket never had versions. */

@@ -337,7 +337,7 @@ export class SqliteMetadataStore implements MetadataStore {
       path: indexPath,
       clock,
       randomness,
-      trustedTime: this.#options.trustedTime ?? { trustedNowMs: () => clock.nowMs() },
+      trustedTime: this.#options.trustedTime ?? { trustedNowMs: () => clock.nowMs(), latestNowMs: () => clock.nowMs() },
       log,
       nextIdentifier: () => this.#identifiers.next(),
       progress,

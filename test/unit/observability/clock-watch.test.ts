@@ -46,6 +46,19 @@ async function restarted(watch: ClockWatch, offMs: number): Promise<ClockWatch> 
 }
 
 describe('while it runs', () => {
+  test('a clock that is set back shortens nothing that begins meanwhile', async () => {
+    const watch = await started();
+    await clock.advance(HOUR_MS);
+    expect(watch.latestNowMs()).toBe(clock.nowMs());
+    const rightAtMs = clock.nowMs();
+    clock.jumpWallClock(-YEAR_MS);
+    expect(watch.latestNowMs()).toBe(rightAtMs);
+    await clock.advance(HOUR_MS);
+    expect(watch.latestNowMs()).toBe(rightAtMs + HOUR_MS);
+    clock.jumpWallClock(2 * YEAR_MS);
+    expect(watch.latestNowMs()).toBe(clock.nowMs());
+  });
+
   test.each([2 * HOUR_MS, -2 * HOUR_MS, DAY_MS, -DAY_MS, -56 * YEAR_MS, 13 * YEAR_MS])(
     'a jump by %i ms is not believed, from the next question on, until it is accepted',
     async (byMs) => {
