@@ -57,7 +57,7 @@ export interface DataStore {
   rewriteBlob(blob: BlobRecord): Promise<PinnedBlob>;
   /**
    * Writes a live blob once more as a blob of its own, in another class: whoever else names the first keeps it as it is.
-   * @throws StoreError as `rewriteBlob`
+   * Pins the volumes that it reads until it is done. @throws StoreError as `rewriteBlob`; BlobGone (volume dropped)
    */
   copyBlob(blob: BlobRecord, options: { storageClass: string }): Promise<PinnedBlob>;
   /** Volumes in which nothing may be collected now: open ones, pinned by readers, writers or un-committed blobs. */

@@ -236,8 +236,14 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
 
   async copyBlob(blob: BlobRecord, { storageClass }: { storageClass: string }): Promise<PinnedBlob> {
     this.#assertRunning();
-    const blobId = this.#context.ledger.nextIdentifier();
-    return this.#writeAgain(blob, blobId, this.#classes.of(storageClass).moving);
+    // The collector may be at work in these volumes: a rewrite is its own, a copy is not.
+    const unpin = await this.pin([blob]);
+    try {
+      const blobId = this.#context.ledger.nextIdentifier();
+      return await this.#writeAgain(blob, blobId, this.#classes.of(storageClass).moving);
+    } finally {
+      unpin();
+    }
   }
 
   async #writeAgain(blob: BlobRecord, blobId: number, writers: WriterSet): Promise<PinnedBlob> {

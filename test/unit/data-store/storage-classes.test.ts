@@ -73,6 +73,21 @@ describe('storage classes', () => {
     await harness.withTime(harness.store.stop());
   });
 
+  test('nothing is collected under a copy in another class', async () => {
+    const harness = await DataStoreHarness.start({ code: CODE });
+    for (const lengthBytes of [1000, 150_000]) {
+      const blob = await write(harness, bodyOf('copied', lengthBytes), STANDARD);
+      await harness.sealAll();
+      const { volumeId } = blob.footprint[0]!;
+      expect(harness.store.pinnedVolumeIds()).not.toContain(volumeId);
+      const copying = harness.store.copyBlob(blob, { storageClass: RARE });
+      expect(harness.store.pinnedVolumeIds()).toContain(volumeId);
+      (await harness.withTime(copying)).unpin();
+      expect(harness.store.pinnedVolumeIds()).not.toContain(volumeId);
+    }
+    await harness.withTime(harness.store.stop());
+  });
+
   test('a copy in another class is a blob of its own; a class that is no longer configured keeps its code', async () => {
     const harness = await DataStoreHarness.start({
       code: CODE,
