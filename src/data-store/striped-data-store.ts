@@ -85,7 +85,10 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
     const classes = storageClassesOf(code, storageClasses);
     for (const one of classes) assert(isSupportedCode(one.code), `unsupported code ${one.code.k}+${one.code.m}`);
     this.#configured = storageClasses;
-    const sizes = stripeBufferSizes(classes, tunables);
+    const sizes = stripeBufferSizes(
+      classes.map((one) => one.code),
+      tunables,
+    );
     const shared = {
       disks,
       ledger,
@@ -163,14 +166,18 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
    * stays as it is until it is rewritten.
    */
   setCode(code: ErasureCode): void {
-    const { tunables, stripeBuffers, decodeBuffers, scratchBuffers } = this.#context;
     const classes = storageClassesOf(code, this.#configured);
     for (const one of classes) assert(isSupportedCode(one.code), `unsupported code ${one.code.k}+${one.code.m}`);
-    const sizes = stripeBufferSizes(classes, tunables);
+    this.#ensureBuffers(classes.map((one) => one.code));
+    this.#classes.setCodes(classes);
+  }
+
+  #ensureBuffers(codes: readonly ErasureCode[]): void {
+    const { tunables, stripeBuffers, decodeBuffers, scratchBuffers } = this.#context;
+    const sizes = stripeBufferSizes(codes, tunables);
     stripeBuffers.ensure(sizes.stripe);
     decodeBuffers.ensure(sizes.decode);
     scratchBuffers.ensure(sizes.scratch);
-    this.#classes.setCodes(classes);
   }
 
   storageClasses(): readonly StorageClass[] {
@@ -231,6 +238,8 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
   async rewriteBlob(blob: BlobRecord): Promise<PinnedBlob> {
     this.#assertRunning();
     const volume = this.#context.table.get(blob.footprint[0]?.volumeId ?? -1);
+    // Its class may be configured no more, and be wider than those that are.
+    if (volume !== undefined) this.#ensureBuffers([volume]);
     return this.#writeAgain(blob, blob.blobId, this.#classes.of(volume?.storageClass ?? STANDARD, volume).moving);
   }
 
@@ -375,12 +384,12 @@ interface BufferSizes {
   budgetBytes: number;
 }
 
-/** Of buffers that hold whole stripes, for the widest of the classes. */
+/** Of buffers that hold whole stripes, for the widest of the codes. */
 function stripeBufferSizes(
-  classes: readonly StorageClass[],
+  codes: readonly ErasureCode[],
   tunables: DataStoreTunables,
 ): Record<'stripe' | 'decode' | 'scratch', BufferSizes> {
-  const width = Math.max(...classes.map(({ code }) => code.k + code.m));
+  const width = Math.max(...codes.map(({ k, m }) => k + m));
   const stripeBytes = width * tunables.largeShardSizeBytes;
   const scratchBytes = width * Math.max(tunables.largeShardSizeBytes, tunables.smallShardLimitBytes);
   return {

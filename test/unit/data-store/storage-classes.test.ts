@@ -112,6 +112,24 @@ describe('storage classes', () => {
     await harness.withTime(harness.store.stop());
   });
 
+  test('bodies of a class that is no longer configured are moved also when it was wider than all that are', async () => {
+    const harness = await DataStoreHarness.start({
+      code: { k: 1, m: 1 },
+      diskCount: 12,
+      storageClasses: [{ name: 'WIDE', code: { k: 8, m: 4 } }],
+    });
+    const body = bodyOf('wide', 3_000_000);
+    const blob = await write(harness, body, 'WIDE');
+    harness.storageClasses = [];
+    await harness.sealAll();
+    const moved = await harness.withTime(harness.store.rewriteBlob(blob));
+    expect(new Set(codesOf(harness, moved.blob))).toEqual(new Set(['WIDE 8+4']));
+    await harness.ledger.commitBlob(moved.blob);
+    moved.unpin();
+    expect((await harness.get(moved.blob)).equals(body)).toBe(true);
+    await harness.withTime(harness.store.stop());
+  });
+
   test('after a change of the code new volumes have it, open ones are sealed, also wider than any before', async () => {
     const harness = await DataStoreHarness.start({ code: { k: 2, m: 2 }, diskCount: 7 });
     const before = [];
