@@ -113,3 +113,29 @@ test('a snapshot of a store of format 1 has the tables of format 1 with every ro
     reader.close();
   }
 });
+
+test('a format that is raised while a snapshot of format 1 begins is not lost in it', async () => {
+  await harness.open(emptyDisk(1));
+  const target = `${harness.indexPath}.copy`;
+  const reader = new Database(harness.indexPath);
+  const writer = new Database(harness.indexPath);
+  const racing = new Proxy(reader, {
+    get: (_, name: keyof Database.Database) => {
+      const member: unknown = reader[name];
+      if (typeof member !== 'function') return member;
+      return (...values: unknown[]): unknown => {
+        if (String(values[0]).startsWith('ATTACH')) writer.exec('UPDATE applied SET format_version = 2');
+        return (member as (...given: unknown[]) => unknown).apply(reader, values);
+      };
+    },
+  });
+  try {
+    snapshotIndex(racing, target);
+    const snapshot = new Database(target, { readonly: true });
+    expect(readApplied(snapshot).formatVersion).toBe(2);
+    snapshot.close();
+  } finally {
+    reader.close();
+    writer.close();
+  }
+});
