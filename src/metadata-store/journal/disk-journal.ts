@@ -362,6 +362,8 @@ export class DiskJournal implements Journal {
     const gone = before.diskIds.filter((diskId) => !next.diskIds.includes(diskId));
     await forgetJournals(this.#context, this.#lostDisks, gone);
     this.#tellConfiguration();
+    // A greater m needs more copies of the checkpoints: the journals before them are cut.
+    this.#checkpoints.ensureHolders();
   }
 
   get promisedFormat(): number {

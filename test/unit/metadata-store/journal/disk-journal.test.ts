@@ -327,6 +327,19 @@ describe('checkpoints', () => {
     expect(await restored(journal, 0)).toBe('snapshot');
   });
 
+  it('is copied to more disks when m grows, so that as many may be lost as the new code says', async () => {
+    const cluster = await journalCluster(FOUR_TWO);
+    let journal = await startedJournal(cluster);
+    await appendSome(journal, 3);
+    await install(journal, 'snapshot');
+    await journal.changeConfiguration({ ...journal.configuration!, k: 2, m: 4 });
+    await until(cluster, () => journal.checkpoints()[0]!.holderDiskIds.length === 5, 'five holders');
+    cluster.detach(journal.checkpoints()[0]!.holderDiskIds.slice(0, 4).map((id) => cluster.diskIds.indexOf(id)));
+    cluster.restart();
+    journal = await startedJournal(cluster);
+    expect(await restored(journal, 0)).toBe('snapshot');
+  });
+
   it('comes from another holder, block by block, when one is damaged, and a scrub copies it anew', async () => {
     const cluster = await journalCluster(FOUR_TWO);
     const journal = await startedJournal(cluster);
