@@ -21,7 +21,7 @@ const REPORT_FILE = 'recovery-report.jsonl';
 export const recoverCommand: Command = {
   name: 'recover',
   summary: 'last resort: restore objects from their shards when the journals are gone',
-  usage: 'recover --from-shards [--list] [--disks PATTERN] [--state DIR] [--json]',
+  usage: 'recover --from-shards [--list] [--without-missing] [--disks PATTERN] [--state DIR] [--json]',
   details: `For disks whose journals are lost or damaged beyond a start, while their volumes are there: reads every shard file, and
 writes a new journal that names the bytes where they lie. No shard is moved or written; old journals are put aside.
 
@@ -33,11 +33,15 @@ names. Nothing is dropped. Every candidate is told in ${REPORT_FILE} in the stat
 
 --list   shows every candidate with its time and what would become of it, and changes nothing.
 
+While disks are away whose return may make a start possible, nothing is done: bring them back, or say with --without-missing that
+they are lost for good. What only they and the old journals knew is given up then.
+
 A recovery that was cut off is begun anew by the same command. The keys of SSE-S3, and of SSE-KMS without an external service, are
 records of the journal: objects encrypted with them are restored, but nothing can open them any more. Exit code 1 when something that is described cannot be read.`,
   flags: {
     'from-shards': { isSwitch: true, what: 'the one way there is; to be said on purpose' },
     list: { isSwitch: true, what: 'only show what would be restored' },
+    'without-missing': { isSwitch: true, what: 'the disks that are away are lost for good' },
     json: { isSwitch: true, what: 'print JSON: with --list a line for each candidate, then the summary' },
   },
   arguments: 'disks',
@@ -50,6 +54,7 @@ async function run(context: CliContext, invocation: Invocation): Promise<ExitCod
   }
   const settings = await loadSettings(context, invocation);
   const isListing = invocation.own['list'] === 'true';
+  const isWithoutMissing = invocation.own['without-missing'] === 'true';
   const isJson = invocation.own['json'] === 'true';
   await makePrivateDirectory(settings.stateDirectory);
   const { log, flush } = createLog({ ...settings.config.log, format: 'pretty' }, context.stderr.isTerminal);
@@ -64,7 +69,7 @@ async function run(context: CliContext, invocation: Invocation): Promise<ExitCod
   if (!isListing && root.masterKey === '' && root.masterKeyFile === '') {
     await ensureMasterKey(settings.stateDirectory, context.randomness);
   }
-  const options = { ...(await storageOptions(context, settings)), log, isListing, onCandidate };
+  const options = { ...(await storageOptions(context, settings)), log, isListing, isWithoutMissing, onCandidate };
   try {
     const summary = await (await context.loadComposition()).recoverFromShards({ ...options, onProgress: () => {} });
     if (!isListing) await remember(settings, summary);

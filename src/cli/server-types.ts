@@ -51,6 +51,8 @@ export interface Composition {
 export interface RecoverOptions extends StorageOptions {
   /** Nothing is changed. */
   isListing: boolean;
+  /** Disks that are away are lost for good: without this, nothing is done while their return could make a start possible. */
+  isWithoutMissing: boolean;
   /** 0 to 1 of the volumes read. */
   onProgress: (fraction: number) => void;
   /** Everything that the shards describe, by bucket and key, before anything is written. */

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
@@ -152,6 +152,14 @@ test(
       it.command('recover', '--from-shards', ...flags, '--disks', it.diskPaths.join(' '), '--state', it.stateDirectory);
     const refused = await recover();
     expect(refused).toMatchObject({ status: 1, output: expect.stringContaining('enough for a start') as unknown });
+
+    // Disks that are only away are waited for: their journals know more.
+    const away = it.diskPaths.slice(0, 3);
+    for (const disk of away) renameSync(disk, `${disk}.away`);
+    const waiting = await recover();
+    expect(waiting).toMatchObject({ status: 1, output: expect.stringContaining('3 disks are away') as unknown });
+    expect(readdirSync(it.diskPaths[3]!).filter((name) => name.startsWith('journal'))).toEqual(['journal']);
+    for (const disk of away) renameSync(`${disk}.away`, disk);
 
     for (const disk of it.diskPaths) rmSync(join(disk, 'journal'), { recursive: true });
     rmSync(it.stateDirectory, { recursive: true });

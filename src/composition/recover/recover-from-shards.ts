@@ -6,10 +6,12 @@ import { MOVED_SUFFIX, VOLUME_DIRECTORY, volumeIdOfFileName } from '../../data-s
 import type { Disk } from '../../disk/disk-set.ts';
 import type { LocalDiskSet } from '../../disk/local-disk-set.ts';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
+import { isPresent } from '../../metadata-store/journal/journal-context.ts';
+import { readState } from '../../metadata-store/journal/journal-state.ts';
 import { restartJournals } from '../../metadata-store/journal/restart-journal.ts';
 import { COUNTER_LIMIT } from '../../model/identifier.ts';
 import { makeMetadata, openDisks } from '../open-metadata.ts';
-import { beginRecovery, endRecovery, isRecoveryUnfinished } from './recovery-mark.ts';
+import { beginRecovery, endRecovery, isMarked, isRecoveryUnfinished } from './recovery-mark.ts';
 import { type Candidate, planRecovery } from './recovery-plan.ts';
 import { RecoveryWriter, type RestoredBucket } from './recovery-writer.ts';
 import { ShardCatalog } from './shard-catalog.ts';
@@ -29,14 +31,16 @@ interface Survey {
  * puts the old journals aside and writes a new one that names the bytes where they lie. No shard is moved or written. A crash
  * before the new journals leaves everything as it was; one after it leaves a store that no server serves, and the next
  * recovery begins anew.
- * @throws StoreError FormatRefused: the journals are enough for a start | NotReady: a server runs
+ * @throws StoreError FormatRefused: the journals are enough for a start, or may be when disks return | NotReady: a server runs
  */
 export async function recoverFromShards(options: RecoverOptions): Promise<RecoverySummary> {
   if (!options.isListing) await refuseWhatStarts(options);
   const disks = await openDisks(options);
   const catalog = new ShardCatalog(path.join(options.stateDirectory, 'recovery.sqlite'));
   try {
-    const volumes = await scanDisks(disks, catalog, options);
+    const read = present(disks);
+    const volumes = await scanDisks(read, catalog, options);
+    requireStillPresent(disks, read);
     const survey = surveyOf(catalog, options);
     const { code, diskIds } = disks.cluster;
     const summary: RecoverySummary = {
@@ -48,7 +52,7 @@ export async function recoverFromShards(options: RecoverOptions): Promise<Recove
       counts: survey.counts,
       incompleteBlobCount: catalog.incompleteBlobCount,
       unknownDescriptorCount: catalog.unknownDescriptorCount,
-      absentDiskCount: diskIds.length - present(disks).length,
+      absentDiskCount: diskIds.length - read.length,
       problems: volumes.flatMap(({ problems }) => problems),
     };
     if (!options.isListing) await restore({ options, disks, catalog, volumes, survey });
@@ -67,8 +71,9 @@ async function refuseWhatStarts(options: RecoverOptions): Promise<void> {
     await store.start(() => {});
     if (await isRecoveryUnfinished(disks.disks, store)) return;
   } catch (error) {
-    if (isStoreError(error, 'QuorumLost', 'JournalCorrupt')) return;
-    throw error;
+    if (!isStoreError(error, 'QuorumLost', 'JournalCorrupt')) throw error;
+    if (!options.isWithoutMissing) await refuseWhatMayReturn(disks);
+    return;
   } finally {
     await store.stop();
     await disks.close();
@@ -78,13 +83,45 @@ async function refuseWhatStarts(options: RecoverOptions): Promise<void> {
   });
 }
 
-function present(disks: LocalDiskSet): Disk[] {
-  return disks.disks.filter(({ state }) => state === 'online');
+/** With the disks that are away the journals may be enough. New ones would make what those disks know void. */
+async function refuseWhatMayReturn(disks: LocalDiskSet): Promise<void> {
+  const { code, diskIds } = disks.cluster;
+  const absentCount = diskIds.length - present(disks).length;
+  if (absentCount <= 0 || (await isMarked(present(disks)))) return;
+  const states = await Promise.all(present(disks).map(({ fs }) => readState(fs)));
+  const journalCount = states.filter((state) => typeof state === 'object').length;
+  if (journalCount + absentCount < Math.min(code.k + code.m, diskIds.length) - code.m) return;
+  throw new StoreError(
+    'FormatRefused',
+    `${absentCount} disks are away; with them a start may be possible. Nothing was changed`,
+    {
+      hint: 'Bring them back and start the server. Only if they are lost for good: holdfast recover --from-shards --without-missing',
+    },
+  );
 }
 
-async function scanDisks(disks: LocalDiskSet, catalog: ShardCatalog, options: RecoverOptions): Promise<VolumeFinds[]> {
+/** Slow ones too: what is not read is not restored. */
+function present(disks: LocalDiskSet): Disk[] {
+  return disks.disks.filter(isPresent);
+}
+
+/** Before anything is written: what a disk holds that failed meanwhile would be taken for lost. @throws StoreError DiskFailed */
+function requireStillPresent(disks: LocalDiskSet, read: readonly Disk[]): void {
+  const now = new Set(present(disks));
+  const gone = read.find((disk) => !now.has(disk));
+  if (gone === undefined) return;
+  throw new StoreError('DiskFailed', `disk ${gone.id} failed while it was read (${gone.state}); nothing was changed`, {
+    hint: 'Give the command again. A disk that cannot be read must be taken out first: then it counts as away.',
+  });
+}
+
+async function scanDisks(
+  disks: readonly Disk[],
+  catalog: ShardCatalog,
+  options: RecoverOptions,
+): Promise<VolumeFinds[]> {
   const volumeIds = new Set<number>();
-  for (const { fs } of present(disks)) {
+  for (const { fs } of disks) {
     if ((await fs.stat(VOLUME_DIRECTORY)) === undefined) continue;
     for (const name of await fs.list(VOLUME_DIRECTORY)) {
       const volumeId = volumeIdOfFileName(name.endsWith(MOVED_SUFFIX) ? name.slice(0, -MOVED_SUFFIX.length) : name);
@@ -95,7 +132,7 @@ async function scanDisks(disks: LocalDiskSet, catalog: ShardCatalog, options: Re
   for (const [index, volumeId] of [...volumeIds].toSorted((a, b) => a - b).entries()) {
     options.onProgress(index / volumeIds.size);
     catalog.noteIdentifier(volumeId);
-    const found = await scanVolume(volumeId, present(disks), catalog);
+    const found = await scanVolume(volumeId, disks, catalog);
     if (found !== undefined) finds.push(found);
   }
   catalog.finish();

@@ -1,5 +1,6 @@
 import type { Disk } from '../../disk/disk-set.ts';
 import { StoreError } from '../../errors/store-error.ts';
+import { isPresent } from '../../metadata-store/journal/journal-context.ts';
 import type { MetadataStore } from '../../metadata-store/metadata-store.ts';
 
 /** On every disk from before the new journals until the recovery is complete. */
@@ -24,10 +25,12 @@ export async function endRecovery(disks: readonly Disk[], store: MetadataStore):
 
 /** Was a recovery begun on these disks that did not come to its end? */
 export async function isRecoveryUnfinished(disks: readonly Disk[], store: MetadataStore): Promise<boolean> {
-  if ((await store.getDocument(ADDRESS)) !== undefined) return false;
-  const marks = await Promise.all(
-    disks.filter(({ state }) => state === 'online').map(({ fs }) => fs.stat(MARK_FILE).catch(() => undefined)),
-  );
+  return (await store.getDocument(ADDRESS)) === undefined && (await isMarked(disks));
+}
+
+/** Was a recovery begun? For a store that does not start. */
+export async function isMarked(disks: readonly Disk[]): Promise<boolean> {
+  const marks = await Promise.all(disks.filter(isPresent).map(({ fs }) => fs.stat(MARK_FILE).catch(() => undefined)));
   return marks.some((mark) => mark !== undefined);
 }
 
