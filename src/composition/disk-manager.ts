@@ -300,9 +300,9 @@ export class DiskManager implements DiskCommands {
   async #prepare(path: string, listWith: ListWith): Promise<LocalDisk> {
     const { disks, journal, checkDirectory } = this.#options;
     await checkDirectory(path);
-    const { k, m } = this.#configuration();
+    const { k, m, lostDiskIds: lostIds } = this.#configuration();
     const { sequence } = journal.acknowledged;
-    const disk = await disks.adopt(path, { addedAtSequence: sequence, code: { k, m }, listWith });
+    const disk = await disks.adopt(path, { addedAtSequence: sequence, code: { k, m }, listWith, lostIds });
     try {
       await this.#remember(path);
     } catch (error) {

@@ -150,7 +150,12 @@ export class LocalDiskSet implements DiskSet {
    */
   async adopt(
     path: string,
-    { addedAtSequence, code, listWith }: { addedAtSequence: number; code: ErasureCode; listWith: ListWith },
+    {
+      addedAtSequence,
+      code,
+      listWith,
+      lostIds = [],
+    }: { addedAtSequence: number; code: ErasureCode; listWith: ListWith; lostIds?: readonly string[] | undefined },
   ): Promise<LocalDisk> {
     const bound = this.#disks.find((disk) => disk.path === path);
     if (bound !== undefined) throw adoptionRefused(`${path} is disk ${bound.index} (${bound.id})`);
@@ -162,6 +167,7 @@ export class LocalDiskSet implements DiskSet {
       fs,
       cluster: { clusterId: this.clusterId, ...code },
       listedIds: new Set(this.#disks.filter((disk) => disk.isListed).map((disk) => disk.id)),
+      lostIds: new Set(lostIds),
       listWith,
       addedAtSequence,
       nowMs: clock.nowMs(),

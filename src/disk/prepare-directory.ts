@@ -34,6 +34,8 @@ export interface Preparation {
   cluster: ErasureCode & { clusterId: string };
   /** Disks in the list: their directories are never taken. */
   listedIds: ReadonlySet<string>;
+  /** Declared lost: the journal passes over such a disk at every start, so its id never comes into the list again. */
+  lostIds: ReadonlySet<string>;
   listWith: ListWith;
   addedAtSequence: number;
   nowMs: number;
@@ -67,7 +69,7 @@ export async function prepareDirectory(preparation: Preparation): Promise<DiskId
   return identity;
 }
 
-async function findFormerId({ path, fs, cluster, listedIds }: Preparation): Promise<string | undefined> {
+async function findFormerId({ path, fs, cluster, listedIds, lostIds }: Preparation): Promise<string | undefined> {
   const names = await fs.list(ROOT_PATH);
   const identity = await readIdentity(fs, path);
   const known = identity === undefined ? FILES_BEFORE_IDENTITY : FILES_OF_AN_ADDITION;
@@ -83,6 +85,9 @@ async function findFormerId({ path, fs, cluster, listedIds }: Preparation): Prom
   }
   if (listedIds.has(identity.diskId))
     throw adoptionRefused(`${path} is disk ${identity.diskId} of this cluster already`);
+  if (lostIds.has(identity.diskId)) {
+    throw adoptionRefused(`${path} is disk ${identity.diskId}, which was declared lost: it never counts again`);
+  }
   for (const directory of ['volumes', 'quarantine']) {
     if (names.includes(directory) && (await fs.list(directory)).length > 0) {
       throw adoptionRefused(`${path} was a disk of this cluster and holds shards`);

@@ -85,3 +85,16 @@ test('a disk that is added again is not drained by the duty of its removal', asy
   await restart([...PATHS, '/d']);
   expect(process.disks.byId(diskId)?.isDraining).toBe(false);
 });
+
+test('a disk that was declared lost never comes into the list again, also when it holds no shards', async () => {
+  world = await DiskWorld.format({ k: 1, m: 1 }, ['/a', '/b']);
+  process = await world.start(['/a', '/b']);
+  const lostId = process.disks.disks[1]!.id;
+  world.move('/b', '/back');
+  await world.look();
+  world.makeEmpty('/new');
+  await world.withTime(process.manager.declareLost({ names: [lostId], newPaths: ['/new'] }));
+  const refusal: unknown = await world.withTime(process.manager.add('/back')).catch((error: unknown) => error);
+  expect(String(refusal)).toMatch(/declared lost: it never counts again/);
+  expect(process.journal.configuration?.diskIds).not.toContain(lostId);
+});

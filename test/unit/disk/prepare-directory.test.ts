@@ -17,6 +17,7 @@ function preparation(change: Partial<Preparation> = {}): Preparation {
     cluster: { clusterId, k: 2, m: 1 },
     listedIds: new Set(listed),
     listWith: (diskId) => [listed[0]!, diskId, listed[2]!],
+    lostIds: new Set(),
     addedAtSequence: 42,
     nowMs: 0,
     random,
@@ -86,6 +87,8 @@ describe('a directory that is to become a disk', () => {
     await retired.createDurable('volumes/00000000000001.shard');
     await expect(prepareDirectory(preparation({ fs: retired }))).rejects.toThrow('holds shards');
     await retired.unlink('volumes/00000000000001.shard');
+    const lost = preparation({ fs: retired, lostIds: new Set([diskId]) });
+    await expect(prepareDirectory(lost)).rejects.toThrow('declared lost');
     expect((await prepareDirectory(preparation({ fs: retired }))).diskId).toBe(diskId);
   });
 });
