@@ -54,15 +54,24 @@ export class DiskManager implements DiskCommands {
 
   /**
    * A new disk in the place of one that is lost, at once; or, with `newPath`, of one that works: then it is drained first, and
-   * removed when that is done. `name`: a path, or the id of the disk to be replaced.
+   * removed when that is done, unless `isOnlyLost`. `name`: a path, or the id of the disk to be replaced.
    * @throws StoreError FormatRefused: nothing was changed | QuorumLost | Undecided: the next epoch decides, ask again
    */
-  replace({ name, newPath }: { name: string; newPath: string | undefined }): Promise<DiskCommandAnswer> {
+  replace({
+    name,
+    newPath,
+    isOnlyLost = false,
+  }: {
+    name: string;
+    newPath: string | undefined;
+    isOnlyLost?: boolean;
+  }): Promise<DiskCommandAnswer> {
     return this.#oneByOne(async () => {
       const old = this.#findToReplace(name);
       const path = newPath ?? (name.startsWith('/') ? name : old.lastPath);
       if (path === undefined)
         throw refused(`it is not known where disk ${old.id} was`, 'Give the new directory: --with NEW');
+      if (isUsable(old) && isOnlyLost) throw refused(`disk ${old.id} is back (${old.state})`, 'It is used again.');
       if (isUsable(old)) return this.#replaceUsable(old, newPath);
       const disk = await this.#adopt(path, (diskId) => this.#listedIds().map((id) => (id === old.id ? diskId : id)));
       if (disk.id === old.id)

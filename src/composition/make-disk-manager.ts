@@ -38,7 +38,8 @@ export function makeAutoReplacer(
   if (config.storage.autoReplace === 'never') return undefined;
   return new AutoReplacer({
     disks,
-    replace: (request) => diskManager.replace(request),
+    // It may have come back while another command ran.
+    replace: (request) => diskManager.replace({ ...request, isOnlyLost: true }),
     mountedDevice,
     clock,
     log: log.child({ part: 'disks' }),

@@ -98,3 +98,15 @@ test('a disk that was declared lost never comes into the list again, also when i
   expect(String(refusal)).toMatch(/declared lost: it never counts again/);
   expect(process.journal.configuration?.diskIds).not.toContain(lostId);
 });
+
+test('what is replaced only when it is lost is left alone when it is back', async () => {
+  world = await DiskWorld.format({ k: 2, m: 1 }, PATHS);
+  process = await world.start(PATHS);
+  world.makeEmpty('/new');
+  const request = { name: process.disks.disks[2]!.id, newPath: '/new', isOnlyLost: true };
+  const refusal: unknown = await world.withTime(process.manager.replace(request)).catch((error: unknown) => error);
+  expect(isStoreError(refusal, 'FormatRefused')).toBe(true);
+  expect(process.disks.disks.map(({ path, isDraining }) => [path, isDraining])).toEqual(
+    PATHS.map((path) => [path, false]),
+  );
+});
