@@ -334,7 +334,12 @@ describe('checkpoints', () => {
     await install(journal, 'snapshot');
     await journal.changeConfiguration({ ...journal.configuration!, k: 2, m: 4 });
     await until(cluster, () => journal.checkpoints()[0]!.holderDiskIds.length === 5, 'five holders');
-    cluster.detach(journal.checkpoints()[0]!.holderDiskIds.slice(0, 4).map((id) => cluster.diskIds.indexOf(id)));
+    cluster.detach(
+      journal
+        .checkpoints()[0]!
+        .holderDiskIds.slice(0, 4)
+        .map((id) => cluster.diskIds.indexOf(id)),
+    );
     cluster.restart();
     journal = await startedJournal(cluster);
     expect(await restored(journal, 0)).toBe('snapshot');
