@@ -26,11 +26,14 @@ func endpoint(t *testing.T) *url.URL {
 
 func newClient(t *testing.T) *s3.Client {
 	t.Helper()
+	// The checksums are what a loaded configuration has by default.
 	return s3.New(s3.Options{
-		Region:       "us-east-1",
-		BaseEndpoint: aws.String(endpoint(t).String()),
-		UsePathStyle: true,
-		Credentials:  credentials.NewStaticCredentialsProvider(os.Getenv("ACCESS_KEY"), os.Getenv("SECRET_KEY"), ""),
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
+		Region:                     "us-east-1",
+		BaseEndpoint:               aws.String(endpoint(t).String()),
+		UsePathStyle:               true,
+		Credentials:                credentials.NewStaticCredentialsProvider(os.Getenv("ACCESS_KEY"), os.Getenv("SECRET_KEY"), ""),
 	})
 }
 
