@@ -2,7 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
-import { CONFIG_ENTRIES, type ConfigKey } from '../src/config/config-schema.ts';
+import type { ConfigKey } from '../src/config/config-key.ts';
+import { CONFIG_ENTRIES } from '../src/config/config-schema.ts';
 
 /** Writes docs/CONFIGURATION.md and config/holdfast.default.toml from the table of keys; a test compares them. */
 const SECTION_TITLES: Readonly<Record<string, string>> = {
