@@ -1,10 +1,10 @@
 import { isStoreError, type StoreError } from '../errors/store-error.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
-import type { VolumeRecord } from '../model/blob.ts';
 import type { Clock } from '../model/clock.ts';
 import type { MovesReport } from '../model/healing-report.ts';
 import type { Log } from '../observability/log.ts';
 import { BackgroundLoop } from './background-loop.ts';
+import { PlacedVolumes } from './placed-volumes.ts';
 import { type MovableDisk, type PlanOptions, planShardMoves, type ShardMove } from './plan-shard-moves.ts';
 
 /** Moves one shard file to another disk: rebuilt from the others when its own disk is lost. Done when it was read back. */
@@ -18,7 +18,7 @@ export interface ShardFileMover {
 
 export interface DiskMoverOptions {
   mover: ShardFileMover;
-  metadataStore: Pick<MetadataStore, 'listVolumes'>;
+  metadataStore: Pick<MetadataStore, 'volumeChanges'>;
   /** The list of disks now. */
   disks: () => readonly MovableDisk[];
   groupsOf: PlanOptions['groupsOf'];
@@ -33,8 +33,6 @@ export interface DiskMoverOptions {
 }
 
 const INTERVAL_MS = 2_000;
-/** Plans are made anew after so many moves: volumes come and go. */
-const MOVES_PER_PLAN = 64;
 const RETRY_AFTER_MS = 5_000;
 const RETRY_LONGEST_MS = 600_000;
 const BALANCE_THRESHOLD = 0.05;
@@ -46,6 +44,7 @@ const BALANCE_THRESHOLD = 0.05;
 export class DiskMover {
   readonly #options: DiskMoverOptions;
   readonly #loop: BackgroundLoop;
+  readonly #volumes = new PlacedVolumes();
   readonly #retries = new Map<number, { atMs: number; delayMs: number }>();
   readonly #drained = new Set<string>();
   /** Why a drained disk is still there. */
@@ -112,29 +111,35 @@ export class DiskMover {
   /** One plan and the first of its moves. @returns whether anything was moved, so that there may be more. */
   async moveOnce(): Promise<boolean> {
     const { metadataStore, clock } = this.#options;
-    const volumes = await metadataStore.listVolumes();
-    await this.#tellDrained(volumes);
-    const { moves, stuckCount } = this.#plan(volumes);
+    // One round at a time, so no older answer is applied after a newer one.
+    this.#volumes.apply(await metadataStore.volumeChanges(this.#volumes.version));
+    await this.#tellDrained();
+    const { moves, left, stuckCount } = this.#plan();
     if (stuckCount > 0 && stuckCount !== this.#stuckCount) {
       this.#options.log.warn({ stuckCount }, 'shard files ought to move, but no disk has room for them');
     }
     this.#stuckCount = stuckCount;
-    const bytes = moves.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    this.#left = { count: moves.length, bytes, isBalancing: moves.every(({ reason }) => reason === 'balance') };
-    if (moves.length === 0) this.#began = undefined;
+    this.#left = { ...left, isBalancing: moves.every(({ reason }) => reason === 'balance') };
+    if (left.count === 0) this.#began = undefined;
     else this.#began ??= { atMs: clock.monotonicMs(), movedBytes: this.#movedBytes };
     let isMoved = false;
-    for (const move of moves.slice(0, MOVES_PER_PLAN)) {
+    for (const move of moves) {
       if (this.#loop.isStopped) return false;
-      if ((this.#retries.get(move.volumeId)?.atMs ?? 0) > clock.monotonicMs()) continue;
+      // Another shard of the volume failed since the plan was made.
+      if (this.#isDeferred(move.volumeId)) continue;
       if (await this.#move(move)) isMoved = true;
     }
     return isMoved;
   }
 
-  #plan(volumes: readonly VolumeRecord[]): ReturnType<typeof planShardMoves> {
+  #plan(): ReturnType<typeof planShardMoves> {
     const { disks, groupsOf, balanceThreshold = BALANCE_THRESHOLD } = this.#options;
-    return planShardMoves({ volumes, disks: disks(), groupsOf, balanceThreshold });
+    const isDeferred = (volumeId: number): boolean => this.#isDeferred(volumeId);
+    return planShardMoves({ volumes: this.#volumes, disks: disks(), groupsOf, balanceThreshold, isDeferred });
+  }
+
+  #isDeferred(volumeId: number): boolean {
+    return (this.#retries.get(volumeId)?.atMs ?? 0) > this.#options.clock.monotonicMs();
   }
 
   async #move(move: ShardMove): Promise<boolean> {
@@ -166,12 +171,10 @@ export class DiskMover {
   }
 
   /** Once for each draining disk that holds nothing any more. */
-  async #tellDrained(volumes: readonly VolumeRecord[]): Promise<void> {
-    const held = new Set(volumes.filter(({ state }) => state !== 'dropped').flatMap(({ diskIds }) => diskIds));
-    // Files that are to be removed there: a disk that is lost cannot confirm it, and needs not.
-    const leftovers = new Set(volumes.flatMap(({ undroppedDiskIds }) => undroppedDiskIds));
+  async #tellDrained(): Promise<void> {
     for (const { id, isDraining, isOnline } of this.#options.disks()) {
-      const isDrained = isDraining && !held.has(id) && !(isOnline && leftovers.has(id));
+      // Files that are to be removed there: a disk that is lost cannot confirm it, and needs not.
+      const isDrained = isDraining && !this.#volumes.isHeldBy(id) && !(isOnline && this.#volumes.hasLeftovers(id));
       if (!isDrained) {
         this.#drained.delete(id);
         this.#refusals.delete(id);

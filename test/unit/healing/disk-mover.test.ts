@@ -40,7 +40,14 @@ function world(options: Partial<DiskMoverOptions> = {}) {
         return { movedBytes: SIZE };
       },
     },
-    metadataStore: { listVolumes: async () => [...volumes.values()] },
+    metadataStore: {
+      volumeChanges: async () => ({
+        version: 1,
+        isWhole: true,
+        volumes: [...volumes.values()],
+        forgottenVolumeIds: [],
+      }),
+    },
     disks: () =>
       listed.map((id) => ({
         id,
