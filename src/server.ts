@@ -11,7 +11,6 @@ import { addRemoteStatusRoute } from './admin/remote-status.ts';
 import type { StatusReport } from './admin/status-report.ts';
 import { DigestPool } from './checksums/digest-pool.ts';
 import { CipherPool } from './encryption/cipher-pool.ts';
-import { KeyRing } from './keys/key-ring.ts';
 import { prepareChecksums } from './checksums/wasm-hashers.ts';
 import type { Composition, Server, ServerFacts, ServerOptions } from './cli/server-types.ts';
 import { clockMemory } from './composition/clock-memory.ts';
@@ -28,7 +27,8 @@ import { codeOf, indexPathOf, makeMetadata, type Metadata, openDisks } from './c
 import type { AutoReplacer } from './composition/auto-replacer.ts';
 import { type DiskManager, placesOf } from './composition/disk-manager.ts';
 import { makeBodyBuffers, makeDataStore } from './composition/make-data-store.ts';
-import { makeEncryption, makeKeyArns, serverDefaultOf } from './composition/make-encryption.ts';
+import type { DiskKeyRingCopies } from './composition/key-ring-copies.ts';
+import { makeEncryption, makeKeyArns, openKeyRing, serverDefaultOf } from './composition/make-encryption.ts';
 import { makeAutoReplacer, makeDiskManager } from './composition/make-disk-manager.ts';
 import { type Healing, makeHealing } from './composition/make-healing.ts';
 import { type Lifecycle, makeLifecycle } from './composition/make-lifecycle.ts';
@@ -103,6 +103,7 @@ class HoldfastServer implements Server {
   #inspection: IndexInspection | undefined;
   #storage: Storage | undefined;
   #credentials: CredentialStore | undefined;
+  #keyRingCopies: DiskKeyRingCopies | undefined;
   #keys: KeyCommands | undefined;
   #services: S3Services | undefined;
   readonly #authorizer = new PolicyAuthorizer(() => this.#openMetadata());
@@ -148,11 +149,8 @@ class HoldfastServer implements Server {
     await storage.dataStore.start();
     storage.healing.start();
     storage.autoReplacer?.start();
-    const ring = this.#makeKeyRing(disks, metadata);
-    await ring.open();
-    if (ring.problem !== undefined) {
-      this.#options.log.error({ err: ring.problem, hint: ring.problem.hint }, 'the key ring cannot be opened');
-    }
+    const { ring, copies } = await openKeyRing(this.#options, { disks, metadata });
+    this.#keyRingCopies = copies;
     this.#throwIfStopping();
     const arns = makeKeyArns(this.#options, credentials.owner.accountId);
     this.#keys = keyCommands(ring, arns);
@@ -338,11 +336,6 @@ class HoldfastServer implements Server {
     });
   }
 
-  #makeKeyRing(disks: LocalDiskSet, { store }: Metadata): KeyRing {
-    const { clock, randomness, secrets } = this.#options;
-    return new KeyRing({ store, clusterId: disks.clusterId, masterKey: secrets.masterKey, clock, randomness });
-  }
-
   #makeServices({ metadata, dataStore, bodyBuffers, lifecycle }: Storage, encryption: EncryptionService): S3Services {
     const metadataStore = metadata.store;
     const { clock, config, randomness } = this.#options;
@@ -434,6 +427,7 @@ class HoldfastServer implements Server {
     await this.#storage?.autoReplacer?.stop();
     await this.#storage?.healing.stop();
     await this.#storage?.dataStore.stop();
+    await this.#keyRingCopies?.stop();
     await this.#metadata?.store.stop();
     await this.#inspection?.stop();
     await this.#disks?.close();

@@ -26,6 +26,8 @@ const FILES_OF_AN_ADDITION: ReadonlySet<string> = new Set([
   'probe',
   'volumes',
   'quarantine',
+  'key-ring',
+  'key-ring.new',
 ]);
 
 export interface Preparation {

@@ -8,7 +8,7 @@ import type { Clock, Randomness } from '../model/clock.ts';
 import { requireStoreFormat } from '../model/store-format.ts';
 import { isKeyName } from './key-arn.ts';
 
-const ADDRESS = { collection: 'encryption', id: 'key-ring' } as const;
+export const KEY_RING_ADDRESS = { collection: 'encryption', id: 'key-ring' } as const;
 const FORMAT = 1;
 const HINT =
   'Put the key file back (master.key in the state directory, or HOLDFAST_MASTER_KEY_FILE) and restart; no new ring is ever made in its place.';
@@ -38,7 +38,22 @@ export interface KeySummary {
   rotatedAtMs: number;
 }
 
+/** The sealed ring as it lies in the journal, for a place of its own. */
+export interface KeyRingCopy {
+  /** Ascends with every change. */
+  readonly revision: number;
+  readonly body: Buffer;
+}
+
+/** Where the ring lies besides the journal. */
+export interface KeyRingCopies {
+  /** Resolves when it is durable in enough places to outlive what the journal outlives. */
+  store(copy: KeyRingCopy): Promise<void>;
+}
+
 interface Ring {
+  /** Of its changes; 0: from before they were counted. */
+  readonly revision: number;
   /** The server's own, for SSE-S3. */
   readonly serverVersions: readonly KeyVersion[];
   readonly keys: readonly NamedKey[];
@@ -49,18 +64,23 @@ export interface KeyRingOptions {
   clusterId: string;
   /** `undefined`: the key file is lost, and with it what is sealed under the ring. */
   masterKey: MasterKey | undefined;
+  copies: KeyRingCopies;
   clock: Pick<Clock, 'nowMs'>;
   randomness: Randomness;
 }
 
 /**
  * The server's own keys: a document on every disk, sealed by the master key. In memory it is open. A change is
- * acknowledged before the changed ring is used, so nothing is ever sealed under a key that a crash could forget. A ring
- * that exists and cannot be opened is an error for everything that needs it and is never replaced.
+ * acknowledged, and its copies are written, before the changed ring seals anything, so nothing is ever sealed under a key
+ * that a crash could forget. A ring that exists and cannot be opened is an error for everything that needs it and is
+ * never replaced.
  */
 export class KeyRing {
   readonly #options: KeyRingOptions;
   #ring: Ring | undefined;
+  /** `#ring` as it lies in the journal; `undefined`: it is not there yet. */
+  #copy: KeyRingCopy | undefined;
+  #copiedRevision = -1;
   #problem: StoreError | undefined;
   /** One change after the other. */
   #changing: Promise<unknown> = Promise.resolve();
@@ -71,13 +91,14 @@ export class KeyRing {
 
   /** Call when the metadata store has started. Never rejects because of a ring that cannot be opened: its users do. */
   async open(): Promise<void> {
-    const body = await this.#options.store.getDocument(ADDRESS);
+    const body = await this.#options.store.getDocument(KEY_RING_ADDRESS);
     if (body === undefined) {
-      this.#ring = { serverVersions: [], keys: [] };
+      this.#ring = { revision: 0, serverVersions: [], keys: [] };
       return;
     }
     try {
       this.#ring = decode(openDocument(body, this.#sealContext()));
+      this.#copy = { revision: this.#ring.revision, body };
     } catch (error) {
       if (error instanceof StoreError) this.#problem = error;
       else if (error instanceof SealBrokenError) this.#problem = locked(error.message, error);
@@ -90,14 +111,27 @@ export class KeyRing {
     return this.#problem;
   }
 
-  /** The newest version of the server's own key, made when there is none. @throws StoreError KeysUnavailable */
+  /**
+   * Every key that is in the ring now may seal. Call it after `open` too: a crash may have come before the copies.
+   * @throws StoreError KeysUnavailable | QuorumLost: the copies cannot be written
+   */
+  async readyToSeal(): Promise<void> {
+    const { revision } = this.#openRing();
+    if (this.#copy === undefined || this.#copiedRevision >= revision) return;
+    await this.#options.copies.store(this.#copy);
+    this.#copiedRevision = Math.max(this.#copiedRevision, revision);
+  }
+
+  /** The newest version of the server's own key, made when there is none. @throws as `readyToSeal` */
   async serverKey(): Promise<KeyVersion> {
-    const newest = this.#openRing().serverVersions.at(-1);
-    if (newest !== undefined) return newest;
-    const ring = await this.#change((now) =>
-      now.serverVersions.length > 0 ? now : { ...now, serverVersions: [this.#makeVersion(1)] },
-    );
-    return ring.serverVersions.at(-1)!;
+    if (this.#openRing().serverVersions.length === 0) {
+      await this.#change((now) =>
+        now.serverVersions.length > 0 ? now : { ...now, serverVersions: [this.#makeVersion(1)] },
+      );
+    }
+    const newest = this.#openRing().serverVersions.at(-1)!;
+    await this.readyToSeal();
+    return newest;
   }
 
   /** @throws StoreError KeysUnavailable */
@@ -179,11 +213,14 @@ export class KeyRing {
     const changed = this.#changing.then(async () => {
       const now = this.#openRing();
       requireStoreFormat(this.#options.store.formatVersion(), 2, 'A key ring');
-      const next = change(now);
-      if (next === now) return now;
+      const changed = change(now);
+      if (changed === now) return now;
+      const next = { ...changed, revision: now.revision + 1 };
       const body = sealDocument(encode(next), this.#sealContext(), this.#options.randomness);
-      await this.#options.store.commit({ type: 'PutDocument', address: ADDRESS, body });
+      await this.#options.store.commit({ type: 'PutDocument', address: KEY_RING_ADDRESS, body });
       this.#ring = next;
+      this.#copy = { revision: next.revision, body };
+      await this.readyToSeal();
       return next;
     });
     this.#changing = changed.catch(() => {});
@@ -199,7 +236,7 @@ export class KeyRing {
   #sealContext(): SealContext {
     const { clusterId, masterKey } = this.#options;
     if (masterKey === undefined) throw locked('the master key is missing');
-    return { clusterId, masterKey, address: ADDRESS };
+    return { clusterId, masterKey, address: KEY_RING_ADDRESS };
   }
 }
 
@@ -221,13 +258,15 @@ interface StoredVersion {
 
 interface StoredRing {
   format: number;
+  revision?: number;
   serverVersions: StoredVersion[];
   keys: { name: string; isEnabled: boolean; createdAtMs: number; versions: StoredVersion[] }[];
 }
 
-function encode({ serverVersions, keys }: Ring): Buffer {
+function encode({ revision, serverVersions, keys }: Ring): Buffer {
   const stored: StoredRing = {
     format: FORMAT,
+    revision,
     serverVersions: serverVersions.map(storedVersion),
     keys: keys.map((key) => ({ ...key, versions: key.versions.map(storedVersion) })),
   };
@@ -243,6 +282,7 @@ function decode(plain: Buffer): Ring {
   plain.fill(0);
   if (stored.format !== FORMAT) throw locked(`its key ring has the unknown format ${stored.format}`);
   return {
+    revision: stored.revision ?? 0,
     serverVersions: stored.serverVersions.map(openVersion),
     keys: stored.keys.map((key) => ({ ...key, versions: key.versions.map(openVersion) })),
   };

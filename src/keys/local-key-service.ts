@@ -59,7 +59,9 @@ export class LocalKeyService implements KeyService {
         if (this.#ring.key(name) === undefined) throw error;
       });
     }
-    return this.#enabledKey(keyArn);
+    const key = this.#enabledKey(keyArn);
+    await this.#ring.readyToSeal();
+    return key;
   }
 
   #enabledKey(keyArn: string): NamedKey {

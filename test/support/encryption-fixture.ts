@@ -1,7 +1,7 @@
 import { openPackages, sealPackages } from '../../src/encryption/package-format.ts';
 import type { CipherTools } from '../../src/encryption/cipher-buffers.ts';
 import { KeyArns } from '../../src/keys/key-arn.ts';
-import { KeyRing } from '../../src/keys/key-ring.ts';
+import { KeyRing, type KeyRingCopies } from '../../src/keys/key-ring.ts';
 import type { KeyService } from '../../src/keys/key-service.ts';
 import { LocalKeyService } from '../../src/keys/local-key-service.ts';
 import type { MetadataStore } from '../../src/metadata-store/metadata-store.ts';
@@ -31,6 +31,9 @@ const INLINE_TOOLS: CipherTools = {
   buffers: { tryAcquire: () => undefined, release: () => {} },
 };
 
+/** For stores without disks. */
+export const NO_COPIES: KeyRingCopies = { store: async () => {} };
+
 export interface TestEncryption {
   ring: KeyRing;
   encryption: EncryptionService;
@@ -46,11 +49,12 @@ export async function makeTestEncryption(
     keyService?: KeyService;
     serverDefault?: 'AES256';
     masterKey?: Buffer | undefined;
+    copies?: KeyRingCopies;
   },
 ): Promise<TestEncryption> {
-  const { clock, randomness } = options;
+  const { clock, randomness, copies = NO_COPIES } = options;
   const masterKey = 'masterKey' in options ? options.masterKey : TEST_MASTER_KEY;
-  const ring = new KeyRing({ store, clusterId: TEST_CLUSTER_ID, masterKey, clock, randomness });
+  const ring = new KeyRing({ store, copies, clusterId: TEST_CLUSTER_ID, masterKey, clock, randomness });
   await ring.open();
   const encryption = new EncryptionService({
     ring,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createIncrementalDigest } from '../../src/checksums/incremental-digest.ts';
 import { DigestSet } from '../../src/checksums/digest-set.ts';
 import { prepareChecksums } from '../../src/checksums/wasm-hashers.ts';
+import { DiskKeyRingCopies } from '../../src/composition/key-ring-copies.ts';
 import { MetadataVolumeLedger } from '../../src/composition/metadata-volume-ledger.ts';
 import { StripedDataStore } from '../../src/data-store/striped-data-store.ts';
 import type { CrashMode } from '../../src/disk/simulated-node.ts';
@@ -13,6 +14,7 @@ import { Collector } from '../../src/healing/collector.ts';
 import { DamageRecorder } from '../../src/healing/damage-recorder.ts';
 import { Healer } from '../../src/healing/healer.ts';
 import { Scrubber } from '../../src/healing/scrubber.ts';
+import type { KeyRing } from '../../src/keys/key-ring.ts';
 import { DiskJournal } from '../../src/metadata-store/journal/disk-journal.ts';
 import { formatJournal } from '../../src/metadata-store/journal/format-journal.ts';
 import { SqliteMetadataStore } from '../../src/metadata-store/sqlite/sqlite-metadata-store.ts';
@@ -46,6 +48,8 @@ export interface SimulatedProcess {
   readonly healer: Healer;
   readonly scrubber: Scrubber;
   readonly services: S3Services;
+  readonly ring: KeyRing;
+  readonly copies: DiskKeyRingCopies;
 }
 
 /**
@@ -132,7 +136,9 @@ export class SimulatedService {
         tunables: SMALL_TUNABLES,
       });
       await this.withTime(data.start());
-      const { encryption } = await this.withTime(makeTestEncryption(metadata, { clock, randomness: random }));
+      const copies = new DiskKeyRingCopies({ disks, leastCount: () => this.code.m + 1, log });
+      const testEncryption = makeTestEncryption(metadata, { clock, randomness: random, copies });
+      const { encryption, ring } = await this.withTime(testEncryption);
       const stores: ServiceStores = {
         encryption,
         metadataStore: metadata,
@@ -176,7 +182,7 @@ export class SimulatedService {
       healer.start();
       scrubber.start();
       const services = createServices(stores, clock);
-      this.#process = { metadata, data, collector, damageRecorder, healer, scrubber, services };
+      this.#process = { metadata, data, collector, damageRecorder, healer, scrubber, services, ring, copies };
     } catch (error) {
       this.#killed.push(this.withTime(metadata.stop()).catch(() => undefined));
       throw error;
@@ -204,9 +210,10 @@ export class SimulatedService {
 
   /** An orderly end. */
   async stop(): Promise<void> {
-    const { collector, damageRecorder, healer, scrubber, data, metadata } = this.process;
+    const { collector, damageRecorder, healer, scrubber, data, metadata, copies } = this.process;
     this.#process = undefined;
     await this.withTime(Promise.all([collector.stop(), damageRecorder.stop(), healer.stop(), scrubber.stop()]));
+    await this.withTime(copies.stop());
     await this.withTime(data.stop());
     await this.withTime(metadata.stop());
     this.cluster.restart();

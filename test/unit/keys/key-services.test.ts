@@ -10,7 +10,7 @@ import { VaultKeyService } from '../../../src/keys/vault-key-service.ts';
 import { SqliteMetadataStore } from '../../../src/metadata-store/sqlite/sqlite-metadata-store.ts';
 import { silentLog } from '../../../src/observability/log.ts';
 import { SystemRandomness } from '../../../src/observability/system-clock.ts';
-import { TEST_CLUSTER_ID, TEST_MASTER_KEY, testKeyArn } from '../../support/encryption-fixture.ts';
+import { NO_COPIES, TEST_CLUSTER_ID, TEST_MASTER_KEY, testKeyArn } from '../../support/encryption-fixture.ts';
 import { FakeVault } from '../../support/fake-vault.ts';
 import { MemoryJournal } from '../../support/memory-journal.ts';
 import { ManualClock } from '../../support/simulated-clock.ts';
@@ -45,7 +45,7 @@ afterEach(async () => {
 });
 
 async function openRing(masterKey: Buffer | undefined = TEST_MASTER_KEY): Promise<KeyRing> {
-  const opened = new KeyRing({ store, clusterId: TEST_CLUSTER_ID, masterKey, clock, randomness });
+  const opened = new KeyRing({ store, copies: NO_COPIES, clusterId: TEST_CLUSTER_ID, masterKey, clock, randomness });
   await opened.open();
   return opened;
 }
@@ -162,7 +162,7 @@ describe('the key ring', () => {
   ])('fails everything that needs it when %s, and is never replaced by another', async (_what, masterKey) => {
     await ring.serverKey();
     const before = await store.getDocument({ collection: 'encryption', id: 'key-ring' });
-    const locked = new KeyRing({ store, clusterId: TEST_CLUSTER_ID, masterKey, clock, randomness });
+    const locked = new KeyRing({ store, copies: NO_COPIES, clusterId: TEST_CLUSTER_ID, masterKey, clock, randomness });
     await locked.open();
     const unavailable = { code: 'KeysUnavailable' };
     await expect(locked.serverKey()).rejects.toMatchObject(unavailable);
