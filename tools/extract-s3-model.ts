@@ -12,6 +12,7 @@ type Schema = readonly unknown[];
 type Traits = Record<string, string | number | undefined>;
 
 const STRUCTURE = 3;
+const UNION = 4;
 const LIST = 1;
 const OPERATION = 9;
 /** Older names of operations, absent from the SDK, with the same requests on the wire. */
@@ -70,7 +71,7 @@ function readInput(operation: Schema): Input {
     else if (typeof traits['httpPrefixHeaders'] === 'string') input.headers.push(traits['httpPrefixHeaders']);
     else if (typeof traits['httpQuery'] === 'string') input.query.push(traits['httpQuery']);
     else if (traits['httpPayload'] !== undefined) {
-      if (resolve(schema)[0] === STRUCTURE) {
+      if (hasMembers(resolve(schema))) {
         input.xmlRoot = String(traits['xmlName'] ?? resolve(schema)[2]);
         addPaths(schema, '', input.xml);
       }
@@ -97,7 +98,7 @@ function addMember(name: string, schema: unknown, traits: Traits, prefix: string
   const { element, isList, itemName } = elementOf(schema);
   const elementPath = isList && traits['xmlFlattened'] === undefined ? `${path}/${itemName}` : path;
   if (elementPath !== path) paths.push(elementPath);
-  if (element[0] === STRUCTURE) addPaths(element, `${elementPath}/`, paths);
+  if (hasMembers(element)) addPaths(element, `${elementPath}/`, paths);
 }
 
 function elementOf(schema: unknown): { element: Schema; isList: boolean; itemName: string } {
@@ -111,8 +112,13 @@ function elementOf(schema: unknown): { element: Schema; isList: boolean; itemNam
   return { element: resolve(itemSchema), isList: true, itemName: String(itemTraits['xmlName'] ?? 'member') };
 }
 
+/** On the wire a union is a structure with one of its members. */
+function hasMembers(schema: Schema): boolean {
+  return schema[0] === STRUCTURE || schema[0] === UNION;
+}
+
 function membersOf(schema: Schema): [name: string, schema: unknown, traits: Traits][] {
-  if (schema[0] !== STRUCTURE) return [];
+  if (!hasMembers(schema)) return [];
   const names = schema[4] as string[];
   const schemas = schema[5] as unknown[];
   return names.map((name, index) => {

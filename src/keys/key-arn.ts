@@ -41,6 +41,11 @@ export class KeyArns {
     return this.arnOf(this.#nameOf(name, named));
   }
 
+  /** Is it a key of this account? */
+  isOwn(keyArn: string): boolean {
+    return ARN.exec(keyArn)?.[2] === this.#accountId;
+  }
+
   #nameOf(name: string, named: string): string {
     if (name === AWS_DEFAULT_ALIAS) return this.#defaultKey;
     if (!isKeyName(name)) throw notFound(`Invalid keyId '${named}'`);

@@ -202,6 +202,21 @@ export type Mutation =
       storageClass: string;
       blobs: readonly BlobUse[];
     } // NoSuchBucket | PreconditionFailed | BlobGone
+  /**
+   * The data key of the version of this order is sealed anew; its bytes, ETag and Last-Modified stay. Only while `from` is
+   * how it is encrypted: else PreconditionFailed, also when it is gone. With a manifest, it must be the current version
+   * and still of its storage class, and lies in `blobs` with the manifest behind them.
+   */
+  | {
+      type: 'ReplaceEncryption';
+      bucketId: number;
+      key: string;
+      versionId: string;
+      onlyOrder: number;
+      from: Buffer;
+      to: Buffer;
+      described?: { storageClass: string; blobs: readonly BlobUse[] };
+    } // NoSuchBucket | PreconditionFailed | AccessDenied (its lock) | BlobGone
   | { type: 'CreateMultipartUpload'; upload: UploadRecord }
   | {
       type: 'PutPart';

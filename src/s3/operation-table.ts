@@ -75,6 +75,7 @@ import { putObjectLockConfiguration } from './operations/put-object-lock-configu
 import { putObjectRetention } from './operations/put-object-retention.ts';
 import { putObjectTagging } from './operations/put-object-tagging.ts';
 import { putObject } from './operations/put-object.ts';
+import { updateObjectEncryption } from './operations/update-object-encryption.ts';
 import { uploadPart } from './operations/upload-part.ts';
 import { uploadPartCopy } from './operations/upload-part-copy.ts';
 
@@ -324,6 +325,11 @@ const OBJECT_ROWS: readonly OperationRow[] = [
     bodyLimitBytes: 64 * KIBIBYTE,
     implementedInputs: ['versionId', 'x-amz-bypass-governance-retention'],
   }),
+  row('UpdateObjectEncryption', 'PUT', 'object', ['encryption'], 's3:UpdateObjectEncryption', updateObjectEncryption, {
+    body: 'xml',
+    bodyLimitBytes: 64 * KIBIBYTE,
+    implementedInputs: ['versionId'],
+  }),
   row('DeleteObject', 'DELETE', 'object', [], 's3:DeleteObject', deleteObject, {
     versionAction: 's3:DeleteObjectVersion',
     implementedInputs: [
@@ -473,7 +479,6 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('UpdateBucketMetadataAnnotationTableConfiguration', 'PUT', 'bucket', ['metadataAnnotationTable'], 's3:UpdateBucketMetadataAnnotationTableConfiguration'),
   unimplemented('UpdateBucketMetadataInventoryTableConfiguration', 'PUT', 'bucket', ['metadataInventoryTable'], 's3:UpdateBucketMetadataInventoryTableConfiguration'),
   unimplemented('UpdateBucketMetadataJournalTableConfiguration', 'PUT', 'bucket', ['metadataJournalTable'], 's3:UpdateBucketMetadataJournalTableConfiguration'),
-  unimplemented('UpdateObjectEncryption', 'PUT', 'object', ['encryption'], 's3:UpdateObjectEncryption'),
   // Not S3 operations of AWS's model: a browser's form upload, and CORS.
   unimplemented('PostObject', 'POST', 'bucket', [], 's3:PutObject'),
   row('PreflightRequest', 'OPTIONS', 'other', [], 's3:GetBucketCORS', preflightRequest, { authorizes: 'nothing' }),

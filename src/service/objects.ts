@@ -18,6 +18,7 @@ import { BodyWriter } from './body-writer.ts';
 import type { EncryptionFacts, EncryptionWish } from './encryption/encryption-modes.ts';
 import { encryptionFacts } from './encryption/encryption-record.ts';
 import { openRange, type ReadPermit, unseal } from './encryption/read-sealed.ts';
+import { updateEncryption, type UpdateEncryptionRequest } from './encryption/update-encryption.ts';
 import { ObjectCopier, type CopyObjectRequest, type CopiedObject } from './object-copier.ts';
 import { ObjectReader } from './object-reader.ts';
 import { checkVersionId } from './object-rules.ts';
@@ -314,6 +315,11 @@ export class ObjectService {
       }
       throw result.reason;
     });
+  }
+
+  /** See `updateEncryption`. */
+  async updateEncryption(request: UpdateEncryptionRequest): Promise<{ versionId: string }> {
+    return await updateEncryption(this.#stores, request, (address) => this.headObject(address));
   }
 
   /** See ObjectCopier. */

@@ -41,6 +41,47 @@ export function describeLocks(current: () => MetadataStore): void {
       store.commit({ type: 'DeleteObject', bucketId, key, owner: BOB, versionId, bypassesGovernance, atMs: 1 });
     const get = (key: string, versionId: string) => store.getObject({ bucketId, key, versionId });
 
+    const sealed = Buffer.from('sealed');
+    const putSealed = async (key: string, lock: ObjectLock = {}) => {
+      const mutation = putMutation(store, { bucketId, key, volumeId });
+      const attributes = { ...mutation.attributes, ...lock, encryption: sealed };
+      return await store.commit({ ...mutation, attributes });
+    };
+    const reseal = (key: string, { versionId, order }: { versionId: string; order: number }, from = sealed) =>
+      store.commit({
+        type: 'ReplaceEncryption',
+        bucketId,
+        key,
+        versionId,
+        onlyOrder: order,
+        from,
+        to: Buffer.from('anew'),
+      });
+
+    test('an envelope is replaced where it is the one that was seen, and nothing else of the version changes', async () => {
+      const first = await putSealed('k');
+      const second = await putSealed('k');
+      const before = await get('k', first.versionId);
+      await reseal('k', first);
+      expect(await get('k', first.versionId)).toEqual({ ...before, encryption: Buffer.from('anew') });
+      expect((await get('k', second.versionId))?.encryption).toEqual(sealed);
+      await expectCode(reseal('k', first), 'PreconditionFailed');
+      await expectCode(reseal('k', { ...second, order: first.order }), 'PreconditionFailed');
+      await expectCode(reseal('other', first), 'PreconditionFailed');
+    });
+
+    test('the envelope of a locked version stays, whoever asks and whatever the mode', async () => {
+      const retained = (mode: 'GOVERNANCE' | 'COMPLIANCE', retainUntilMs = FAR): ObjectLock => ({
+        retention: { mode, retainUntilMs },
+      });
+      for (const lock of [retained('GOVERNANCE'), retained('COMPLIANCE'), { legalHold: 'ON' } as const]) {
+        await expectCode(reseal('k', await putSealed('k', lock)), 'AccessDenied');
+      }
+      for (const lock of [retained('COMPLIANCE', GONE), { legalHold: 'OFF' } as const]) {
+        await reseal('k', await putSealed('k', lock));
+      }
+    });
+
     test('a change of tags changes nothing else of the version, and no other version', async () => {
       const first = await put('k');
       const second = await put('k');

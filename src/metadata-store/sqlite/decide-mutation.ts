@@ -62,7 +62,12 @@ export class MutationDecider {
     this.#formatVersion = options.formatVersion;
     this.#blobs = new DecideBlobs(options.db, options.known);
     this.#objects = new DecideObjects({ ...options, internOwner, buckets: this.#buckets, blobs: this.#blobs });
-    this.#versionChanges = new DecideVersionChanges({ ...options, buckets: this.#buckets, objects: this.#objects });
+    this.#versionChanges = new DecideVersionChanges({
+      ...options,
+      buckets: this.#buckets,
+      objects: this.#objects,
+      blobs: this.#blobs,
+    });
     this.#volumes = new DecideVolumes(options.db, this.#blobs, options);
     this.#sql = prepareStatements(options.db);
   }
@@ -77,6 +82,8 @@ export class MutationDecider {
         return this.#objects.transition(mutation);
       case 'ChangeVersion':
         return this.#versionChanges.change(mutation);
+      case 'ReplaceEncryption':
+        return this.#versionChanges.replaceEncryption(mutation);
       case 'PutPart':
         return this.#putPart(mutation);
       case 'CreateBucket':

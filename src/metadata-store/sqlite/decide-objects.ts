@@ -216,6 +216,11 @@ export class DecideObjects {
     return details;
   }
 
+  /** As it is stored; `undefined`: that version is not the current one. */
+  currentStorageClass(bucketId: number, key: Buffer, order: number): string | undefined {
+    return this.#sql.currentClass.get(bucketId, key, order);
+  }
+
   /** The current version unless it is a delete marker. */
   #currentObject(bucketId: number, key: Buffer): StoredVersion | undefined {
     return storedVersion(this.#sql.currentObject.get(bucketId, key));
@@ -233,7 +238,7 @@ export class DecideObjects {
   }
 }
 
-function notTheSame(): S3Error {
+export function notTheSame(): S3Error {
   return new S3Error('PreconditionFailed', {
     details: { Condition: 'the version is not the one that was looked at' },
   });
@@ -276,6 +281,11 @@ function prepareStatements(db: Database) {
     currentDetails: db
       .prepare<[number, Buffer, number], Buffer>(
         'SELECT details FROM objects WHERE bucket_id = ? AND key = ? AND ord = ?',
+      )
+      .pluck(),
+    currentClass: db
+      .prepare<[number, Buffer, number], string>(
+        'SELECT storage_class FROM objects WHERE bucket_id = ? AND key = ? AND ord = ?',
       )
       .pluck(),
     versionDetails: db

@@ -24,7 +24,7 @@ export type EncryptionFacts =
   | { readonly mode: 'aws:kms'; readonly keyArn: string; readonly bucketKeyEnabled: boolean }
   | { readonly mode: 'SSE-C'; readonly keyMd5: string };
 
-export type KeyAction = 'kms:GenerateDataKey' | 'kms:Decrypt';
+export type KeyAction = 'kms:GenerateDataKey' | 'kms:Decrypt' | 'kms:Encrypt' | 'kms:ReEncryptFrom' | 'kms:ReEncryptTo';
 
 /** May the caller of the request use this key? @throws S3Error AccessDenied */
 export type AuthorizeKey = (action: KeyAction, keyArn: string) => Promise<void>;

@@ -161,6 +161,28 @@ export class EncryptionService {
     return rewrapped;
   }
 
+  /**
+   * The same data key of the same version under a key of the key service.
+   *
+   * @throws as `begin`; S3Error AccessDenied: it is another account's
+   */
+  async reseal(sealing: VersionSealing, target: SealTarget, keyArn: string): Promise<VersionSealing> {
+    if (!this.#options.arns.isOwn(keyArn)) {
+      throw new S3Error('AccessDenied', {
+        message:
+          'The AWS KMS key in the request must be owned by the same account as the bucket. Modify the request to specify a KMS key from the same account, and then try again.',
+      });
+    }
+    const { source, wrappingKey, isShared } = await this.#newKmsWrapping(target, {
+      mode: 'aws:kms',
+      keyId: keyArn,
+      context: {},
+    });
+    const resealed = sealing.rewrapped({ source, wrappingKey, name: sealing.name });
+    if (!isShared) wrappingKey.fill(0);
+    return resealed;
+  }
+
   #newName({ bucket, key }: SealTarget): VersionName {
     return { bucketId: bucket.bucketId, key, seed: this.#options.randomness.bytes(VERSION_SEED_BYTES) };
   }

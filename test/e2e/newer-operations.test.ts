@@ -1,0 +1,63 @@
+import {
+  CreateBucketCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  UpdateObjectEncryptionCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { payloadOf } from '../support/payload.ts';
+import { TestServer } from '../support/server-process.ts';
+
+let server: TestServer;
+let client: S3Client;
+let Bucket: string;
+let bucketCount = 0;
+
+beforeAll(async () => {
+  server = await TestServer.create();
+  client = server.client();
+}, 60_000);
+beforeEach(async () => {
+  Bucket = `newer-${++bucketCount}`;
+  await client.send(new CreateBucketCommand({ Bucket }));
+});
+afterAll(async () => {
+  client?.destroy();
+  await server?.destroy();
+});
+
+const bytesOf = async (Key: string) => {
+  const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }));
+  return Buffer.from(await Body!.transformToByteArray());
+};
+
+describe('newer operations, as the SDK sends them', { timeout: 60_000 }, () => {
+  test('UpdateObjectEncryption puts an object under a KMS key, which then decides who reads it', async () => {
+    const kms = (...command: string[]) => server.command('kms', 'key', ...command, '--state', server.stateDirectory);
+    expect(await kms('create', 'archive')).toMatchObject({ status: 0 });
+    const Body = payloadOf('body', 300_000);
+    const named = { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: 'archive' } as const;
+    const { SSEKMSKeyId } = await client.send(new PutObjectCommand({ Bucket, Key: 'other', Body: 'x', ...named }));
+    const before = await client.send(
+      new PutObjectCommand({ Bucket, Key: 'key', Body, ServerSideEncryption: 'AES256' }),
+    );
+    const ObjectEncryption = { SSEKMS: { KMSKeyArn: SSEKMSKeyId } };
+    await client.send(new UpdateObjectEncryptionCommand({ Bucket, Key: 'key', ObjectEncryption }));
+    expect(await client.send(new HeadObjectCommand({ Bucket, Key: 'key' }))).toMatchObject({
+      ServerSideEncryption: 'aws:kms',
+      SSEKMSKeyId,
+      ETag: before.ETag,
+    });
+    expect((await bytesOf('key')).equals(Body)).toBe(true);
+    expect(await kms('disable', 'archive')).toMatchObject({ status: 0 });
+    await expect(bytesOf('key')).rejects.toMatchObject({ name: 'KMS.DisabledException' });
+    expect(await kms('enable', 'archive')).toMatchObject({ status: 0 });
+    await server.kill();
+    await server.start();
+    client.destroy();
+    client = server.client();
+    expect((await bytesOf('key')).equals(Body)).toBe(true);
+  });
+});
