@@ -103,7 +103,7 @@ export class VolumeRepairer {
   async #repair(work: VolumeWork & { diskIds: readonly string[] }): Promise<VolumeRepair> {
     const { volume, diskIds } = work;
     const { table } = this.#context;
-    table.merge([await this.#recordOf(volume)]);
+    await this.#requireAsListed(volume);
     table.pin(volume.volumeId);
     try {
       if (!table.isSettled(volume.volumeId)) {
@@ -159,18 +159,17 @@ export class VolumeRepairer {
   }
 
   /**
-   * The volume as the journal has it now. What the caller listed may be hours old, and by it a shard would be made where
+   * Is the volume still as the journal has it? What the caller listed may be hours old, and by it a shard would be made where
    * it no longer belongs. Repairs and moves are one at a time, so it stays true. @throws StoreError BlobGone | NotReady
    */
-  async #recordOf({ volumeId, diskIds }: VolumeRecord): Promise<VolumeRecord> {
-    const record = (await this.#context.ledger.listVolumes()).find((listed) => listed.volumeId === volumeId);
+  async #requireAsListed({ volumeId, diskIds }: VolumeRecord): Promise<void> {
+    const record = await this.#context.table.lookUp(volumeId);
     if (record === undefined || record.state === 'dropped') {
       throw new StoreError('BlobGone', `volume ${volumeId} was dropped`);
     }
     if (record.diskIds.some((diskId, slot) => diskId !== diskIds[slot])) {
       throw new StoreError('NotReady', `a shard of volume ${volumeId} was moved meanwhile`);
     }
-    return record;
   }
 
   // ——— moving ———
@@ -191,7 +190,7 @@ export class VolumeRepairer {
     if (to?.state !== 'online' || to.isDraining || isTaken || this.#recovery.isInspecting(toDiskId)) {
       throw new StoreError('NotReady', `disk ${toDiskId} takes no shard of volume ${volumeId} now`);
     }
-    table.merge([await this.#recordOf(volume)]);
+    await this.#requireAsListed(volume);
     table.pin(volumeId);
     try {
       if (!table.isSettled(volumeId)) throw new StoreError('NotReady', `volume ${volumeId} is still written to`);
@@ -237,8 +236,7 @@ export class VolumeRepairer {
         throw new StoreError('BlobGone', `volume ${volumeId} was dropped or changed while it was moved`);
       }
       await fs.publish(path, volumePath(volumeId));
-      const known = table.get(volumeId);
-      if (known !== undefined) known.diskIds = known.diskIds.with(shardIndex, toDiskId);
+      table.moved({ volumeId, shardIndex, toDiskId });
       await this.#maker.replaced(writer, volumeId);
     } catch (error) {
       // Undecided, for one: whether the file counts is known when the journal has decided.

@@ -87,8 +87,14 @@ export class VolumeOpener {
         shardSizeBytes,
       };
       const record = storageClass === STANDARD ? shape : { ...shape, storageClass };
-      await ledger.openVolume(record);
+      // Before the journal says so: whoever lists volumes would take it for one that an earlier run left open, and seal it.
       const volume = table.add(record, 'open');
+      try {
+        await ledger.openVolume(record);
+      } catch (error) {
+        table.forget(record.volumeId);
+        throw error;
+      }
       // The list of disks may have changed meanwhile.
       const isListed = shape.diskIds.every((diskId) => disks.byId(diskId) !== undefined);
       const slots = isListed ? await this.#makeFiles(shape) : undefined;

@@ -48,8 +48,8 @@ export class VolumeRecovery {
   }
 
   async start(): Promise<void> {
-    const { ledger, disks } = this.#context;
-    await this.#takeOver(await ledger.listVolumes());
+    const { table, disks } = this.#context;
+    await this.#takeOver(await table.mergeList());
     // A journal that takes no writes now does not keep the start from going on to read.
     await this.#context.seals.settle();
     const present = disks.disks.filter((disk) => disk.state === 'online');
@@ -66,7 +66,6 @@ export class VolumeRecovery {
   /** Seals what the journal says is open and this process has neither opened nor sealed. */
   async #takeOver(records: readonly VolumeRecord[]): Promise<void> {
     const { table, seals } = this.#context;
-    table.merge(records);
     const left = records.filter(
       ({ volumeId, state }) =>
         state === 'open' &&
@@ -172,7 +171,7 @@ export class VolumeRecovery {
     const names = await listOrNothing(disk, VOLUME_DIRECTORY);
     // After the listing: a file made meanwhile belongs to a volume that was acknowledged before.
     await ledger.whenDecided();
-    const listed = await ledger.listVolumes();
+    const listed = await table.mergeList();
     await this.#takeOver(listed);
     const records = new Map(listed.map((record) => [record.volumeId, record]));
     const failures: unknown[] = [];

@@ -1,5 +1,5 @@
 import { assert } from '../../errors/assert.ts';
-import type { OpenedVolumeRecord, VolumeLedger, VolumeRecord } from '../../model/blob.ts';
+import type { OpenedVolumeRecord, ShardMove, VolumeLedger, VolumeRecord } from '../../model/blob.ts';
 import type { VolumeShape } from './volume-file.ts';
 
 export interface KnownVolume extends Omit<VolumeShape, 'diskIds'> {
@@ -30,6 +30,9 @@ export class VolumeTable {
   /** In the order of the drops. */
   readonly #dropped: number[] = [];
   #refreshing: Promise<void> | undefined;
+  #moveCount = 0;
+  /** By volume: which of the moves that this process has seen through was its last. */
+  readonly #moves = new Map<number, number>();
 
   constructor(ledger: VolumeLedger) {
     this.#ledger = ledger;
@@ -52,6 +55,7 @@ export class VolumeTable {
     if (known?.state === 'dropped') return;
     if (known === undefined) this.add(shape, 'dropped');
     else known.state = 'dropped';
+    this.#moves.delete(shape.volumeId);
     this.#dropped.push(shape.volumeId);
     const oldest = this.#dropped.length > REMEMBERED_DROPS ? this.#dropped.shift() : undefined;
     if (oldest === undefined) return;
@@ -59,19 +63,47 @@ export class VolumeTable {
     else this.#volumes.delete(oldest);
   }
 
-  /** Takes over what the ledger knows and this table does not; drops are final. One call at a time reaches the ledger. */
+  /** It was never opened. */
+  forget(volumeId: number): void {
+    this.#volumes.delete(volumeId);
+  }
+
+  /** The journal has it, and the file is in its place. */
+  moved({ volumeId, shardIndex, toDiskId }: Omit<ShardMove, 'fromDiskId'>): void {
+    this.#moves.set(volumeId, ++this.#moveCount);
+    const known = this.#volumes.get(volumeId);
+    if (known !== undefined) known.diskIds = known.diskIds.with(shardIndex, toDiskId);
+  }
+
+  /** Takes over what the ledger knows and this table does not. One call at a time reaches the ledger. */
   async refresh(): Promise<void> {
-    this.#refreshing ??= this.#ledger
-      .listVolumes()
-      .then((records) => this.merge(records))
+    this.#refreshing ??= this.mergeList()
+      .then(() => {})
       .finally(() => (this.#refreshing = undefined));
     await this.#refreshing;
   }
 
-  merge(records: readonly VolumeRecord[]): void {
+  /** Asks the ledger for all volumes and takes them over. @returns what it said */
+  async mergeList(): Promise<readonly VolumeRecord[]> {
+    const askedAt = this.#moveCount;
+    const records = await this.#ledger.listVolumes();
+    this.#merge(records, askedAt);
+    return records;
+  }
+
+  /** What the ledger says of one volume, which is taken over. */
+  async lookUp(volumeId: number): Promise<VolumeRecord | undefined> {
+    const askedAt = this.#moveCount;
+    const record = (await this.#ledger.listVolumes()).find((listed) => listed.volumeId === volumeId);
+    if (record !== undefined) this.#merge([record], askedAt);
+    return record;
+  }
+
+  /** @param askedAt what was moved since then is newer than the list. Drops are final. */
+  #merge(records: readonly VolumeRecord[], askedAt: number): void {
     for (const record of records) {
       const known = this.#volumes.get(record.volumeId);
-      if (known !== undefined) known.diskIds = record.diskIds;
+      if (known !== undefined && (this.#moves.get(record.volumeId) ?? 0) <= askedAt) known.diskIds = record.diskIds;
       // One that this process did not open is never appended to, whatever the journal still says.
       if (known === undefined && record.state !== 'dropped') this.add(record, 'sealed');
       // Dropped while it is being read: its files stay until `removeVolumeFiles`, which the pins hold off.
