@@ -7,7 +7,8 @@ import type { Log } from '../observability/log.ts';
 
 export interface AutoReplacerOptions {
   disks: Pick<LocalDiskSet, 'disks' | 'unusedPaths'>;
-  replace: (request: { name: string; newPath: string }) => Promise<DiskCommandAnswer>;
+  /** Refused when the directory lies on another device by now. */
+  replace: (request: { name: string; newPath: string; onDevice: number }) => Promise<DiskCommandAnswer>;
   /** The device on which a file system of its own is mounted at this path; `undefined`: there is none, or it is not known. */
   mountedDevice: (path: string) => Promise<number | undefined>;
   clock: Clock;
@@ -70,7 +71,7 @@ export class AutoReplacer {
       if (nowMs - seen.sinceMs < afterMs) continue;
       this.#seen.delete(lastPath);
       try {
-        const { message } = await this.#options.replace({ name: id, newPath: lastPath });
+        const { message } = await this.#options.replace({ name: id, newPath: lastPath, onDevice: device });
         log.warn({ diskId: id, path: lastPath, message }, 'a missing disk was replaced by policy');
       } catch (error) {
         if (!isStoreError(error)) throw error;

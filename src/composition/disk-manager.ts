@@ -6,6 +6,7 @@ import type { LocalDiskSet } from '../disk/local-disk-set.ts';
 import type { ListWith } from '../disk/prepare-directory.ts';
 import { codeProblem } from '../disk/disk-identity.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
+import { STANDARD, type StorageClass } from '../model/storage-class.ts';
 import { isStoreError, StoreError } from '../errors/store-error.ts';
 import type { DiskJournal } from '../metadata-store/journal/disk-journal.ts';
 import { type JournalConfiguration, withDiskList } from '../metadata-store/journal/journal-configuration.ts';
@@ -23,6 +24,8 @@ export interface DiskManagerOptions {
   remember: (facts: { disks: readonly DiskPlace[]; addedPath: string | undefined }) => Promise<void>;
   /** No more is appended to this open volume: the next one may lie on other disks. */
   sealVolume: (volumeId: number) => void;
+  /** Configured ones: the list never becomes shorter than they are wide. */
+  storageClasses?: readonly StorageClass[];
   /** Is this a place where disks may be? @throws StoreError FormatRefused */
   checkDirectory: (path: string) => Promise<void>;
   log: Log;
@@ -54,17 +57,20 @@ export class DiskManager implements DiskCommands {
 
   /**
    * A new disk in the place of one that is lost, at once; or, with `newPath`, of one that works: then it is drained first, and
-   * removed when that is done, unless `isOnlyLost`. `name`: a path, or the id of the disk to be replaced.
+   * removed when that is done, unless `isOnlyLost`. `name`: a path, or the id of the disk to be replaced. `onDevice`: only if the directory
+   * lies on this device, also when its identity has been written.
    * @throws StoreError FormatRefused: nothing was changed | QuorumLost | Undecided: the next epoch decides, ask again
    */
   replace({
     name,
     newPath,
     isOnlyLost = false,
+    onDevice,
   }: {
     name: string;
     newPath: string | undefined;
     isOnlyLost?: boolean;
+    onDevice?: number;
   }): Promise<DiskCommandAnswer> {
     return this.#oneByOne(async () => {
       const old = this.#findToReplace(name);
@@ -73,7 +79,8 @@ export class DiskManager implements DiskCommands {
         throw refused(`it is not known where disk ${old.id} was`, 'Give the new directory: --with NEW');
       if (isUsable(old) && isOnlyLost) throw refused(`disk ${old.id} is back (${old.state})`, 'It is used again.');
       if (isUsable(old)) return this.#replaceUsable(old, newPath);
-      const disk = await this.#adopt(path, (diskId) => this.#listedIds().map((id) => (id === old.id ? diskId : id)));
+      const listWith: ListWith = (diskId) => this.#listedIds().map((id) => (id === old.id ? diskId : id));
+      const disk = await this.#adopt(path, listWith, onDevice);
       if (disk.id === old.id)
         return { diskId: old.id, path, message: `${path} is disk ${old.index}; it is used again` };
       if (this.#listedIds().includes(old.id)) {
@@ -284,7 +291,7 @@ export class DiskManager implements DiskCommands {
    * Prepares a directory and takes it into the list. Its path is remembered first: a crash leaves a path too many, never a
    * disk of the list that nobody looks for. One that is in the list and was missing is taken up as what it is.
    */
-  async #adopt(path: string, listWith: ListWith): Promise<LocalDisk> {
+  async #adopt(path: string, listWith: ListWith, onDevice?: number): Promise<LocalDisk> {
     const { disks, checkDirectory } = this.#options;
     await checkDirectory(path);
     const listed = await disks.takeUp(path);
@@ -294,6 +301,9 @@ export class DiskManager implements DiskCommands {
     }
     const disk = await this.#prepare(path, listWith);
     try {
+      if (onDevice !== undefined && disk.device !== onDevice) {
+        throw refused(`another file system is at ${path} now`, 'Mount the new disk there, and keep it mounted.');
+      }
       await this.#duties.forget(disk.id);
       await this.#changeList(listWith(disk.id));
     } catch (error) {
@@ -370,11 +380,14 @@ export class DiskManager implements DiskCommands {
     const others = this.#options.disks.disks.filter((other) => {
       return other.isListed && other.id !== disk.id && !other.isDraining && isUsable(other);
     });
-    if (others.length >= k + m) return;
-    throw refused(
-      `without disk ${disk.index} there would be ${others.length} usable disks, ${k}+${m} needs ${k + m}`,
-      'Add a disk first: holdfast disk add PATH',
-    );
+    for (const { name, code } of [{ name: STANDARD, code: { k, m } }, ...(this.#options.storageClasses ?? [])]) {
+      if (others.length >= code.k + code.m) continue;
+      const what = name === STANDARD ? '' : ` of storage class ${name}`;
+      throw refused(
+        `without disk ${disk.index} there would be ${others.length} usable disks, ${code.k}+${code.m}${what} needs ${code.k + code.m}`,
+        'Add a disk first: holdfast disk add PATH',
+      );
+    }
   }
 }
 

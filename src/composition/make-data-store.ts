@@ -4,6 +4,7 @@ import type { LocalDiskSet } from '../disk/local-disk-set.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
 import { BufferPool } from '../memory/buffer-pool.ts';
 import type { VolumeLedger } from '../model/blob.ts';
+import { requireDisksForClasses } from './require-disks-for-classes.ts';
 
 /** Pieces in which bodies stream in: small enough that hundreds of slow uploads fit into the budget. */
 const BODY_SLOT_BYTES = 256 * 1024;
@@ -20,6 +21,7 @@ export function makeBodyBuffers({ config }: StorageOptions): BufferPool {
 /**
  * Striped volumes on these disks; not yet started. Of the budget of memory a quarter is for stripes being written, a
  * quarter for reads (half of that for rebuilding: a reader of a degraded stripe holds one and fills the next).
+ * @throws StoreError FormatRefused: a storage class is wider than the list of disks
  */
 export function makeDataStore(
   options: StorageOptions,
@@ -32,6 +34,7 @@ export function makeDataStore(
 ): StripedDataStore {
   const { clock, config, log, randomness } = options;
   const { bufferBudget, volumeSize } = config.storage;
+  requireDisksForClasses(config.storage.classes, disks.disks.filter(({ isListed }) => isListed).length);
   return new StripedDataStore({
     disks,
     ledger,

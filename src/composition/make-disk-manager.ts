@@ -24,6 +24,7 @@ export function makeDiskManager(
       return rememberDisks(stateDirectory, { ...facts, listSequence: metadata.journal.listSequence });
     },
     openEpoch: (open) => metadata.store.openEpoch(open),
+    storageClasses: options.config.storage.classes,
     sealVolume: (volumeId) => dataStore.retireVolume(volumeId),
     checkDirectory: (directory) => checkDirectory(directory, options),
     log: log.child({ part: 'disks' }),

@@ -39,7 +39,7 @@ interface World {
 
 /** Disks with a history of which the last frame is undecided, and fewer than m + 1 of them left. */
 async function world({ code, old, lost, fresh }: Case, seed: number): Promise<World> {
-  const it = await DiskWorld.format(code, old, seed);
+  const it = await DiskWorld.format(code, old, { seed });
   const first = await it.start(old);
   const ids = new Map(first.disks.disks.map((disk) => [disk.path!, disk.id]));
   const acknowledged = ['one', 'two', 'three'];

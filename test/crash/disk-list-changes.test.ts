@@ -43,7 +43,7 @@ const STEPS: ((process: DiskProcess) => Promise<unknown>)[] = [
 ];
 
 async function world(seed: number): Promise<{ it: DiskWorld; oldId: string }> {
-  const it = await DiskWorld.format(CODE, ['/a', '/b', '/c'], seed);
+  const it = await DiskWorld.format(CODE, ['/a', '/b', '/c'], { seed });
   const first = await it.start(PATHS);
   const oldId = first.disks.disks[1]!.id;
   await first.journal.append(Buffer.from('first'));

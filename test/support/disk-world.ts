@@ -1,3 +1,5 @@
+import type { StorageClass } from '../../src/model/storage-class.ts';
+import { NEWEST_STORE_FORMAT } from '../../src/model/store-format.ts';
 import { DiskManager } from '../../src/composition/disk-manager.ts';
 import { FaultDiskFs } from '../../src/disk/fault-disk-fs.ts';
 import { formatDisks } from '../../src/disk/format-disks.ts';
@@ -36,12 +38,17 @@ export class DiskWorld {
   onRemember: (addedPath: string | undefined) => void = () => {};
   readonly documents = new Map<string, Buffer>();
   volumes: VolumeRecord[] = [];
+  storageClasses: readonly StorageClass[] = [];
 
   constructor(seed: number) {
     this.random = new SeededRandomness(seed);
   }
 
-  static async format(code: { k: number; m: number }, paths: readonly string[], seed = 1): Promise<DiskWorld> {
+  static async format(
+    code: { k: number; m: number },
+    paths: readonly string[],
+    { seed = 1, formatVersion = NEWEST_STORE_FORMAT } = {},
+  ): Promise<DiskWorld> {
     const world = new DiskWorld(seed);
     for (const path of paths) world.makeEmpty(path);
     await formatDisks({
@@ -51,7 +58,7 @@ export class DiskWorld {
       clock: world.clock,
       makeFs: (path) => world.at.get(path)!,
       initializeDisk: (fs, { clusterId, diskId, diskIds, k, m }) =>
-        formatJournal(fs, { clusterId, diskId, diskIds, k, m, segmentBytes: SEGMENT_BYTES }),
+        formatJournal(fs, { clusterId, diskId, diskIds, k, m, segmentBytes: SEGMENT_BYTES, formatVersion }),
     });
     return world;
   }
@@ -118,6 +125,7 @@ export class DiskWorld {
       metadata: this.#metadata(),
       remember: async ({ addedPath }) => this.onRemember(addedPath),
       openEpoch: (open) => open(),
+      storageClasses: this.storageClasses,
       sealVolume: () => {},
       checkDirectory: async () => {},
       log: silentLog,

@@ -27,13 +27,23 @@ async function open(disk?: MemoryJournalDisk) {
 const { store, journal } = await open();
 const bucketId = await createBucket(store, 'bucket');
 const volumeId = await openVolume(store);
-const put = async (key: string): Promise<string> => {
-  try {
-    await store.commit(putMutation(store, { bucketId, key, volumeId }));
-    return 'ok';
-  } catch (error) {
-    return String((error as { code?: string }).code);
-  }
+const versionedId = await createBucket(store, 'versioned');
+await store.commit({
+  type: 'PutBucketConfiguration',
+  bucketId: versionedId,
+  name: 'versioning',
+  value: { status: 'Enabled' },
+});
+const outcomeOf = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => 'ok',
+    (error: unknown) => String((error as { code?: string }).code),
+  );
+const put = (key: string): Promise<string> => outcomeOf(store.commit(putMutation(store, { bucketId, key, volumeId })));
+const { versionId } = await store.commit(putMutation(store, { bucketId: versionedId, key: 'kept', volumeId }));
+const remove = (version?: string): Promise<string> => {
+  const which = { bucketId: versionedId, key: 'kept', ...(version === undefined ? {} : { versionId: version }) };
+  return outcomeOf(store.commit({ type: 'DeleteObject', owner: ALICE, atMs: 1, ...which }));
 };
 
 /** Tries again, at most 20 s, until the outcome is the one waited for. */
@@ -56,6 +66,7 @@ for (const key of keys) await store.commit({ type: 'DeleteObject', owner: ALICE,
 // Taken by the attempt that found the file system full, or not: one of both is true.
 await store.commit({ type: 'DeleteObject', owner: ALICE, bucketId, key: 'new', atMs: 1 });
 console.log('full: 500 deletes ok');
+console.log(`full: delete marker ${await remove()}, version ${await remove(versionId)}`);
 rmSync(join(folder, 'foreign'));
 console.log(`after: put ${await until('ok', () => put('last'))}`);
 await store.stop();

@@ -34,6 +34,8 @@ import { noteVoids } from './void-notes.ts';
 
 /** How long stopping and reopening wait for calls that may hang. */
 const HUNG_CALLS_MS = 1000;
+/** Of the store, from which on configurations may name disks that were declared lost. */
+const DECLARATION_FORMAT = 2;
 
 /**
  * The journal on the disks of a `DiskSet`. Between `start` and `stop` it is in one of three conditions: an epoch is open
@@ -194,7 +196,7 @@ export class DiskJournal implements Journal {
   /**
    * Opens a new epoch whose first change puts other disks in the place of disks that are lost for good, named in
    * `next.lostDiskIds`: also when too few of the old list are left for an ordinary change. All of the new disks must be there, and n − m of the
-   * old list that are not lost. Whatever happens, `reopen` goes on from it: a declaration that reached a disk may be completed then.
+   * old list that are not lost. The format of the store is at least 2 from then on. Whatever happens, `reopen` goes on from it: a declaration that reached a disk may be completed then.
    * @throws StoreError FormatRefused: a disk that is declared lost is there, nothing was written | NotReady: another
    *   change came first | QuorumLost | DiskFailed: a new disk cannot take the journal
    */
@@ -208,6 +210,8 @@ export class DiskJournal implements Journal {
     const { declaration, rules } = declarationOn(view, { before, next, inspections });
     requireReadQuorum(view, rules);
     if (this.#hasOpened) await this.#requireAcknowledged(view);
+    // The same rename that reserves the epoch: a version that would pass over the declaration refuses these disks from then on.
+    this.#context.promisedFormat = Math.max(this.#context.promisedFormat, DECLARATION_FORMAT);
     await this.#open(view, inspections, declaration);
     // As after any change: a later start needs only the new list.
     await this.#requireRunning().appendNote();

@@ -152,10 +152,10 @@ export function decodeState(bytes: Buffer): JournalState | undefined {
 }
 
 /** Reads the state of a disk. `missing`: no journal was ever completed there. @throws StoreError FormatRefused */
-export async function readState(fs: DiskFs): Promise<JournalState | 'missing' | 'damaged'> {
-  const facts = await fs.stat(STATE_FILE);
+export async function readState(fs: DiskFs, path = STATE_FILE): Promise<JournalState | 'missing' | 'damaged'> {
+  const facts = await fs.stat(path);
   if (facts === undefined) return 'missing';
-  const file = await fs.open(STATE_FILE, 'read');
+  const file = await fs.open(path, 'read');
   try {
     const bytes = Buffer.alloc(await file.sizeBytes());
     const length = await file.read(bytes, 0);

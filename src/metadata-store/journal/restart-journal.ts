@@ -2,7 +2,7 @@ import type { Disk } from '../../disk/disk-set.ts';
 import { EPOCH_LIMIT } from '../../model/identifier.ts';
 import { StoreError } from '../../errors/store-error.ts';
 import { formatJournal } from './format-journal.ts';
-import { JOURNAL_DIRECTORY } from './journal-state.ts';
+import { JOURNAL_DIRECTORY, readState } from './journal-state.ts';
 
 /**
  * Disks that are away may have reserved epochs that nothing present tells of. The new journal begins so far above what is
@@ -21,11 +21,28 @@ export async function restartJournals(
   facts: { clusterId: string; diskIds: readonly string[]; k: number; m: number; usedEpoch: number },
 ): Promise<void> {
   const { usedEpoch, ...cluster } = facts;
-  const reservedEpoch = usedEpoch + EPOCH_MARGIN;
+  const reservedEpoch = Math.max(usedEpoch, ...(await Promise.all(disks.map(greatestReserved)))) + EPOCH_MARGIN;
   if (reservedEpoch >= EPOCH_LIMIT - EPOCH_MARGIN) throw new StoreError('FormatRefused', 'epochs are used up');
   for (const disk of disks) {
     await putAside(disk);
     await formatJournal(disk.fs, { ...cluster, diskId: disk.id, reservedEpoch });
+  }
+}
+
+/**
+ * Of the journal in place and of those that were put aside: ids in shards do not tell of epochs in which nothing was written, like those
+ * of an earlier recovery.
+ */
+async function greatestReserved({ fs }: Disk): Promise<number> {
+  let greatest = 0;
+  for (let number = 0; ; number += 1) {
+    const directory = number === 0 ? JOURNAL_DIRECTORY : nameAside(number);
+    if ((await fs.stat(directory)) === undefined) {
+      if (number === 0) continue;
+      return greatest;
+    }
+    const state = await readState(fs, `${directory}/state`);
+    if (typeof state === 'object') greatest = Math.max(greatest, state.reservedEpoch);
   }
 }
 

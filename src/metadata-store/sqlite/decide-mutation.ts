@@ -72,12 +72,13 @@ export class MutationDecider {
     this.#sql = prepareStatements(options.db);
   }
 
-  decide(mutation: Mutation): unknown {
+  /** @param shortage why the index must not grow now: refuses deletes that only add a delete marker */
+  decide(mutation: Mutation, shortage?: StoreError): unknown {
     switch (mutation.type) {
       case 'PutObject':
         return this.#objects.put(mutation);
       case 'DeleteObject':
-        return this.#objects.delete(mutation);
+        return this.#objects.delete(mutation, shortage);
       case 'TransitionVersion':
         return this.#objects.transition(mutation);
       case 'ChangeVersion':

@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
 import { S3Error } from '../../errors/s3-error.ts';
+import type { StoreError } from '../../errors/store-error.ts';
 import type { Randomness, TrustedTime } from '../../model/clock.ts';
 import { isProtected, protectedByLock, retentionByDefault } from '../../model/object-lock.ts';
 import type { ObjectAttributes, Owner } from '../../model/object-record.ts';
@@ -114,8 +115,8 @@ export class DecideObjects {
     checkWritePreconditions(preconditions, at.name, this.#currentObject(at.bucketId, at.key));
   }
 
-  /** @throws S3Error NoSuchBucket | PreconditionFailed */
-  delete(mutation: Of<'DeleteObject'>): DeletedVersion {
+  /** @throws S3Error NoSuchBucket | PreconditionFailed; `shortage`, when a delete marker would only add something */
+  delete(mutation: Of<'DeleteObject'>, shortage: StoreError | undefined): DeletedVersion {
     const { bucketId } = mutation;
     const bucket = this.#options.buckets.require(bucketId);
     const key = Buffer.from(mutation.key);
@@ -127,6 +128,8 @@ export class DecideObjects {
       if (current !== undefined) this.#options.emit({ type: 'DeleteObject', bucketId, key });
       return { isDeleteMarker: false };
     }
+    const isReplacing = bucket.configuration.versioning?.status === 'Suspended' && this.find(bucketId, key, 'null');
+    if (shortage !== undefined && !isReplacing) throw shortage;
     const ownerId = this.#options.internOwner(mutation.owner);
     const order = this.#options.nextIdentifier();
     const versionId = this.#newVersionId(bucket, { bucketId, key, order }) ?? NULL_VERSION_ID;

@@ -30,7 +30,7 @@ export interface GroupCommitOptions {
   shortage: () => StoreError | undefined;
 }
 
-/** What is refused when space runs out. Everything else frees space, or is needed to free it. */
+/** What is refused when space runs out, with new delete markers. Everything else frees space, or is needed to free it. */
 const GROWING: ReadonlySet<Mutation['type']> = new Set([
   'CreateBucket',
   'PutObject',
@@ -271,7 +271,7 @@ export class GroupCommit {
 
   #decide(index: IndexDatabase, waiting: Waiting): () => void {
     try {
-      const result = index.decide(waiting.mutation);
+      const result = index.decide(waiting.mutation, this.#options.shortage());
       return () => waiting.resolve(result);
     } catch (error) {
       const isRefusal = error instanceof S3Error || error instanceof StoreError || error instanceof AssertionFailure;

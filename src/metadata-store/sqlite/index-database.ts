@@ -153,8 +153,8 @@ export class IndexDatabase {
    * Evaluates a mutation and applies its records. @throws S3Error | StoreError BlobGone | AssertionFailure: this
    * mutation alone is refused; SqliteError | RecordNotApplied: the transaction must be rolled back.
    */
-  decide(mutation: Mutation): unknown {
-    return this.#decider.decide(mutation);
+  decide(mutation: Mutation, shortage?: StoreError): unknown {
+    return this.#decider.decide(mutation, shortage);
   }
 
   applyDecided(records: readonly JournalRecord[]): void {

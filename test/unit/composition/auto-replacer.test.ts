@@ -16,8 +16,9 @@ function policy(facts: { device: number | undefined; isEmpty?: boolean; refusal?
   } as unknown as AutoReplacerOptions['disks'];
   const replacer = new AutoReplacer({
     disks,
-    replace: async ({ name, newPath }) => {
+    replace: async ({ name, newPath, onDevice }) => {
       if (facts.refusal !== undefined) throw facts.refusal;
+      expect(onDevice).toBe(facts.device);
       replaced.push(`${name} at ${newPath}`);
       return { diskId: 'new', path: newPath, message: '' };
     },

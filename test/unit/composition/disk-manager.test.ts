@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
 import { isStoreError } from '../../../src/errors/store-error.ts';
+import { readState } from '../../../src/metadata-store/journal/journal-state.ts';
 import { type DiskProcess, DiskWorld } from '../../support/disk-world.ts';
 
 const PATHS = ['/a', '/b', '/c'];
@@ -109,4 +110,50 @@ test('what is replaced only when it is lost is left alone when it is back', asyn
   expect(process.disks.disks.map(({ path, isDraining }) => [path, isDraining])).toEqual(
     PATHS.map((path) => [path, false]),
   );
+});
+
+const refusalOf = (work: Promise<unknown>): Promise<unknown> =>
+  world.withTime(work).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+test('what is mounted at the path by the time its identity is written must be what was looked at', async () => {
+  world = await DiskWorld.format({ k: 2, m: 1 }, PATHS);
+  process = await world.start(PATHS);
+  world.move('/c', undefined);
+  await world.look();
+  world.makeEmpty('/c');
+  const { device } = (await world.at.get('/c')!.stat(''))!;
+  const { id } = process.disks.disks[2]!;
+  const request = { name: id, newPath: '/c', isOnlyLost: true };
+  const refusal = await refusalOf(process.manager.replace({ ...request, onDevice: device + 1 }));
+  expect(String(refusal)).toMatch(/another file system is at \/c now/);
+  expect(process.journal.configuration?.diskIds).toContain(id);
+  await world.withTime(process.manager.replace({ ...request, onDevice: device }));
+  expect(process.journal.configuration?.diskIds).not.toContain(id);
+});
+
+test('the list does not become shorter than a storage class is wide', async () => {
+  world = await DiskWorld.format({ k: 2, m: 1 }, [...PATHS, '/d']);
+  world.storageClasses = [{ name: 'ARCHIVE', code: { k: 3, m: 1 } }];
+  process = await world.start([...PATHS, '/d']);
+  expect(String(await refusalOf(process.manager.drain('/d')))).toMatch(/3\+1 of storage class ARCHIVE needs 4/);
+  await restart([...PATHS, '/d']);
+});
+
+test('declaring disks lost raises a store of format 1, for the former version would use those disks again', async () => {
+  world = await DiskWorld.format({ k: 1, m: 1 }, ['/a', '/b'], { formatVersion: 1 });
+  process = await world.start(['/a', '/b']);
+  await world.withTime(process.journal.append(Buffer.from('one')));
+  expect(process.journal.promisedFormat).toBe(1);
+  const lostId = process.disks.disks[1]!.id;
+  world.move('/b', undefined);
+  await world.look();
+  world.makeEmpty('/new');
+  await world.withTime(process.manager.declareLost({ names: [lostId], newPaths: ['/new'] }));
+  for (const path of ['/a', '/new']) {
+    expect(await readState(world.at.get(path)!)).toMatchObject({ format: 2 });
+  }
+  expect(process.journal.promisedFormat).toBe(2);
 });

@@ -76,6 +76,7 @@ test.skipIf(!mayMount)('on a full file system deletes go on, writes are refused,
     'before: put ok',
     'full: put DiskFull',
     'full: 500 deletes ok',
+    'full: delete marker DiskFull, version ok',
     'after: put ok',
     'after restart: 1 objects',
   ]);
