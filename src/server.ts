@@ -37,6 +37,7 @@ import { VolumeFollower } from './composition/volume-follower.ts';
 import type { StripedDataStore } from './data-store/striped-data-store.ts';
 import type { LocalDiskSet } from './disk/local-disk-set.ts';
 import { isStoreError, StoreError } from './errors/store-error.ts';
+import { isQueryRequest, QueryRequestHandler } from './iam/handle-query-request.ts';
 import { IndexInspection } from './metadata-store/sqlite/index-inspection.ts';
 import { createListener, type Listener } from './http/listener.ts';
 import { TlsCertificates } from './http/tls-certificates.ts';
@@ -109,6 +110,7 @@ class HoldfastServer implements Server {
   readonly #authorizer = new PolicyAuthorizer(() => this.#openMetadata());
   readonly #authenticator: RequestAuthenticator;
   readonly #handler: S3RequestHandler;
+  readonly #iam: QueryRequestHandler;
   #startedAtMs = 0;
   readonly #clockWatch: ClockWatch;
   #isStopping = false;
@@ -127,6 +129,7 @@ class HoldfastServer implements Server {
     });
     this.#authenticator = this.#makeAuthenticator();
     this.#handler = this.#makeHandler();
+    this.#iam = this.#makeIam();
   }
 
   async start(): Promise<ServerFacts> {
@@ -246,7 +249,8 @@ class HoldfastServer implements Server {
       timeouts: { headersMs: limits.headerTimeout, keepAliveMs: limits.keepAlive },
       discard: { discardBytes: limits.discardSize, discardMs: limits.discardTime },
       watchdog: this.#watchdog,
-      onExchange: (exchange) => this.#handler.handle(exchange),
+      onExchange: (exchange) =>
+        isQueryRequest(exchange.request, s3.domains) ? this.#iam.handle(exchange) : this.#handler.handle(exchange),
       metrics: this.#metrics,
       registerRoutes: (app) => this.#addServerRoutes(app),
       isServerRoute: (request) => this.#isServerRoute(request),
@@ -382,7 +386,7 @@ class HoldfastServer implements Server {
   #makeAuthenticator(): RequestAuthenticator {
     const { region, signatureV2, unsignedPayloadOverHttp } = this.#options.config.s3;
     return new RequestAuthenticator({
-      credentials: { find: (accessKeyId) => this.#credentials?.find(accessKeyId) },
+      credentials: { find: (accessKeyId, sessionToken) => this.#credentials?.find(accessKeyId, sessionToken) },
       region,
       allowSignatureV2: signatureV2,
       allowUnsignedPayloadOverHttp: unsignedPayloadOverHttp,
@@ -399,6 +403,17 @@ class HoldfastServer implements Server {
       domains: config.s3.domains,
       clock,
       randomness,
+      log,
+    });
+  }
+
+  #makeIam(): QueryRequestHandler {
+    const { clock, config, log } = this.#options;
+    return new QueryRequestHandler({
+      authenticator: this.#authenticator,
+      region: config.s3.region,
+      services: () => (this.#services === undefined ? undefined : { authorizer: this.#authorizer }),
+      clock,
       log,
     });
   }

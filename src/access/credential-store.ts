@@ -1,3 +1,4 @@
+import { S3Error } from '../errors/s3-error.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { Clock, Randomness } from '../model/clock.ts';
 import type { Owner } from '../model/object-record.ts';
@@ -60,7 +61,9 @@ export class CredentialStore implements CredentialSource {
   }
 
   /** One map lookup; the caller compares signatures in constant time and does the same work for unknown keys. */
-  find(accessKeyId: string): Credential | undefined {
+  find(accessKeyId: string, sessionToken?: string): Credential | undefined {
+    // Only temporary credentials have one.
+    if (sessionToken !== undefined) throw new S3Error('InvalidToken');
     return this.#byAccessKeyId.get(accessKeyId);
   }
 

@@ -1,5 +1,5 @@
 import type { S3Error } from '../errors/s3-error.ts';
-import { plainXmlDocument, xmlText } from './xml/write-xml.ts';
+import { plainXmlDocument, printableXml, xmlText } from './xml/write-xml.ts';
 
 export interface RenderedError {
   readonly status: number;
@@ -15,9 +15,6 @@ export interface ErrorContext {
   readonly hostId: string;
 }
 
-// eslint-disable-next-line no-control-regex -- control characters are exactly what is looked for
-const UNPRINTABLE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;
-
 /**
  * The answer to a failed request: S3's XML document with Code, Message, the details of the error, Resource, RequestId and
  * HostId. Answers to HEAD and 304 have no body. Characters that XML cannot hold are replaced, so that every client can
@@ -25,20 +22,16 @@ const UNPRINTABLE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;
  */
 export function renderError(error: S3Error, context: ErrorContext): RenderedError {
   if (context.method === 'HEAD' || error.status === 304) return { status: error.status, headers: error.headers };
-  let inner = xmlText('Code', error.code) + xmlText('Message', printable(error.message));
+  let inner = xmlText('Code', error.code) + xmlText('Message', printableXml(error.message));
   for (const name in error.details) {
     const value = error.details[name]!;
-    inner += xmlText(name, typeof value === 'string' ? printable(value) : value);
+    inner += xmlText(name, typeof value === 'string' ? printableXml(value) : value);
   }
-  inner += xmlText('Resource', printable(context.resource));
+  inner += xmlText('Resource', printableXml(context.resource));
   inner += xmlText('RequestId', context.requestId) + xmlText('HostId', context.hostId);
   return {
     status: error.status,
     headers: { 'content-type': 'application/xml', ...error.headers },
     body: plainXmlDocument('Error', inner),
   };
-}
-
-function printable(text: string): string {
-  return text.replace(UNPRINTABLE, '\ufffd');
 }

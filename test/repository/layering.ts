@@ -27,6 +27,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: FOUNDATION,
   http: FOUNDATION,
   s3: [...FOUNDATION, 'service', 'access', 'http', 'data-store/data-store.ts'],
+  // Shares the authenticator, the facts of a request and the writing of XML with S3, and nothing else of it.
+  iam: [
+    ...FOUNDATION,
+    'access',
+    'http',
+    's3/request-conditions.ts',
+    's3/store-error-to-s3.ts',
+    's3/sigv4/percent-encoding.ts',
+    's3/sigv4/raw-request.ts',
+    's3/sigv4/request-authenticator.ts',
+    's3/xml/write-xml.ts',
+  ],
   admin: [...FOUNDATION, 'service', 'access', 'http'],
   console: [...FOUNDATION, 'service', 'access', 'http'],
 };

@@ -112,7 +112,8 @@ function malformed(reason: string, details: Record<string, string> = {}): S3Erro
 
 /** What the scope must say. Region and date come from the server and the request's own timestamp. */
 export interface ExpectedScope {
-  readonly region: string;
+  /** `undefined`: any, also the empty one. */
+  readonly region: string | undefined;
   readonly service: string;
   /** `YYYYMMDD'T'…` of the request. */
   readonly timestamp: string;
@@ -128,7 +129,7 @@ export function checkHeaderScope(scope: CredentialScope, expected: ExpectedScope
   if (scope.service !== expected.service) {
     throw malformed(`incorrect service "${scope.service}". This endpoint belongs to "${expected.service}"`);
   }
-  if (scope.region !== expected.region) {
+  if (expected.region !== undefined && scope.region !== expected.region) {
     throw malformed(`the region '${scope.region}' is wrong; expecting '${expected.region}'`, {
       Region: expected.region,
     });

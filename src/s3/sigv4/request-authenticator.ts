@@ -51,14 +51,39 @@ export class RequestAuthenticator {
         return inQuery ? this.#presigned(raw, nowMs) : this.#presignedV2(raw, nowMs);
       }
     }
-    return hasAuthorization ? this.#header(raw, nowMs) : anonymous(raw);
+    return hasAuthorization ? this.#header(raw, nowMs) : anonymous(raw, anonymousPayload(raw));
+  }
+
+  /**
+   * The same for the query APIs of IAM and STS: the body is known whole and always signed, in whatever region. Anonymous
+   * where nothing is signed. Signature Version 2 is refused.
+   * @throws S3Error as `authenticate`
+   */
+  authenticateForm(
+    raw: RawRequest,
+    { service, bodySha256Hex, nowMs }: { service: string; bodySha256Hex: string; nowMs: number },
+  ): AuthenticatedRequest {
+    const hasAuthorization = raw.headers.has('authorization');
+    const inQuery = isPresigned(raw.query);
+    refuseRepeatedParameters(raw);
+    if ((hasAuthorization && inQuery) || isPresignedV2(raw.query)) throw twoMechanisms();
+    if (!hasAuthorization && !inQuery) return anonymous(raw, UNSIGNED);
+    const context = { ...this.#context(nowMs, sessionTokenOf(raw, inQuery)), region: undefined, service };
+    const verified = inQuery ? verifyPresigned(raw, bodySha256Hex, context) : verifyHeader(raw, bodySha256Hex, context);
+    return {
+      raw,
+      principal: verified.principal,
+      signatureKind: inQuery ? 'presigned' : 'header',
+      isSigned: true,
+      ...(inQuery ? foldPresignedParameters(raw, 4) : { headers: raw.headers, query: raw.query }),
+      payload: { kind: 'signed', sha256Hex: bodySha256Hex },
+    };
   }
 
   #header(raw: RawRequest, nowMs: number): AuthenticatedRequest {
-    refuseSecurityToken(raw);
     const payloadValue = raw.headers.get('x-amz-content-sha256');
     const payloadHash = payloadValue === undefined ? undefined : parsePayloadHash(payloadValue);
-    const verified = verifyHeader(raw, payloadValue, this.#context(nowMs));
+    const verified = verifyHeader(raw, payloadValue, this.#context(nowMs, sessionTokenOf(raw, false)));
     // verifyHeader has refused a missing one
     const payload = payloadOf(payloadHash!, payloadValue!, verified);
     const bytesAreSigned = payload.kind === 'signed' || (payload.kind === 'aws-chunked' && payload.verifier);
@@ -77,7 +102,6 @@ export class RequestAuthenticator {
   }
 
   #presigned(raw: RawRequest, nowMs: number): AuthenticatedRequest {
-    refuseSecurityToken(raw);
     const payloadValue = presignedPayloadValue(raw);
     const payloadHash = parsePayloadHash(payloadValue);
     if (payloadHash.kind === 'streaming') {
@@ -85,7 +109,7 @@ export class RequestAuthenticator {
         message: `x-amz-content-sha256 ${payloadValue} is not supported for presigned requests.`,
       });
     }
-    const verified = verifyPresigned(raw, payloadValue, this.#context(nowMs));
+    const verified = verifyPresigned(raw, payloadValue, this.#context(nowMs, sessionTokenOf(raw, true)));
     const { headers, query } = foldPresignedParameters(raw, 4);
     return {
       raw,
@@ -105,9 +129,9 @@ export class RequestAuthenticator {
         hint: 'Signature Version 2 is turned off in the configuration.',
       });
     }
-    refuseSecurityToken(raw);
     const payload = unsignedOrHash(raw);
-    const principal = verifyPresignedV2(raw, { credentials: this.#options.credentials, nowMs });
+    const sessionToken = sessionTokenOf(raw, true);
+    const principal = verifyPresignedV2(raw, { credentials: this.#options.credentials, sessionToken, nowMs });
     return {
       raw,
       principal,
@@ -119,13 +143,13 @@ export class RequestAuthenticator {
   }
 
   /** No spread of the options: in V8 that costs a microsecond on each request. */
-  #context(nowMs: number): VerificationContext {
+  #context(nowMs: number, sessionToken: string | undefined): VerificationContext {
     const { credentials, region } = this.#options;
-    return { credentials, signingKeys: this.#signingKeys, region, nowMs };
+    return { credentials, signingKeys: this.#signingKeys, region, service: 's3', nowMs, sessionToken };
   }
 }
 
-function anonymous(raw: RawRequest): AuthenticatedRequest {
+function anonymousPayload(raw: RawRequest): Payload {
   const value = raw.headers.get('x-amz-content-sha256');
   const payloadHash = value === undefined ? undefined : parsePayloadHash(value);
   let payload: Payload = UNSIGNED;
@@ -136,6 +160,10 @@ function anonymous(raw: RawRequest): AuthenticatedRequest {
     }
     payload = { kind: 'aws-chunked', hasTrailer: true, verifier: undefined };
   }
+  return payload;
+}
+
+function anonymous(raw: RawRequest, payload: Payload): AuthenticatedRequest {
   return {
     raw,
     principal: ANONYMOUS,
@@ -184,12 +212,18 @@ function unsignedOrHash(raw: RawRequest): Payload {
   });
 }
 
-/** There are no temporary credentials: a session token cannot belong to any key. */
-function refuseSecurityToken(raw: RawRequest): void {
-  if (raw.headers.has('x-amz-security-token')) throw new S3Error('InvalidToken');
-  for (const { name } of raw.queryPairs) {
-    if (name.toLowerCase() === 'x-amz-security-token') throw new S3Error('InvalidToken');
+/**
+ * The token of temporary credentials, from the header or, of a presigned request, from the query: either is signed.
+ * @throws S3Error InvalidToken when it stands where nothing signs it, or two disagree
+ */
+function sessionTokenOf(raw: RawRequest, isInQuery: boolean): string | undefined {
+  let token = raw.headers.get('x-amz-security-token');
+  for (const { name, value } of raw.queryPairs) {
+    if (name.toLowerCase() !== 'x-amz-security-token') continue;
+    if (!isInQuery || (token !== undefined && token !== value)) throw new S3Error('InvalidToken');
+    token = value;
   }
+  return token;
 }
 
 function twoMechanisms(): S3Error {

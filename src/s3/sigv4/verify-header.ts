@@ -12,8 +12,12 @@ import { verifySignature } from './verify-signature.ts';
 export interface VerificationContext {
   readonly credentials: CredentialSource;
   readonly signingKeys: SigningKeyCache;
-  readonly region: string;
+  /** `undefined`: any. */
+  readonly region: string | undefined;
+  readonly service: string;
   readonly nowMs: number;
+  /** What came as `x-amz-security-token`. */
+  readonly sessionToken: string | undefined;
 }
 
 /**
@@ -33,7 +37,8 @@ export function verifyHeader(
     });
   }
   const timestamp = requestTimestamp(raw.headers);
-  checkHeaderScope(authorization.scope, { region: context.region, service: 's3', timestamp: timestamp.basic });
+  const { region, service } = context;
+  checkHeaderScope(authorization.scope, { region, service, timestamp: timestamp.basic });
   checkSkew(timestamp, context.nowMs);
   requireSignedHeaders(raw.headers, authorization.signedHeaders);
   return verifySignature(

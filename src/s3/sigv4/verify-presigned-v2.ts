@@ -4,7 +4,7 @@ import { S3Error } from '../../errors/s3-error.ts';
 import { equalSignatures } from './equal-signatures.ts';
 import type { RawRequest } from './raw-request.ts';
 import { signatureMismatch } from './signature-mismatch.ts';
-import { NOBODY, unknownAccessKey } from './verify-signature.ts';
+import { NOBODY, refuseExpired, unknownAccessKey } from './verify-signature.ts';
 
 export function isPresignedV2(query: ReadonlyMap<string, string>): boolean {
   return query.has('Signature') || query.has('AWSAccessKeyId');
@@ -69,13 +69,15 @@ const SIGNED_SUBRESOURCES: ReadonlySet<string> = new Set([
 /**
  * Signature Version 2 in the query, which boto3 and the aws cli's first version still make by default in us-east-1.
  * Every `x-amz-*` header and parameter is part of what is signed.
- * @throws S3Error AccessDenied (incomplete, expired) | InvalidAccessKeyId | SignatureDoesNotMatch
+ * @throws S3Error AccessDenied (incomplete, expired) | InvalidAccessKeyId | SignatureDoesNotMatch | ExpiredToken |
+ *   InvalidToken
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html
  */
 export function verifyPresignedV2(
   raw: RawRequest,
-  { credentials, nowMs }: { credentials: CredentialSource; nowMs: number },
+  context: { credentials: CredentialSource; sessionToken: string | undefined; nowMs: number },
 ): Principal {
+  const { credentials, sessionToken, nowMs } = context;
   const accessKeyId = raw.query.get('AWSAccessKeyId');
   const provided = raw.query.get('Signature');
   const expires = raw.query.get('Expires');
@@ -86,10 +88,13 @@ export function verifyPresignedV2(
   }
   checkExpires(expires, nowMs);
   const text = stringToSignV2(raw, expires);
-  const credential = credentials.find(accessKeyId);
+  const credential = credentials.find(accessKeyId, sessionToken);
   const secretAccessKey = (credential ?? NOBODY).secretAccessKey;
   const expected = createHmac('sha1', secretAccessKey).update(text, 'latin1').digest('base64');
-  if (equalSignatures(expected, provided) && credential !== undefined) return credential.principal;
+  if (equalSignatures(expected, provided) && credential !== undefined) {
+    refuseExpired(credential, nowMs);
+    return credential.principal;
+  }
   if (credential === undefined) throw unknownAccessKey(accessKeyId);
   throw new S3Error('SignatureDoesNotMatch', {
     details: signatureMismatch({ accessKeyId, stringToSign: text, provided }),

@@ -48,7 +48,8 @@ export function verifyPresigned(raw: RawRequest, payloadHash: string, context: V
   if (signedAtMs === undefined) {
     throw refused("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"");
   }
-  checkScope(credential.scope, { region: context.region, date: timestamp.slice(0, 8) });
+  const { region, service } = context;
+  checkScope(credential.scope, { region, service, date: timestamp.slice(0, 8) });
   checkValidity({ signedAtMs, expiresSeconds: parseExpires(expires), nowMs: context.nowMs });
   const signedHeaderNames = signedHeaders.split(';');
   requireSignedHeaders(raw.headers, signedHeaderNames);
@@ -88,17 +89,20 @@ function parseExpires(text: string): number {
   return seconds;
 }
 
-function checkScope(scope: CredentialScope, expected: { region: string; date: string }): void {
+function checkScope(
+  scope: CredentialScope,
+  expected: { region: string | undefined; service: string; date: string },
+): void {
   const prefix = 'Error parsing the X-Amz-Credential parameter;';
   if (scope.date !== expected.date) {
     throw refused(
       `${prefix} Invalid credential date "${scope.date}". This date is not the same as X-Amz-Date: "${expected.date}".`,
     );
   }
-  if (scope.service !== 's3') {
-    throw refused(`${prefix} incorrect service "${scope.service}". This endpoint belongs to "s3".`);
+  if (scope.service !== expected.service) {
+    throw refused(`${prefix} incorrect service "${scope.service}". This endpoint belongs to "${expected.service}".`);
   }
-  if (scope.region !== expected.region) {
+  if (expected.region !== undefined && scope.region !== expected.region) {
     throw refused(`${prefix} the region '${scope.region}' is wrong; expecting '${expected.region}'`, {
       Region: expected.region,
     });

@@ -25,18 +25,25 @@ export const NOBODY: Pick<Credential, 'accessKeyId' | 'secretAccessKey'> = {
   secretAccessKey: 'no-such-credential-no-such-credential-no',
 };
 
-/** @throws S3Error InvalidAccessKeyId | SignatureDoesNotMatch */
+/** @throws S3Error InvalidAccessKeyId | SignatureDoesNotMatch | ExpiredToken | InvalidToken */
 export function verifySignature(
   claim: SignatureClaim,
-  { credentials, signingKeys }: { credentials: CredentialSource; signingKeys: SigningKeyCache },
+  context: {
+    credentials: CredentialSource;
+    signingKeys: SigningKeyCache;
+    sessionToken: string | undefined;
+    nowMs: number;
+  },
 ): VerifiedSignature {
-  const credential = credentials.find(claim.accessKeyId);
+  const { credentials, signingKeys, sessionToken, nowMs } = context;
+  const credential = credentials.find(claim.accessKeyId, sessionToken);
   const signingKey = signingKeys.get(credential ?? NOBODY, claim.scope);
   const scope = scopeText(claim.scope);
   const canonical = canonicalRequest(claim.parts);
   const text = stringToSign({ timestamp: claim.timestamp, scope, canonical });
   const expected = createHmac('sha256', signingKey).update(text, 'latin1').digest('hex');
   if (equalSignatures(expected, claim.signature) && credential !== undefined) {
+    refuseExpired(credential, nowMs);
     return {
       principal: credential.principal,
       accessKeyId: credential.accessKeyId,
@@ -62,6 +69,11 @@ export function verifySignature(
   });
   if (credential === undefined) throw unknownAccessKey(claim.accessKeyId);
   throw new S3Error('SignatureDoesNotMatch', { details, hint });
+}
+
+/** Temporary credentials end, and with them every presigned URL that was made with them. @throws S3Error ExpiredToken */
+export function refuseExpired({ expiresAtMs }: Credential, nowMs: number): void {
+  if (expiresAtMs !== undefined && nowMs >= expiresAtMs) throw new S3Error('ExpiredToken');
 }
 
 export function unknownAccessKey(accessKeyId: string): S3Error {

@@ -15,6 +15,14 @@ export function escapeXml(text: string): string {
   return NEEDS_ESCAPE.test(text) ? text.replace(ESCAPED, escapeCharacter) : text;
 }
 
+// eslint-disable-next-line no-control-regex -- as above
+const UNPRINTABLE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;
+
+/** Characters that XML cannot hold replaced, so that every client can read the rest. */
+export function printableXml(text: string): string {
+  return text.replace(UNPRINTABLE, '\ufffd');
+}
+
 function escapeCharacter(character: string): string {
   switch (character) {
     case '&':

@@ -51,10 +51,16 @@ describe('headers that were not signed', () => {
     });
   }
 
-  it('sec_unsigned_security_token: a session token in header or query is refused, no key has one', () => {
-    expect(codeOf(() => signed({ path: '/b/k' }, { 'x-amz-security-token': 'x' }))).toBe('InvalidToken');
-    expect(codeOf(() => presigned({}, { extraHeaders: { 'X-Amz-Security-Token': 'x' } }))).toBe('InvalidToken');
-    expect(codeOf(() => presigned({ path: '/b/k?X-Amz-Security-Token=x' }))).toBe('InvalidToken');
+  it('sec_unsigned_security_token: a session token that the signature does not cover is refused', () => {
+    expect(codeOf(() => signed({ path: '/b/k' }, { 'x-amz-security-token': 'x' }))).toBe('AccessDenied');
+    expect(codeOf(() => presigned({}, { extraHeaders: { 'X-Amz-Security-Token': 'x' } }))).toBe('AccessDenied');
+    expect(codeOf(() => presigned({}, { extraQuery: '&X-Amz-Security-Token=x' }))).toBe('SignatureDoesNotMatch');
+    expect(codeOf(() => signed({ path: '/b/k?X-Amz-Security-Token=x' }))).toBe('InvalidToken');
+  });
+
+  it('sec_two_security_tokens: a token in the header and another in the query are refused', () => {
+    const path = '/b/k?X-Amz-Security-Token=x';
+    expect(codeOf(() => presigned({ path, headers: { 'X-Amz-Security-Token': 'y' } }))).toBe('InvalidToken');
   });
 
   it('Host must be among the signed headers', () => {
@@ -517,6 +523,37 @@ describe('less usual signatures', () => {
     const nobody = { accessKeyId: 'AK', secretAccessKey: 'no-such-credential-no-such-credential-no' };
     const request = signRequest(ENDPOINT, nobody, { path: '/b/k', timestamp: TIMESTAMP });
     expect(codeOf(() => rawRequest('GET', '/b/k', request.headers))).toBe('InvalidAccessKeyId');
+  });
+});
+
+describe('temporary credentials', () => {
+  const asked: (string | undefined)[] = [];
+  const expiresAtMs = NOW_MS + 60_000;
+  const temporary = authenticator({
+    credentials: {
+      find: (_id, token) => {
+        asked.push(token);
+        return token === 'right' ? { ...CREDENTIAL, expiresAtMs } : undefined;
+      },
+    },
+  });
+
+  it('are found by key and token, in the header, the presigned query and that of Signature Version 2', () => {
+    asked.length = 0;
+    const inHeader = signed({ path: '/b/k', headers: { 'X-Amz-Security-Token': 'right' } });
+    const inQuery = presigned({ path: '/b/k?X-Amz-Security-Token=right' });
+    expect([
+      temporary.authenticate(inHeader, NOW_MS).isSigned,
+      temporary.authenticate(inQuery, NOW_MS).isSigned,
+    ]).toEqual([true, true]);
+    expect(s3Error(() => temporary.authenticate(signed({ path: '/b/k' }), NOW_MS)).code).toBe('InvalidAccessKeyId');
+    expect(asked).toEqual(['right', 'right', undefined]);
+  });
+
+  it('sec_presigned_outlives_token: a presigned URL ends with the token, whatever its X-Amz-Expires says', () => {
+    const url = presigned({ path: '/b/k?X-Amz-Security-Token=right&X-Amz-Expires=604800' });
+    expect(temporary.authenticate(url, expiresAtMs - 1).isSigned).toBe(true);
+    expect(s3Error(() => temporary.authenticate(url, expiresAtMs)).code).toBe('ExpiredToken');
   });
 });
 
