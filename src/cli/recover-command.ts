@@ -36,8 +36,10 @@ names. Nothing is dropped. Every candidate is told in ${REPORT_FILE} in the stat
 While disks are away whose return may make a start possible, nothing is done: bring them back, or say with --without-missing that
 they are lost for good. What only they and the old journals knew is given up then.
 
-A recovery that was cut off is begun anew by the same command. The keys of SSE-S3, and of SSE-KMS without an external service, are
-records of the journal: objects encrypted with them are restored, but nothing can open them any more. Exit code 1 when something that is described cannot be read.`,
+A recovery that was cut off is begun anew by the same command. The keys of SSE-S3, and of SSE-KMS without an external service, come
+from a sealed copy on the disks, which the master key opens: put it back as master.key before the next start. Encrypted objects of which nothing says which
+came last stay versions of their key, behind a delete marker, because they open under no other name. Exit code 1 when something that is
+described cannot be read.`,
   flags: {
     'from-shards': { isSwitch: true, what: 'the one way there is; to be said on purpose' },
     list: { isSwitch: true, what: 'only show what would be restored' },
@@ -66,13 +68,16 @@ async function run(context: CliContext, invocation: Invocation): Promise<ExitCod
     if (isListing) context.stdout.write(isJson ? `${line}\n` : describeCandidate(candidate));
   };
   const { root } = settings.config;
-  if (!isListing && root.masterKey === '' && root.masterKeyFile === '') {
-    await ensureMasterKey(settings.stateDirectory, context.randomness);
-  }
   const options = { ...(await storageOptions(context, settings)), log, isListing, isWithoutMissing, onCandidate };
   try {
     const summary = await (await context.loadComposition()).recoverFromShards({ ...options, onProgress: () => {} });
-    if (!isListing) await remember(settings, summary);
+    if (!isListing) {
+      await remember(settings, summary);
+      // A new key beside a ring that another one sealed would only hide that that one is missing.
+      if (summary.keyRing === 'none' && root.masterKey === '' && root.masterKeyFile === '') {
+        await ensureMasterKey(settings.stateDirectory, context.randomness);
+      }
+    }
     const text = isJson ? JSON.stringify(summary) : describeSummary(summary, isListing ? undefined : reportFile);
     context.stdout.write(`${text}\n`);
     const isWhole = summary.counts.unreadable + summary.incompleteBlobCount + summary.unknownDescriptorCount === 0;
@@ -111,6 +116,13 @@ async function remember(settings: Settings, { clusterId, code, places }: Recover
   const diskPaths = places.map((place) => place.path);
   await rememberCluster(settings.stateDirectory, { clusterId, code, diskPaths, disks: places });
 }
+
+const KEY_RING_LINES = {
+  none: 'No copy of a key ring was found: if objects were encrypted by SSE-S3 or a local SSE-KMS, they stay sealed.',
+  opened: 'The key ring of SSE-S3 and the local SSE-KMS was found on the disks, and the master key opens it.',
+  sealed:
+    'The key ring of SSE-S3 and the local SSE-KMS was found on the disks, and the MASTER KEY AT HAND DOES NOT OPEN IT: put the right one back as master.key in the state directory before the next start.',
+} as const;
 
 type Shown = Parameters<RecoverOptions['onCandidate']>[0];
 
@@ -155,7 +167,8 @@ function describeSummary(summary: RecoverySummary, reportFile: string | undefine
     `${absentDiskCount} disks were away; ${problems.length} files and stripes could not be read`,
     ...problems.slice(0, 20).map((problem) => `  ${problem}`),
     'Not known from shards: deletes (deleted objects may be back), writes that were never acknowledged, version ids, locks, later',
-    'tags, configurations of buckets, the root key, and the keys of objects encrypted by SSE-S3 or a local SSE-KMS: those stay unreadable.',
+    'tags, configurations of buckets, and the root key.',
+    KEY_RING_LINES[summary.keyRing],
   ];
   if (!isListing) {
     lines.push(`Every candidate is in ${reportFile}. Look at it before anything is written.`);

@@ -73,6 +73,8 @@ export interface RecoverySummary {
   /** Bodies that are described in a way this version does not know. */
   unknownDescriptorCount: number;
   absentDiskCount: number;
+  /** The key ring of SSE-S3 and of the local key service: no copy was found, or the master key at hand opens it or does not. */
+  keyRing: 'none' | 'opened' | 'sealed';
   /** Files and stripes that could not be read, one line each. */
   problems: readonly string[];
 }

@@ -9,7 +9,11 @@ import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import { isPresent } from '../../metadata-store/journal/journal-context.ts';
 import { readState } from '../../metadata-store/journal/journal-state.ts';
 import { restartJournals } from '../../metadata-store/journal/restart-journal.ts';
+import type { ErasureCode } from '../../model/erasure-code.ts';
 import { COUNTER_LIMIT } from '../../model/identifier.ts';
+import { KeyRing, type KeyRingCopy } from '../../keys/key-ring.ts';
+import { NEWEST_STORE_FORMAT } from '../../model/store-format.ts';
+import { newestKeyRingCopy } from '../key-ring-copies.ts';
 import { makeMetadata, openDisks } from '../open-metadata.ts';
 import { beginRecovery, endRecovery, isMarked, isRecoveryUnfinished } from './recovery-mark.ts';
 import { type Candidate, planRecovery } from './recovery-plan.ts';
@@ -39,9 +43,11 @@ export async function recoverFromShards(options: RecoverOptions): Promise<Recove
   const catalog = new ShardCatalog(path.join(options.stateDirectory, 'recovery.sqlite'));
   try {
     const read = present(disks);
+    if (!options.isListing) requireEnough(read, disks.cluster.code);
     const volumes = await scanDisks(read, catalog, options);
     requireStillPresent(disks, read);
     const survey = surveyOf(catalog, options);
+    const keyRing = await newestKeyRingCopy(read, disks.clusterId);
     const { code, diskIds } = disks.cluster;
     const summary: RecoverySummary = {
       clusterId: disks.clusterId,
@@ -53,9 +59,10 @@ export async function recoverFromShards(options: RecoverOptions): Promise<Recove
       incompleteBlobCount: catalog.incompleteBlobCount,
       unknownDescriptorCount: catalog.unknownDescriptorCount,
       absentDiskCount: diskIds.length - read.length,
+      keyRing: keyRing === undefined ? 'none' : await stateOfKeyRing(keyRing, disks, options),
       problems: volumes.flatMap(({ problems }) => problems),
     };
-    if (!options.isListing) await restore({ options, disks, catalog, volumes, survey });
+    if (!options.isListing) await restore({ options, disks, catalog, volumes, survey, keyRing });
     return summary;
   } finally {
     catalog.close();
@@ -100,9 +107,38 @@ async function refuseWhatMayReturn(disks: LocalDiskSet): Promise<void> {
   );
 }
 
+/** Does the master key at hand open it? It is restored in any case. */
+async function stateOfKeyRing(
+  copy: KeyRingCopy,
+  { clusterId }: LocalDiskSet,
+  { secrets: { masterKey }, clock, randomness }: RecoverOptions,
+): Promise<'opened' | 'sealed'> {
+  const store = {
+    getDocument: () => Promise.resolve(copy.body),
+    commit: () => Promise.reject(new Error('a ring that is looked at is not changed')),
+    formatVersion: () => NEWEST_STORE_FORMAT,
+  };
+  const copies = { store: () => Promise.resolve() };
+  const ring = new KeyRing({ store, copies, clusterId, masterKey, clock, randomness });
+  await ring.open();
+  return ring.problem === undefined ? 'opened' : 'sealed';
+}
+
 /** Slow ones too: what is not read is not restored. */
 function present(disks: LocalDiskSet): Disk[] {
   return disks.disks.filter(isPresent);
+}
+
+/** The new journal must be acknowledged like any other. @throws StoreError QuorumLost */
+function requireEnough(read: readonly Disk[], { m }: ErasureCode): void {
+  if (read.length > m) return;
+  throw new StoreError(
+    'QuorumLost',
+    `a journal needs ${m + 1} disks, and ${read.length} are here; nothing was changed`,
+    {
+      hint: 'Bring more disks back. With --list the command shows what the shards of these describe.',
+    },
+  );
 }
 
 /** Before anything is written: what a disk holds that failed meanwhile would be taken for lost. @throws StoreError DiskFailed */
@@ -159,7 +195,8 @@ function surveyOf(catalog: ShardCatalog, { onCandidate }: RecoverOptions): Surve
       const { fate, bucketId, blobIds } = candidate;
       survey.counts[fate] += 1;
       const bucket = buckets.get(bucketId);
-      if (fate === 'older-version' && bucket) buckets.set(bucketId, { ...bucket, hasVersions: true });
+      if ((fate === 'older-version' || isKeptAtItsKey(candidate)) && bucket)
+        buckets.set(bucketId, { ...bucket, hasVersions: true });
       if (isQuarantined(candidate)) survey.quarantineBucket ??= freeName(newest);
       for (const blobId of blobIds) {
         for (const { volumeId } of catalog.blob(blobId)?.footprint ?? []) survey.usedVolumeIds.add(volumeId);
@@ -177,8 +214,15 @@ function freeName(taken: ReadonlyMap<string, unknown>): string {
   }
 }
 
-function isQuarantined({ fate }: Candidate): boolean {
+function isQuarantined(candidate: Candidate): boolean {
+  const { fate } = candidate;
+  if (isKeptAtItsKey(candidate)) return false;
   return fate === 'undecided' || fate === 'deleted-bucket' || fate === 'loose-part';
+}
+
+/** It is encrypted, so it opens under no other name. */
+function isKeptAtItsKey({ fate, attributes }: Candidate): boolean {
+  return fate === 'undecided' && attributes.encryption !== undefined;
 }
 
 /** Its own key may be too long to have anything before it. */
@@ -192,8 +236,9 @@ async function restore(parts: {
   catalog: ShardCatalog;
   volumes: readonly VolumeFinds[];
   survey: Survey;
+  keyRing: KeyRingCopy | undefined;
 }): Promise<void> {
-  const { options, disks, catalog, volumes, survey } = parts;
+  const { options, disks, catalog, volumes, survey, keyRing } = parts;
   for (const { disk, path: from, to } of volumes.flatMap(({ movedFiles }) => movedFiles)) {
     await disk.fs.publish(from, to);
   }
@@ -208,6 +253,7 @@ async function restore(parts: {
     const writer = new RecoveryWriter({ store, catalog, randomness: options.randomness });
     const accountIds = catalog.ownerAccountIds();
     await writer.owners(accountIds.length > 0 ? accountIds : [randomAccountId(options.randomness)]);
+    if (keyRing !== undefined) await writer.keyRing(keyRing);
     for (const bucket of survey.buckets.values()) await writer.bucket(bucket, region);
     let quarantineId = 0;
     if (survey.quarantineBucket !== undefined) {
@@ -229,6 +275,8 @@ async function restore(parts: {
           await writer.object(candidate, { bucketId: quarantineId, key, why: whyOf(candidate) });
         }
       }
+      const kept = candidates.findLast(isKeptAtItsKey);
+      if (kept !== undefined) await writer.deleteMarker(kept, store.nextIdentifier());
     }
     await writer.flush();
     await endRecovery(present(disks), store);

@@ -1,5 +1,9 @@
+import { plainSizeBytes } from '../../encryption/package-format.ts';
+import { isStoreError } from '../../errors/store-error.ts';
+import type { BlobRecord } from '../../model/blob.ts';
 import type { ObjectAttributes } from '../../model/object-record.ts';
 import type { BlobDescriptor } from '../../service/blob-descriptor.ts';
+import { decodeEncryption } from '../../service/encryption/encryption-record.ts';
 import type { Described, ShardCatalog } from './shard-catalog.ts';
 
 /** What becomes of one thing that the shards describe. */
@@ -8,7 +12,10 @@ export type Fate =
   | 'restored'
   /** At its key, as an older version: it was overwritten, or it was a version. */
   | 'older-version'
-  /** Nothing says which candidate of the key came last, or that one is lost: all are quarantined. */
+  /**
+   * Nothing says which candidate of the key came last, or that one is lost: all are quarantined. Encrypted ones open only
+   * under their own name: they are versions of their key, behind a delete marker.
+   */
   | 'undecided'
   /** Its bucket was deleted, and another one made under the name: so it was deleted before. */
   | 'deleted-bucket'
@@ -99,19 +106,33 @@ function candidateOf(catalog: ShardCatalog, { blobId, descriptor }: Described): 
 
 /**
  * `undefined`: a piece is missing, or it is a part whose key only its upload knew. A manifest stands behind the blobs it
- * names, as a commit puts it. Of an encrypted body the blob is longer than the content.
+ * names, as a commit puts it.
  */
 function blobIdsOf(catalog: ShardCatalog, blobId: number, descriptor: BlobDescriptor): number[] | undefined {
   const pieces = descriptor.kind === 'manifest' ? descriptor.blobs.filter(({ sizeBytes }) => sizeBytes > 0) : [];
   const ids = [...pieces.map((piece) => piece.blobId), blobId];
-  const blobs = ids.map((id) => catalog.blob(id));
+  const blobs = ids.map((id) => catalog.blob(id)).filter((blob) => blob !== undefined);
 
-  if (blobs.includes(undefined)) return undefined;
-  const sizeBytes = blobs.reduce((sum, blob) => sum + (blob?.sizeBytes ?? 0), 0);
+  if (blobs.length < ids.length) return undefined;
   if (descriptor.kind === 'part' && descriptor.encryption !== undefined) return undefined;
   if (pieces.some((piece, index) => blobs[index]?.sizeBytes !== piece.sizeBytes)) return undefined;
-  const isWhole = descriptor.encryption !== undefined || sizeBytes === descriptor.content.sizeBytes;
-  return isWhole ? ids : undefined;
+  return contentBytes(blobs, descriptor.encryption) === descriptor.content.sizeBytes ? ids : undefined;
+}
+
+/** What these bodies hold; `undefined`: they do not go with their encryption. */
+function contentBytes(blobs: readonly BlobRecord[], encryption: Buffer | undefined): number | undefined {
+  const sizes = blobs.map(({ sizeBytes }) => sizeBytes).filter((sizeBytes) => sizeBytes > 0);
+  if (encryption === undefined) return sum(sizes);
+  try {
+    return decodeEncryption(encryption).salts.length === sizes.length ? sum(sizes.map(plainSizeBytes)) : undefined;
+  } catch (error) {
+    if (!isStoreError(error, 'ShardCorrupt')) throw error;
+    return undefined;
+  }
+}
+
+function sum(sizes: readonly number[]): number {
+  return sizes.reduce((total, sizeBytes) => total + sizeBytes, 0);
 }
 
 /** All that a descriptor tells, whatever members it has. */

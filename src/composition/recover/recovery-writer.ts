@@ -1,6 +1,8 @@
 import type { Randomness } from '../../model/clock.ts';
 import type { ObjectAttributes, Owner } from '../../model/object-record.ts';
+import { KEY_RING_ADDRESS, type KeyRingCopy } from '../../keys/key-ring.ts';
 import { makeVersionId } from '../../model/version-id.ts';
+import { decodeEncryption } from '../../service/encryption/encryption-record.ts';
 import type { VolumeShape } from '../../data-store/volume/volume-file.ts';
 import type { BlobUse, MetadataStore } from '../../metadata-store/metadata-store.ts';
 import { encodeAttributes } from '../../metadata-store/records/attributes-codec.ts';
@@ -85,8 +87,25 @@ export class RecoveryWriter {
       blobs: candidate.blobIds.map((id) => this.#use(id)),
     };
     if (!this.#versioned.has(bucketId)) return await this.#add({ type: 'PutObject', ...put });
-    const versionId = fate === 'older-version' ? makeVersionId(blobId, this.#randomness) : '';
+    const versionId = fate === 'restored' || quarantine !== undefined ? '' : this.#versionIdOf(candidate);
     await this.#add({ type: 'PutVersion', ...put, versionId });
+  }
+
+  /** Over versions of which nothing says which is current. `order`: above theirs. */
+  async deleteMarker({ bucketId, key, lastModifiedMs }: Candidate, order: number): Promise<void> {
+    const marker = { bucketId, key: Buffer.from(key), order, ownerId: FIRST_OWNER_ID, lastModifiedMs };
+    await this.#add({ type: 'PutDeleteMarker', ...marker, versionId: makeVersionId(order, this.#randomness) });
+  }
+
+  /** What encrypted a version knows its id by the beginning. */
+  #versionIdOf({ blobId, attributes: { encryption } }: Candidate): string {
+    const seed = encryption === undefined ? undefined : decodeEncryption(encryption).seed;
+    return makeVersionId(blobId, seed === undefined ? this.#randomness : { bytes: () => seed });
+  }
+
+  /** The sealed key ring, as a copy of it on a disk tells it. */
+  async keyRing({ body }: KeyRingCopy): Promise<void> {
+    await this.#add({ type: 'PutDocument', address: KEY_RING_ADDRESS, body });
   }
 
   #use(blobId: number): BlobUse {
