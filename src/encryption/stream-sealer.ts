@@ -7,8 +7,6 @@ const BATCHES_IN_FLIGHT = 3;
 export interface StreamSealerOptions {
   readonly tools: CipherTools;
   readonly streamKey: Buffer;
-  /** Of the plain body, exactly. */
-  readonly sizeBytes: number;
   /** Sees every plain byte, in order; its promise delays the reuse of the memory. */
   readonly observe: (plain: Buffer) => Promise<void> | undefined;
   /** Takes the sealed bytes in order. The bytes are its own until it resolves. */
@@ -25,7 +23,6 @@ export class StreamSealer {
   readonly #options: StreamSealerOptions;
   #current: Filling | undefined;
   #packageIndex = 0;
-  #receivedBytes = 0;
   /** Ends when all before it is written, in order. */
   #written: Promise<void> = Promise.resolve();
   readonly #inFlight = new Set<Promise<void>>();
@@ -35,26 +32,29 @@ export class StreamSealer {
     this.#options = options;
   }
 
-  /** Copies the chunk; resolves when there is room for more. The caller never gives more than `sizeBytes`. */
+  /** Copies the chunk; resolves when there is room for more. The last batch waits for `end`, which seals it as such. */
   async push(chunk: Buffer): Promise<void> {
     for (let offset = 0; offset < chunk.length;) {
       this.#throwIfFailed();
+      if (this.#current !== undefined && this.#current.filled === this.#current.batch.plain.length) {
+        this.#send(this.#current, false);
+        this.#current = undefined;
+        if (this.#inFlight.size >= BATCHES_IN_FLIGHT) await Promise.race(this.#inFlight);
+        continue;
+      }
       const current = (this.#current ??= { batch: new CipherBatch(this.#options.tools), filled: 0 });
       const copied = chunk.copy(current.batch.plain, current.filled, offset);
       current.filled += copied;
       offset += copied;
-      this.#receivedBytes += copied;
-      const isEnd = this.#receivedBytes === this.#options.sizeBytes;
-      if (!isEnd && current.filled < current.batch.plain.length) continue;
-      this.#current = undefined;
-      this.#send(current, isEnd);
-      if (this.#inFlight.size >= BATCHES_IN_FLIGHT) await Promise.race(this.#inFlight);
     }
     this.#throwIfFailed();
   }
 
-  /** Resolves when everything is written, after the last `push`. */
+  /** Resolves when everything is written, after the last `push`. Something was pushed: an empty body has no packages. */
   async end(): Promise<void> {
+    this.#throwIfFailed();
+    if (this.#current !== undefined) this.#send(this.#current, true);
+    this.#current = undefined;
     await Promise.all(this.#inFlight);
     this.#throwIfFailed();
   }

@@ -8,6 +8,7 @@ import type { Clock, Randomness } from '../model/clock.ts';
 import type { Log } from '../observability/log.ts';
 import type { S3Services } from '../service/services.ts';
 import { createRequestBody, type HttpRequestBody } from '../streams/http-request-body.ts';
+import type { RequestBody } from '../streams/request-body.ts';
 import { addCorsHeaders } from './add-cors-headers.ts';
 import { authorizeRequest, hideAbsence } from './authorize-request.ts';
 import { checkExpectedOwners } from './expected-owners.ts';
@@ -16,6 +17,7 @@ import { matchOperation } from './match-operation.ts';
 import type { OperationRow, S3Response } from './operation.ts';
 import { PipelineRequest } from './pipeline-request.ts';
 import { RequestAccess } from './request-access.ts';
+import { openPostForm } from './post/post-form.ts';
 import { renderError, type RenderedError } from './render-error.ts';
 import type { AuthenticatedRequest } from './sigv4/authenticated-request.ts';
 import { parseRawRequest, type RawRequest } from './sigv4/raw-request.ts';
@@ -23,7 +25,7 @@ import type { RequestAuthenticator } from './sigv4/request-authenticator.ts';
 import { toS3Error } from './store-error-to-s3.ts';
 
 export interface S3RequestHandlerOptions {
-  readonly authenticator: Pick<RequestAuthenticator, 'authenticate'>;
+  readonly authenticator: Pick<RequestAuthenticator, 'authenticate' | 'authenticatePostForm'>;
   readonly authorizer: Authorizer;
   /** What `aws:RequestedRegion` of a condition is. */
   readonly region: string;
@@ -75,7 +77,7 @@ export class S3RequestHandler {
   }
 
   async #answer(exchange: HttpExchange): Promise<S3Response> {
-    const { authenticator, authorizer, clock, log, region } = this.#options;
+    const { authenticator, clock } = this.#options;
     const services = this.#options.services();
     if (services === undefined) {
       throw new S3Error('ServiceUnavailable', { headers: { 'retry-after': NOT_READY_RETRY_SECONDS } });
@@ -95,6 +97,39 @@ export class S3RequestHandler {
       operation = matchOperation({ ...raw, query: authenticated.query, headers: authenticated.headers });
       access.operation = operation.name;
     }
+    if (operation.body === 'form') return await this.#answerForm(exchange, operation, authenticated, nowMs, services);
+    return await this.#perform(exchange, operation, authenticated, nowMs, services);
+  }
+
+  /** The fields of a form are the request: they are read first, within narrow bounds. */
+  async #answerForm(
+    exchange: HttpExchange,
+    operation: OperationRow,
+    asSent: AuthenticatedRequest,
+    nowMs: number,
+    services: S3Services,
+  ): Promise<S3Response> {
+    const body = this.#openBody(exchange, operation, asSent);
+    exchange.access.body = body;
+    const form = await openPostForm({ raw: asSent.raw, body, nowMs }, this.#options.authenticator);
+    exchange.access.key = form.authenticated.raw.key;
+    try {
+      return await this.#perform(exchange, operation, form.authenticated, nowMs, services, form.body);
+    } finally {
+      await form.abandon();
+    }
+  }
+
+  async #perform(
+    exchange: HttpExchange,
+    operation: OperationRow,
+    authenticated: AuthenticatedRequest,
+    nowMs: number,
+    services: S3Services,
+    formBody?: RequestBody,
+  ): Promise<S3Response> {
+    const { authorizer, log, region } = this.#options;
+    const { access } = exchange;
     access.accessKeyId = authenticated.principal.accessKeyId;
     if (operation.handler === 'not-implemented') {
       throw new S3Error('NotImplemented', { message: `${operation.name} is not implemented` });
@@ -103,8 +138,7 @@ export class S3RequestHandler {
     const requestAccess = new RequestAccess(authorizer, facts);
     await authorizeRequest(operation, authenticated, requestAccess);
     refuseUnimplementedInputs(operation, authenticated.headers, authenticated.query);
-    const body = this.#openBody(exchange, operation, authenticated);
-    access.body = body;
+    const body = formBody ?? (access.body = this.#openBody(exchange, operation, authenticated));
     if (namesExpectedOwner(authenticated)) await checkExpectedOwners(operation, authenticated, services.buckets);
     try {
       return await operation.handler(
@@ -138,7 +172,7 @@ export class S3RequestHandler {
       headers,
       payload,
       watchdog: runtime.watchdog,
-      requiresLength: operation.body === 'stream',
+      requiresLength: operation.body === 'stream' || operation.body === 'form',
       // There the header is the finished object's checksum, not that of the XML.
       checksumHeadersDescribeBody: operation.name !== 'CompleteMultipartUpload',
       sendContinue: () => response.writeContinue(),

@@ -47,7 +47,7 @@ const unimplementedByRow: ReadonlyMap<OperationRow, UnimplementedInputs> = new M
 
 /** What AWS's model knows of an operation's request and this server does not act on. */
 export function unimplementedInputs(row: OperationRow): UnimplementedInputs {
-  const input = OPERATION_INPUTS[row.sameRequestAs ?? row.name];
+  const input = OPERATION_INPUTS[row.sameRequestAs ?? row.inputsOf ?? row.name];
   const acted = new Set([
     ...(row.implementedInputs ?? []),
     ...row.selectors.map((selector) => selector.split('=')[0]!),

@@ -20,6 +20,7 @@ import { putBucketPolicy } from './operations/put-bucket-policy.ts';
 import { putPublicAccessBlock } from './operations/put-public-access-block.ts';
 import { deleteBucketCors } from './operations/delete-bucket-cors.ts';
 import { putBucketCors } from './operations/put-bucket-cors.ts';
+import { postObject } from './operations/post-object.ts';
 import { preflightRequest } from './operations/preflight-request.ts';
 import { getBucketAbac } from './operations/get-bucket-abac.ts';
 import { getBucketAccelerateConfiguration } from './operations/get-bucket-accelerate-configuration.ts';
@@ -132,7 +133,7 @@ const READ_INPUTS = [
 type RowDetails = Partial<
   Pick<
     OperationRow,
-    'authorizes' | 'body' | 'bodyLimitBytes' | 'implementedInputs' | 'selectingHeaders' | 'versionAction'
+    'authorizes' | 'body' | 'bodyLimitBytes' | 'implementedInputs' | 'inputsOf' | 'selectingHeaders' | 'versionAction'
   >
 >;
 
@@ -243,6 +244,20 @@ const OBJECT_ROWS: readonly OperationRow[] = [
       ...CUSTOMER_KEY_HEADERS,
       'if-match',
       'if-none-match',
+      'x-amz-storage-class',
+      'x-amz-tagging',
+      ...OBJECT_LOCK_HEADERS,
+    ],
+  }),
+  // Not in AWS's model: a browser's form, whose fields are named as the headers of PutObject.
+  row('PostObject', 'POST', 'bucket', [], 's3:PutObject', postObject, {
+    body: 'form',
+    inputsOf: 'PutObject',
+    implementedInputs: [
+      ...CONTENT_HEADERS,
+      ...CHECKSUM_HEADERS,
+      ...SSE_HEADERS,
+      ...CUSTOMER_KEY_HEADERS,
       'x-amz-storage-class',
       'x-amz-tagging',
       ...OBJECT_LOCK_HEADERS,
@@ -479,8 +494,7 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('UpdateBucketMetadataAnnotationTableConfiguration', 'PUT', 'bucket', ['metadataAnnotationTable'], 's3:UpdateBucketMetadataAnnotationTableConfiguration'),
   unimplemented('UpdateBucketMetadataInventoryTableConfiguration', 'PUT', 'bucket', ['metadataInventoryTable'], 's3:UpdateBucketMetadataInventoryTableConfiguration'),
   unimplemented('UpdateBucketMetadataJournalTableConfiguration', 'PUT', 'bucket', ['metadataJournalTable'], 's3:UpdateBucketMetadataJournalTableConfiguration'),
-  // Not S3 operations of AWS's model: a browser's form upload, and CORS.
-  unimplemented('PostObject', 'POST', 'bucket', [], 's3:PutObject'),
+  // Not an S3 operation of AWS's model: CORS.
   row('PreflightRequest', 'OPTIONS', 'other', [], 's3:GetBucketCORS', preflightRequest, { authorizes: 'nothing' }),
   // Chosen by its path, which is no bucket's: see match-operation.ts.
   unimplemented('WriteGetObjectResponse', 'POST', 'other', [], 's3-object-lambda:WriteGetObjectResponse', ['x-amz-request-route', 'x-amz-request-token']),

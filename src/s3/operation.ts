@@ -28,12 +28,17 @@ export interface OperationRow {
   readonly authorizes?: 'each-key' | 'with-body' | 'nothing';
   /** Asked for instead of `action` when the request names a `versionId`. */
   readonly versionAction?: string;
-  /** `none`: a body is read and discarded up to a bound. `xml`: bounded, parsed by the handler. `stream`: object bytes. */
-  readonly body: 'none' | 'xml' | 'stream';
+  /**
+   * `none`: a body is read and discarded up to a bound. `xml`: bounded, parsed by the handler. `stream`: object bytes.
+   * `form`: a browser's, whose fields are the request: they are read before anything is asked of the authorizer.
+   */
+  readonly body: 'none' | 'xml' | 'stream' | 'form';
   /** Most bytes of an `xml` body. */
   readonly bodyLimitBytes?: number;
   /** Headers and query parameters of AWS's model that the handler acts on; the others it knows are answered 501. */
   readonly implementedInputs?: readonly string[];
+  /** The operation of AWS's model whose inputs it has, of a row that is not in the model. */
+  readonly inputsOf?: string;
   /** The row with the same request on the wire that is matched in its place: an older or a directory-bucket name. */
   readonly sameRequestAs?: string;
   readonly handler: OperationHandler | 'not-implemented';

@@ -89,6 +89,8 @@ const AUTH_TYPES = {
   header: 'REST-HEADER',
   presigned: 'REST-QUERY-STRING',
   'presigned-v2': 'REST-QUERY-STRING',
+  form: 'POST',
+  'form-v2': 'POST',
 } as const;
 
 function signatureFact(key: string, { authenticated, nowMs }: RequestFacts): readonly string[] | undefined {
@@ -98,7 +100,7 @@ function signatureFact(key: string, { authenticated, nowMs }: RequestFacts): rea
       return present(AUTH_TYPES[signatureKind]);
     case 's3:signatureversion':
       if (signatureKind === 'none') return undefined;
-      return [signatureKind === 'presigned-v2' ? 'AWS' : 'AWS4-HMAC-SHA256'];
+      return [isVersion2(signatureKind) ? 'AWS' : 'AWS4-HMAC-SHA256'];
     case 's3:signatureage': {
       const signedAtMs = signatureTimeMs(authenticated);
       return signedAtMs === undefined ? undefined : [String(Math.max(0, nowMs - signedAtMs))];
@@ -118,9 +120,13 @@ function signatureFact(key: string, { authenticated, nowMs }: RequestFacts): rea
   }
 }
 
+function isVersion2(kind: AuthenticatedRequest['signatureKind']): boolean {
+  return kind === 'presigned-v2' || kind === 'form-v2';
+}
+
 /** `20260101T000000Z` of the signature: of the query, or the header. */
 function signatureTimeMs({ raw, headers, signatureKind }: AuthenticatedRequest): number | undefined {
-  if (signatureKind === 'none' || signatureKind === 'presigned-v2') return undefined;
+  if (signatureKind === 'none' || isVersion2(signatureKind)) return undefined;
   const text = signatureKind === 'presigned' ? raw.query.get('X-Amz-Date') : headers.get('x-amz-date');
   const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(text ?? '');
   if (match === null) return undefined;

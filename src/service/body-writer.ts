@@ -8,6 +8,7 @@ import type { BlobRecord } from '../model/blob.ts';
 import type { ChecksumAlgorithm, ObjectChecksum } from '../model/object-record.ts';
 import { STANDARD } from '../model/storage-class.ts';
 import { joined, readPieces } from '../streams/read-all.ts';
+import { peekBody } from '../streams/peek-body.ts';
 import type { RequestBody } from '../streams/request-body.ts';
 import { verifyDigests } from '../streams/verify-digests.ts';
 import type { VersionSealing } from './encryption/version-sealing.ts';
@@ -63,7 +64,7 @@ export class BodyWriter {
    */
   async store<R>(request: StoreBodyRequest<R>): Promise<R> {
     const lengthBytes = request.body.lengthBytes;
-    if (lengthBytes === undefined) throw new S3Error('MissingContentLength');
+    if (lengthBytes === undefined) return await this.#storeOfUnknownLength(request);
     if (lengthBytes > SINGLE_BODY_LIMIT_BYTES) {
       throw new S3Error('EntityTooLarge', {
         details: { ProposedSize: lengthBytes, MaxSizeAllowed: SINGLE_BODY_LIMIT_BYTES },
@@ -74,6 +75,18 @@ export class BodyWriter {
     return request.sealing === undefined
       ? await this.#storeStream(request, lengthBytes)
       : await this.#storeSealedStream(request, request.sealing, lengthBytes);
+  }
+
+  /** What ends within the limit of small bodies has a length after all. */
+  async #storeOfUnknownLength<R>(request: StoreBodyRequest<R>): Promise<R> {
+    if (request.body.tellsItsEnd !== true) throw new S3Error('MissingContentLength');
+    const body = await peekBody(request.body, this.#stores.dataStore.smallBlobLimitBytes);
+    const peeked: StoreBodyRequest<R> = { ...request, body };
+    if (body.lengthBytes !== undefined) return await this.store(peeked);
+    const { sealing } = request;
+    return sealing === undefined
+      ? await this.#storeStream(peeked, undefined)
+      : await this.#storeSealedStream(peeked, sealing, undefined);
   }
 
   /** Collected into one buffer, hashed in one go, packed with other small bodies into one stripe. */
@@ -127,20 +140,20 @@ export class BodyWriter {
   }
 
   /** Streams through stripes while workers hash what lies in their buffers. */
-  async #storeStream<R>(request: StoreBodyRequest<R>, lengthBytes: number): Promise<R> {
+  async #storeStream<R>(request: StoreBodyRequest<R>, lengthBytes: number | undefined): Promise<R> {
     const kept = keptAlgorithm(request);
     const digests = this.#stores.digests.open(algorithmsOf(request, kept));
     let writer: BlobWriter | undefined;
     try {
       writer = await this.#stores.dataStore.openWriter({
-        sizeBytes: lengthBytes,
+        ...(lengthBytes === undefined ? {} : { sizeBytes: lengthBytes }),
         storageClass: request.storageClass,
         observe: (view) => digests.update(view),
       });
       const target = writer;
-      await pump(request.body, (chunk) => target.write(chunk), lengthBytes);
+      const sizeBytes = await pump(request.body, (chunk) => target.write(chunk), lengthBytes);
       await writer.settle();
-      const content = verify(request, await digests.digests(), lengthBytes, kept);
+      const content = verify(request, await digests.digests(), sizeBytes, kept);
       const pinned = await writer.finish(request.describe(content));
       try {
         return await request.commit(content, pinned.blob);
@@ -156,7 +169,11 @@ export class BodyWriter {
   }
 
   /** The same with packages sealed on the way; what is hashed are the plain bytes. */
-  async #storeSealedStream<R>(request: StoreBodyRequest<R>, sealing: VersionSealing, lengthBytes: number): Promise<R> {
+  async #storeSealedStream<R>(
+    request: StoreBodyRequest<R>,
+    sealing: VersionSealing,
+    lengthBytes: number | undefined,
+  ): Promise<R> {
     const kept = keptAlgorithm(request);
     const digests = this.#stores.digests.open(algorithmsOf(request, kept));
     const salt = sealing.makeSalt();
@@ -164,21 +181,20 @@ export class BodyWriter {
     let sealer: StreamSealer | undefined;
     try {
       const target = await this.#stores.dataStore.openWriter({
-        sizeBytes: sealedSizeBytes(lengthBytes),
+        ...(lengthBytes === undefined ? {} : { sizeBytes: sealedSizeBytes(lengthBytes) }),
         storageClass: request.storageClass,
       });
       writer = target;
       const source = (sealer = new StreamSealer({
         tools: sealing.tools,
         streamKey: sealing.streamKey(salt),
-        sizeBytes: lengthBytes,
         observe: (plain) => digests.update(plain),
         write: (sealed) => target.write(sealed),
       }));
-      await pump(request.body, (chunk) => source.push(chunk), lengthBytes);
+      const sizeBytes = await pump(request.body, (chunk) => source.push(chunk), lengthBytes);
       await source.end();
       await writer.settle();
-      const content = { ...verify(request, await digests.digests(), lengthBytes, kept), salt };
+      const content = { ...verify(request, await digests.digests(), sizeBytes, kept), salt };
       const pinned = await writer.finish(request.describe(content));
       try {
         return await request.commit(content, pinned.blob);
@@ -203,14 +219,25 @@ function sealSmall(bytes: Buffer, sealing: VersionSealing, content: StoredConten
   return sealed;
 }
 
-async function pump(body: RequestBody, write: (chunk: Buffer) => Promise<void>, lengthBytes: number): Promise<void> {
+/** Resolves with the size. @throws S3Error IncompleteBody | EntityTooLarge (of a body that did not say its length) */
+async function pump(
+  body: RequestBody,
+  write: (chunk: Buffer) => Promise<void>,
+  lengthBytes: number | undefined,
+): Promise<number> {
   let received = 0;
   for await (const chunk of body) {
     received += chunk.length;
-    if (received > lengthBytes) break;
+    if (lengthBytes === undefined && received > SINGLE_BODY_LIMIT_BYTES) {
+      throw new S3Error('EntityTooLarge', {
+        details: { ProposedSize: received, MaxSizeAllowed: SINGLE_BODY_LIMIT_BYTES },
+      });
+    }
+    if (lengthBytes !== undefined && received > lengthBytes) break;
     await write(chunk);
   }
-  if (received !== lengthBytes) throw new S3Error('IncompleteBody');
+  if (lengthBytes !== undefined && received !== lengthBytes) throw new S3Error('IncompleteBody');
+  return received;
 }
 
 /** The algorithm whose value is kept: the one the client sent, else the default. */

@@ -7,6 +7,8 @@ import type { ChecksumAlgorithm } from '../model/object-record.ts';
 export interface RequestBody extends AsyncIterable<Buffer> {
   /** Decoded length; `undefined` only where the client did not say (Transfer-Encoding: chunked without x-amz-decoded-content-length). */
   readonly lengthBytes: number | undefined;
+  /** Whoever iterates to the end has seen all of it, although no length was said: the file of a form. */
+  readonly tellsItsEnd?: true;
   /**
    * What the bytes must hash to. Algorithms are known at once, so that hashing can begin; values from a trailer are
    * known only after the last byte: read `value()` then. The consumer compares and throws; nothing is visible before.

@@ -156,7 +156,6 @@ describe('bodies that are sealed and opened as they stream', () => {
     const sealer = new StreamSealer({
       tools,
       streamKey: KEY,
-      sizeBytes: plain.length,
       observe: (view) => void seen.push(Buffer.from(view)),
       write: async (sealed) => void written.push(Buffer.from(sealed)),
     });
@@ -250,7 +249,6 @@ describe('bodies that are sealed and opened as they stream', () => {
     const sealer = new StreamSealer({
       tools: { threads, buffers },
       streamKey: KEY,
-      sizeBytes: BODY.length,
       observe: () => undefined,
       write: () => Promise.reject(new Error('the disk is gone')),
     });

@@ -2,7 +2,7 @@ import type { Principal } from '../../access/principal.ts';
 import type { Payload } from '../../streams/payload.ts';
 import type { RawRequest } from './raw-request.ts';
 
-type SignatureKind = 'none' | 'header' | 'presigned' | 'presigned-v2';
+type SignatureKind = 'none' | 'header' | 'presigned' | 'presigned-v2' | 'form' | 'form-v2';
 
 /** Who asks, and what of the request may be believed. The body is still to be verified as `payload` says. */
 export interface AuthenticatedRequest {
@@ -11,9 +11,12 @@ export interface AuthenticatedRequest {
   readonly signatureKind: SignatureKind;
   /** False for anonymous requests. */
   readonly isSigned: boolean;
-  /** Lower-case names; presigned: with the signed `x-amz-*` query parameters that count as headers. */
+  /** Lower-case names; presigned: with the signed `x-amz-*` query parameters that count as headers; of a posted form: its fields. */
   readonly headers: ReadonlyMap<string, string>;
-  /** First values; presigned: without the parameters of the signature and those that count as headers. */
+  /**
+   * First values; presigned: without the parameters of the signature and those that count as headers; of a posted form
+   * the fields that say how to answer.
+   */
   readonly query: ReadonlyMap<string, string>;
   readonly payload: Payload;
 }

@@ -7,6 +7,15 @@ import { parsePayloadHash, type PayloadHash } from './payload-hash.ts';
 import { foldPresignedParameters, refuseRepeatedParameters } from './presigned-parameters.ts';
 import type { RawRequest } from './raw-request.ts';
 import { SigningKeyCache } from './signing-key-cache.ts';
+import {
+  type FormFields,
+  type FormSignature,
+  isSignedForm,
+  isSignedFormV2,
+  requireField,
+  verifyForm,
+  verifyFormV2,
+} from './verify-form.ts';
 import { type VerificationContext, verifyHeader } from './verify-header.ts';
 import { isPresignedV2, verifyPresignedV2 } from './verify-presigned-v2.ts';
 import { isPresigned, verifyPresigned } from './verify-presigned.ts';
@@ -80,6 +89,38 @@ export class RequestAuthenticator {
     };
   }
 
+  /**
+   * Who has signed the policy of a form; what it allows is the caller's to check. A form without any part of a signature
+   * is anonymous, and then has no policy either.
+   * @throws S3Error InvalidArgument | InvalidRequest | InvalidToken | ExpiredToken | InvalidAccessKeyId | SignatureDoesNotMatch
+   */
+  authenticatePostForm(raw: RawRequest, fields: FormFields, nowMs: number): FormSignature {
+    const isV4 = isSignedForm(fields);
+    const isV2 = isSignedFormV2(fields);
+    if (raw.headers.has('authorization') || isPresigned(raw.query) || isPresignedV2(raw.query) || (isV4 && isV2)) {
+      throw twoMechanisms();
+    }
+    const sessionToken = fields.get('x-amz-security-token');
+    const context = this.#context(nowMs, sessionToken);
+    if (isV4) return { principal: verifyForm(fields, context), signatureKind: 'form' };
+    if (!isV2) {
+      if (sessionToken !== undefined) throw new S3Error('InvalidToken');
+      // A policy that nobody signed says that a signature was lost on the way.
+      if (fields.has('policy')) requireField(fields, 'signature', 'Signature');
+      return { principal: ANONYMOUS, signatureKind: 'none' };
+    }
+    this.#requireV2();
+    return { principal: verifyFormV2(fields, context), signatureKind: 'form-v2' };
+  }
+
+  #requireV2(): void {
+    if (this.#options.allowSignatureV2) return;
+    throw new S3Error('InvalidRequest', {
+      message: 'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.',
+      hint: 'Signature Version 2 is turned off in the configuration.',
+    });
+  }
+
   #header(raw: RawRequest, nowMs: number): AuthenticatedRequest {
     const payloadValue = raw.headers.get('x-amz-content-sha256');
     const payloadHash = payloadValue === undefined ? undefined : parsePayloadHash(payloadValue);
@@ -123,12 +164,7 @@ export class RequestAuthenticator {
   }
 
   #presignedV2(raw: RawRequest, nowMs: number): AuthenticatedRequest {
-    if (!this.#options.allowSignatureV2) {
-      throw new S3Error('InvalidRequest', {
-        message: 'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.',
-        hint: 'Signature Version 2 is turned off in the configuration.',
-      });
-    }
+    this.#requireV2();
     const payload = unsignedOrHash(raw);
     const sessionToken = sessionTokenOf(raw, true);
     const principal = verifyPresignedV2(raw, { credentials: this.#options.credentials, sessionToken, nowMs });

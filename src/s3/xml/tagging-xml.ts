@@ -2,6 +2,7 @@ import { S3Error } from '../../errors/s3-error.ts';
 import type { Tag } from '../../model/object-record.ts';
 import { checkTags, inTagOrder, type TaggedKind } from '../../service/tag-rules.ts';
 import type { S3Request } from '../operation.ts';
+import { readXml } from './read-xml.ts';
 import { readXmlBody } from './read-xml-body.ts';
 import { xmlDocument, xmlGroup, xmlText } from './write-xml.ts';
 import { list, structure, text, type XmlResult } from './xml-schema.ts';
@@ -21,6 +22,13 @@ export async function readTagging(request: S3Request, kind: TaggedKind): Promise
   const { TagSet: tagSet } = await readXmlBody(request, TAGGING);
   if (tagSet === undefined) throw new S3Error('MalformedXML');
   return readTagSet(tagSet, kind);
+}
+
+/** The `tagging` field of a form. @throws S3Error MalformedXML | InvalidTag | BadRequest (too many) */
+export function readTaggingField(field: string): readonly Tag[] {
+  const { TagSet: tagSet } = readXml(Buffer.from(field), TAGGING, { root: 'Tagging' });
+  if (tagSet === undefined) throw new S3Error('MalformedXML');
+  return readTagSet(tagSet, 'object');
 }
 
 /** @throws S3Error MalformedXML | InvalidTag | BadRequest (too many) */
