@@ -4,7 +4,6 @@ import type { FastifyInstance } from 'fastify';
 import { CredentialStore } from './access/credential-store.ts';
 import type { Principal } from './access/principal.ts';
 import type { KeyCommands } from './admin/key-report.ts';
-import { PolicyAuthorizer } from './access/policy-authorizer.ts';
 import { AdminServer } from './admin/admin-server.ts';
 import { answerHealth, Readiness } from './admin/readiness.ts';
 import { addRemoteStatusRoute } from './admin/remote-status.ts';
@@ -26,6 +25,7 @@ import { explainOffline, readOfflineStatus } from './composition/offline-status.
 import { codeOf, indexPathOf, makeMetadata, type Metadata, openDisks } from './composition/open-metadata.ts';
 import type { AutoReplacer } from './composition/auto-replacer.ts';
 import { type DiskManager, placesOf } from './composition/disk-manager.ts';
+import { type Access, makeAccess, openIdentities } from './composition/make-access.ts';
 import { makeBodyBuffers, makeDataStore } from './composition/make-data-store.ts';
 import type { DiskKeyRingCopies } from './composition/key-ring-copies.ts';
 import { makeEncryption, makeKeyArns, openKeyRing, serverDefaultOf } from './composition/make-encryption.ts';
@@ -107,7 +107,7 @@ class HoldfastServer implements Server {
   #keyRingCopies: DiskKeyRingCopies | undefined;
   #keys: KeyCommands | undefined;
   #services: S3Services | undefined;
-  readonly #authorizer = new PolicyAuthorizer(() => this.#openMetadata());
+  readonly #access: Access;
   readonly #authenticator: RequestAuthenticator;
   readonly #handler: S3RequestHandler;
   readonly #iam: QueryRequestHandler;
@@ -127,6 +127,10 @@ class HoldfastServer implements Server {
       minimumBytesPerSecond: config.limits.minimumRate,
       stallTimeoutMs: config.limits.stallTimeout,
     });
+    this.#access = makeAccess(options, {
+      store: () => this.#openMetadata(),
+      rootCredentials: () => this.#credentials,
+    });
     this.#authenticator = this.#makeAuthenticator();
     this.#handler = this.#makeHandler();
     this.#iam = this.#makeIam();
@@ -144,6 +148,11 @@ class HoldfastServer implements Server {
     this.#storage = storage;
     const credentials = this.#makeCredentials(disks);
     const { isCreated } = await credentials.open(metadata.store);
+    await openIdentities(this.#access, this.#options, {
+      store: metadata.store,
+      clusterId: disks.clusterId,
+      credentials,
+    });
     this.#credentials = credentials;
     await this.#clockWatch.start(clockMemory(metadata.store, metadata.journal.lastRecordAtMs));
     await storage.diskManager.start();
@@ -270,7 +279,7 @@ class HoldfastServer implements Server {
   #addServerRoutes(app: FastifyInstance): void {
     addRemoteStatusRoute(app, {
       authenticate: (request) => this.#authenticate(request),
-      authorizer: this.#authorizer,
+      authorizer: this.#access.authorizer,
       readiness: this.#readiness,
       status: () => this.#statusIfOpen(),
     });
@@ -386,7 +395,7 @@ class HoldfastServer implements Server {
   #makeAuthenticator(): RequestAuthenticator {
     const { region, signatureV2, unsignedPayloadOverHttp } = this.#options.config.s3;
     return new RequestAuthenticator({
-      credentials: { find: (accessKeyId, sessionToken) => this.#credentials?.find(accessKeyId, sessionToken) },
+      credentials: this.#access.credentials,
       region,
       allowSignatureV2: signatureV2,
       allowUnsignedPayloadOverHttp: unsignedPayloadOverHttp,
@@ -397,7 +406,7 @@ class HoldfastServer implements Server {
     const { clock, config, log, randomness } = this.#options;
     return new S3RequestHandler({
       authenticator: this.#authenticator,
-      authorizer: this.#authorizer,
+      authorizer: this.#access.authorizer,
       region: config.s3.region,
       services: () => this.#services,
       domains: config.s3.domains,
@@ -412,7 +421,7 @@ class HoldfastServer implements Server {
     return new QueryRequestHandler({
       authenticator: this.#authenticator,
       region: config.s3.region,
-      services: () => (this.#services === undefined ? undefined : { authorizer: this.#authorizer }),
+      services: () => (this.#services === undefined ? undefined : this.#access),
       clock,
       log,
     });

@@ -1,6 +1,7 @@
 import { publicAccessBlockOf } from '../model/bucket-access.ts';
 import type { BucketRecord } from '../model/object-record.ts';
 import { isPublicPolicy } from './policy/is-public-policy.ts';
+import { namesKey } from './policy/names-key.ts';
 import { parsePolicy } from './policy/parse-policy.ts';
 import type { Policy } from './policy/policy-document.ts';
 import { PolicyError } from './policy/policy-error.ts';
@@ -40,11 +41,10 @@ export class BucketPolicies {
 function compile(document: string): CompiledBucketPolicy {
   try {
     const policy = parsePolicy(document, 'resource', POLICY_VOCABULARY);
-    const keys = policy.statements.flatMap(({ conditions }) => conditions.map(({ key }) => key));
     return {
       policy,
       isPublic: isPublicPolicy(policy),
-      readsObjectTags: keys.some((key) => key.startsWith(OBJECT_TAG)),
+      readsObjectTags: namesKey(policy, OBJECT_TAG),
     };
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;

@@ -3,6 +3,7 @@ import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { Clock, Randomness } from '../model/clock.ts';
 import type { Owner } from '../model/object-record.ts';
 import { openAccount } from './account.ts';
+import { makeKeyPair } from './identities/identifiers.ts';
 import type { MasterKey } from './master-key.ts';
 import type { Credential, CredentialSource } from './principal.ts';
 import { openDocument, sealDocument, SealBrokenError, type SealContext } from './sealed-document.ts';
@@ -115,7 +116,7 @@ export class CredentialStore implements CredentialSource {
 
   async #makeStoredRootKey(store: MetadataStore): Promise<RootKey> {
     const { clock, randomness } = this.#options;
-    const key = makeRootKey(randomness);
+    const key = makeKeyPair(randomness);
     const plain = Buffer.from(JSON.stringify({ ...key, createdAtMs: clock.nowMs() }));
     const body = sealDocument(plain, this.#sealContext(), randomness);
     await store.commit({ type: 'PutDocument', address: ADDRESS, body });
@@ -133,20 +134,6 @@ export class CredentialStore implements CredentialSource {
 
 const RESET_HINT =
   'Put the key file back (master.key in the state directory, or HOLDFAST_MASTER_KEY_FILE), or make a new root key with: holdfast credentials reset';
-
-/** 32 letters and digits that cannot be mistaken for one another and mean nothing to a shell: 5 bits each. */
-const KEY_ALPHABET = 'ABCDEFGHJKLMNPQRSTUVWXYZ23456789';
-
-function makeRootKey(randomness: Randomness): RootKey {
-  return {
-    accessKeyId: `HF${randomLetters(randomness, 18)}`,
-    secretAccessKey: randomLetters(randomness, 40).toLowerCase(),
-  };
-}
-
-function randomLetters(randomness: Randomness, count: number): string {
-  return [...randomness.bytes(count)].map((byte) => KEY_ALPHABET[byte % KEY_ALPHABET.length]).join('');
-}
 
 function parseRootKey(plain: Buffer): RootKey {
   const { accessKeyId, secretAccessKey } = JSON.parse(plain.toString()) as RootKey;

@@ -2,74 +2,86 @@ import { S3Error } from '../errors/s3-error.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { BucketRecord, Tag } from '../model/object-record.ts';
 import { BucketPolicies, restrictsPublicPolicy, type CompiledBucketPolicy } from './bucket-policies.ts';
+import type { Caller, Callers } from './callers.ts';
 import type { ConditionContext } from './policy/condition-context.ts';
-import { decideAccess } from './policy/decide-access.ts';
-import type { PolicyPrincipal } from './policy/evaluate-policy.ts';
+import { decideAccess, type ResourceRules } from './policy/decide-access.ts';
 import type { AuthorizationRequest, Authorizer, Principal } from './principal.ts';
 
 /** Root of the owner's account is never locked out of these, unless it asked for it. */
 const OWNER_ACTIONS = new Set(['s3:GetBucketPolicy', 's3:PutBucketPolicy', 's3:DeleteBucketPolicy']);
 const EXISTING_TAG = 's3:existingobjecttag/';
-const NO_POLICIES = { identity: [], boundary: undefined, session: [] };
+/** What only the server says, whatever a request carries. */
+const SERVER_KEYS =
+  /^aws:(principal|user(id|name)$|tokenissuetime$|federatedprovider$|sourceidentity$|source(arn|account)$|viaawsservice$)/;
 
 /**
- * Decides by the bucket's policy and who asks; nothing that is not allowed is done. A policy or bucket that changed is
- * seen by the next request: nothing decided is kept.
+ * Decides by who asks and the policies of both sides; nothing that is not allowed is done. A policy, a user or a bucket
+ * that changed is seen by the next request: nothing decided is kept.
  */
 export class PolicyAuthorizer implements Authorizer {
   readonly #store: () => Pick<MetadataStore, 'getBucket' | 'getObject'>;
+  readonly #callers: Callers;
   readonly #policies = new BucketPolicies();
 
   /** @param store throws while it is not open: then nothing is allowed */
-  constructor(store: () => Pick<MetadataStore, 'getBucket' | 'getObject'>) {
+  constructor(store: () => Pick<MetadataStore, 'getBucket' | 'getObject'>, callers: Callers) {
     this.#store = store;
+    this.#callers = callers;
   }
 
   async authorize(request: AuthorizationRequest): Promise<void> {
-    const { principal, action } = request;
-    const isRoot = principal.type === 'root' && principal.accessKeyId !== '';
-    if (action === '' || (principal.type !== 'anonymous' && !isRoot)) throw new S3Error('AccessDenied');
+    const { principal, action, bucket: name } = request;
+    const caller = this.#callers.resolve(principal);
+    if (action === '' || caller === undefined) throw new S3Error('AccessDenied', { hint: 'denied: nobody' });
+    if (isNeverFor(principal, action)) throw new S3Error('AccessDenied', { hint: 'denied: temporary or narrowed' });
     // The policy of a bucket says nothing of who may make one: this one may be gone until it is made.
-    const name = action === 's3:CreateBucket' ? undefined : request.bucket;
-    const bucket = name === undefined ? undefined : await this.#store().getBucket(name);
+    if (name === undefined || action === 's3:CreateBucket') return this.#decideOutside(request, caller);
+    const bucket = await this.#store().getBucket(name);
     if (bucket === undefined) {
-      if (isRoot) return;
+      if (caller.policies.isRoot) return;
       // As on AWS, whose bucket names are no secret.
-      if (name === undefined) throw new S3Error('AccessDenied');
       throw new S3Error('NoSuchBucket', { details: { BucketName: name } });
     }
     const compiled = this.#policies.of(bucket);
-    const isOwner = isRoot && bucket.owner.accountId === principal.owner.accountId;
-    if (isOwner && compiled === undefined) return;
-    if (isOwner && OWNER_ACTIONS.has(action) && bucket.configuration.policy?.bindsOwner !== true) return;
+    if (caller.policies.isRoot && principal.narrowedBy === undefined && isOwnedBy(bucket, principal)) {
+      if (compiled === undefined) return;
+      if (OWNER_ACTIONS.has(action) && bucket.configuration.policy?.bindsOwner !== true) return;
+    }
     if (compiled?.policy === 'unreadable')
       throw new S3Error('AccessDenied', { hint: 'the bucket policy cannot be read' });
-    await this.#decide(request, bucket, compiled);
+    await this.#decideInBucket(request, caller, bucket, compiled);
   }
 
-  async #decide(
+  /** What is in no bucket: the list of them, a new one, keys of the key service, users, roles, the server itself. */
+  #decideOutside(request: AuthorizationRequest, caller: Caller): void {
+    const { action, bucket, keyArn, resource } = request;
+    const isOfServer = action.startsWith('holdfast:');
+    const arn = resource?.arn ?? keyArn ?? (isOfServer ? '*' : `arn:aws:s3:::${bucket ?? '*'}`);
+    const accountId = keyArn === undefined ? resource?.accountId : keyArn.split(':')[4];
+    const facts = caller.facts;
+    const rules = { policy: resource?.policy, isGrantedByAcl: false, isPublicPolicyRestricted: false };
+    const context: ConditionContext = (key) => facts(key) ?? (SERVER_KEYS.test(key) ? undefined : request.context(key));
+    decide(request, caller, arn, context, {
+      ...rules,
+      accountId: isOfServer ? (this.#callers.firstAccountId ?? '') : accountId,
+    });
+  }
+
+  async #decideInBucket(
     request: AuthorizationRequest,
+    caller: Caller,
     bucket: BucketRecord,
     compiled: CompiledBucketPolicy | undefined,
   ): Promise<void> {
-    const { principal, action, key } = request;
-    const tags = compiled?.readsObjectTags === true ? await this.#existingTags(request, bucket) : undefined;
-    const decision = decideAccess(
-      {
-        principal: policyPrincipal(principal),
-        action,
-        resource: `arn:aws:s3:::${bucket.name}${key === undefined ? '' : `/${key}`}`,
-        context: withFacts(request.context, principal, bucket, tags),
-      },
-      { isRoot: principal.type === 'root', ...NO_POLICIES },
-      {
-        accountId: bucket.owner.accountId,
-        policy: compiled === undefined || compiled.policy === 'unreadable' ? undefined : compiled.policy,
-        isGrantedByAcl: false,
-        isPublicPolicyRestricted: compiled?.isPublic === true && restrictsPublicPolicy(bucket),
-      },
-    );
-    if (!decision.isAllowed) throw new S3Error('AccessDenied', { hint: `denied: ${decision.reason}` });
+    const readsTags = compiled?.readsObjectTags === true || caller.readsObjectTags;
+    const tags = readsTags ? await this.#existingTags(request, bucket) : undefined;
+    const arn = `arn:aws:s3:::${bucket.name}${request.key === undefined ? '' : `/${request.key}`}`;
+    decide(request, caller, arn, withFacts(request.context, caller, bucket, tags), {
+      accountId: bucket.owner.accountId,
+      policy: compiled === undefined || compiled.policy === 'unreadable' ? undefined : compiled.policy,
+      isGrantedByAcl: false,
+      isPublicPolicyRestricted: compiled?.isPublic === true && restrictsPublicPolicy(bucket),
+    });
   }
 
   async #existingTags({ key, versionId }: AuthorizationRequest, { bucketId }: BucketRecord): Promise<readonly Tag[]> {
@@ -79,45 +91,48 @@ export class PolicyAuthorizer implements Authorizer {
   }
 }
 
-function policyPrincipal({ type, owner }: Principal): PolicyPrincipal {
-  const { accountId, canonicalId } = owner;
-  if (type === 'anonymous') {
-    return { type, accountId: '', canonicalId: '', arns: [], federated: [], service: '' };
-  }
-  return { type: 'aws', accountId, canonicalId, arns: [rootArn(accountId)], federated: [], service: '' };
+/** @throws S3Error AccessDenied */
+function decide(
+  { action }: AuthorizationRequest,
+  { principal, policies }: Caller,
+  resource: string,
+  context: ConditionContext,
+  rules: ResourceRules,
+): void {
+  const decision = decideAccess({ principal, action, resource, context }, policies, rules);
+  if (!decision.isAllowed) throw new S3Error('AccessDenied', { hint: `denied: ${decision.reason}` });
 }
 
-function rootArn(accountId: string): string {
-  return `arn:aws:iam::${accountId}:root`;
+function isOwnedBy(bucket: BucketRecord, { owner }: Principal): boolean {
+  return bucket.owner.accountId === owner.accountId;
+}
+
+const READS_IDENTITIES = /^iam:(Get|List|Simulate|Generate)/;
+
+/**
+ * A service account could make itself a key that is not narrowed, and a session one that does not end. So the former may
+ * only look at identities, and a session of a user or of root may not even do that, as on AWS.
+ */
+function isNeverFor({ type, narrowedBy, session }: Principal, action: string): boolean {
+  if (type === 'assumed-role' || (narrowedBy === undefined && session === undefined)) return false;
+  if (action.startsWith('sts:')) {
+    return action !== 'sts:GetCallerIdentity' && !(session !== undefined && action === 'sts:AssumeRole');
+  }
+  return action.startsWith('iam:') && (session !== undefined || !READS_IDENTITIES.test(action));
 }
 
 /** Never from the request: what only the server knows. */
 function withFacts(
   context: ConditionContext,
-  principal: Principal,
+  { facts }: Caller,
   bucket: BucketRecord,
   tags: readonly Tag[] | undefined,
 ): ConditionContext {
-  const { accountId } = principal.owner;
-  const isAnonymous = principal.type === 'anonymous';
   return (key) => {
-    switch (key) {
-      case 'aws:principaltype':
-        return [isAnonymous ? 'Anonymous' : 'Account'];
-      case 'aws:principalarn':
-        return isAnonymous ? undefined : [rootArn(accountId)];
-      case 'aws:principalaccount':
-        return isAnonymous ? undefined : [accountId];
-      case 'aws:userid':
-        return [isAnonymous ? 'anonymous' : accountId];
-      case 'aws:resourceaccount':
-      case 's3:resourceaccount':
-        return [bucket.owner.accountId];
-      case 'aws:principalisawsservice':
-      case 'aws:viaawsservice':
-        return ['false'];
-    }
-    if (!key.startsWith(EXISTING_TAG)) return key.startsWith('aws:principal') ? undefined : context(key);
+    const fact = facts(key);
+    if (fact !== undefined) return fact;
+    if (key === 'aws:resourceaccount' || key === 's3:resourceaccount') return [bucket.owner.accountId];
+    if (!key.startsWith(EXISTING_TAG)) return SERVER_KEYS.test(key) ? undefined : context(key);
     // Keys of conditions know no case, so neither does the name of the tag here.
     const values = tags
       ?.filter((tag) => tag.key.toLowerCase() === key.slice(EXISTING_TAG.length))

@@ -1,21 +1,41 @@
-import type { Owner } from '../model/object-record.ts';
+import type { Owner, Tag } from '../model/object-record.ts';
 import type { ConditionContext } from './policy/condition-context.ts';
 import type { Policy } from './policy/policy-document.ts';
 
-/** Who signed the request. Later: users, roles and sessions beside root. */
+/**
+ * Who signed the request: root of an account, one of its users, or a session of one of its roles. What it may do is not
+ * in here: that is looked up at each decision.
+ */
 export interface Principal {
-  type: 'root' | 'anonymous';
+  readonly type: 'anonymous' | 'root' | 'user' | 'assumed-role';
   /** Empty for anonymous. */
-  accessKeyId: string;
-  owner: Owner;
+  readonly accessKeyId: string;
+  /** The account, not the user: it owns what is made. */
+  readonly owner: Owner;
+  /** Id of the user or the role. */
+  readonly entityId?: string;
+  /** Each of them must allow, too: of a service account, or of a session. */
+  readonly narrowedBy?: readonly Policy[];
+  /** Of temporary credentials. */
+  readonly session?: PrincipalSession;
+}
+
+export interface PrincipalSession {
+  /** RoleSessionName; empty for a session of the user itself (GetSessionToken). */
+  readonly name: string;
+  readonly issuedAtMs: number;
+  /** They come before the tags of the role. */
+  readonly tags: readonly Tag[];
+  /** More condition keys, lower-case, that the token vouches for: `aws:federatedprovider`, `aws:sourceidentity`, … */
+  readonly facts: ReadonlyMap<string, readonly string[]>;
 }
 
 export interface Credential {
-  accessKeyId: string;
-  secretAccessKey: string;
-  principal: Principal;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly principal: Principal;
   /** Of temporary credentials: nothing signed with them counts from then on. */
-  expiresAtMs?: number;
+  readonly expiresAtMs?: number;
 }
 
 /** What SigV4 asks of the access layer. Synchronous: credentials are in memory. */
@@ -34,19 +54,19 @@ export interface Authorizer {
 }
 
 export interface AuthorizationRequest {
-  principal: Principal;
+  readonly principal: Principal;
   /** IAM action, e.g. `s3:PutObject`. */
-  action: string;
-  bucket: string | undefined;
-  key: string | undefined;
+  readonly action: string;
+  readonly bucket: string | undefined;
+  readonly key: string | undefined;
   /** The resource of `kms:` actions. */
-  keyArn?: string | undefined;
+  readonly keyArn?: string | undefined;
   /** The resource of `iam:` and `sts:` actions. */
   readonly resource?: AccessResource | undefined;
   /** The version that is named; its tags are what conditions on existing tags look at. */
-  versionId?: string | undefined;
+  readonly versionId?: string | undefined;
   /** What conditions ask of the request. What belongs to the principal and the bucket is added by the authorizer. */
-  context: ConditionContext;
+  readonly context: ConditionContext;
 }
 
 /** Something that is not in a bucket. */

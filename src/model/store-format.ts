@@ -11,7 +11,8 @@ export const STORE_FORMATS: Readonly<Record<number, { neededVersion: string; bri
   1: { neededVersion: '0.1.0', brings: 'objects, multipart uploads, volumes' },
   2: {
     neededVersion: '0.2.0',
-    brings: 'versioning, object lock, bucket tagging, lifecycle, encryption, storage classes with a code of their own',
+    brings:
+      'versioning, object lock, bucket tagging, lifecycle, encryption, storage classes with a code of their own, users and roles',
   },
 };
 

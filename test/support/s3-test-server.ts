@@ -1,5 +1,6 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import aws4 from 'aws4';
+import { Callers } from '../../src/access/callers.ts';
 import type { AuthorizationRequest, Authorizer } from '../../src/access/principal.ts';
 import { PolicyAuthorizer } from '../../src/access/policy-authorizer.ts';
 import type { HttpExchange } from '../../src/http/http-exchange.ts';
@@ -17,6 +18,7 @@ import type { ObjectService } from '../../src/service/objects.ts';
 import type { S3Services } from '../../src/service/services.ts';
 import type { StorageClasses } from '../../src/service/storage-classes.ts';
 import { StallWatchdog } from '../../src/streams/stall-watchdog.ts';
+import { openTestIdentities } from './identities-fixture.ts';
 import { MemoryMetadata } from './memory-metadata.ts';
 import { ALICE } from './metadata-fixtures.ts';
 
@@ -182,14 +184,17 @@ export class S3TestServer {
   }
 
   #recordingAuthorizer(): Authorizer {
-    const authorizer = new PolicyAuthorizer(() => ({
-      getBucket: (name) => this.metadata.getBucket(name),
+    const store = {
+      getBucket: (name: string) => this.metadata.getBucket(name),
       getObject: async () => undefined,
-    }));
+    };
+    const opened = openTestIdentities(ALICE).then(
+      (identities) => new PolicyAuthorizer(() => store, new Callers(identities)),
+    );
     return {
       authorize: async (request) => {
         this.authorizations.push(request);
-        await authorizer.authorize(request);
+        await (await opened).authorize(request);
       },
     };
   }

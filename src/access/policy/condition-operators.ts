@@ -1,7 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import type { ConditionContext } from './condition-context.ts';
-import { resolvePattern, resolveText, type Template } from './template.ts';
-import { matchesPattern, patternOf } from './wildcard.ts';
+import { resolvePattern, resolveText, splitTemplate, type Template } from './template.ts';
+import { matchesPattern } from './wildcard.ts';
 
 /** `unknown`: it cannot be decided. Such a statement never allows, and denies if it is a Deny. */
 export type Truth = boolean | 'unknown';
@@ -205,15 +205,30 @@ function compareAddresses(value: string, template: Template, context: ConditionC
 
 const ARN_FIELDS = 6;
 
-/** Both of the Equals and the Like operators know wildcards, field by field: none reaches across a colon but in the last. */
+/**
+ * Both of the Equals and the Like operators know wildcards, field by field: none reaches across a colon but in the last.
+ * What a variable inserts is text, within one field: neither a `*` nor a colon in it means anything.
+ */
 function compareArns(value: string, template: Template, context: ConditionContext): Truth {
-  const expected = resolveText(template, context);
-  if (expected === undefined) return 'unknown';
-  if (expected === '*') return true;
-  const fields = splitArn(expected);
+  if (template.source === '*') return true;
+  const fields = fieldsOf(template).map((field) => resolvePattern(field, context));
   const actual = splitArn(value);
-  if (fields === undefined || actual === undefined) return 'unknown';
-  return fields.every((field, index) => matchesPattern(patternOf(field), actual[index]!));
+  if (fields.length < ARN_FIELDS || actual === undefined) return 'unknown';
+  let truth: Truth = true;
+  for (const [index, field] of fields.entries()) {
+    if (field === undefined) truth = 'unknown';
+    else if (!matchesPattern(field, actual[index]!)) return false;
+  }
+  return truth;
+}
+
+const fieldsOfTemplates = new WeakMap<Template, Template[]>();
+
+/** At most six: the last takes the rest. */
+function fieldsOf(template: Template): Template[] {
+  let fields = fieldsOfTemplates.get(template);
+  if (fields === undefined) fieldsOfTemplates.set(template, (fields = splitTemplate(template, ':', ARN_FIELDS)));
+  return fields;
 }
 
 function splitArn(arn: string): string[] | undefined {

@@ -11,6 +11,8 @@ export type PolicyKind = 'resource' | 'identity' | 'trust';
 export interface PolicyVocabulary {
   /** All of them, lower-case: `s3:getobject`. */
   readonly actions: readonly string[];
+  /** Of a service that is not here: such an action is taken and matches nothing that is asked for. Lower-case. */
+  readonly isOtherAction?: (action: string) => boolean;
   readonly isConditionKey: (key: string) => boolean;
 }
 
@@ -108,6 +110,7 @@ class StatementReader {
     const names = stringsOf(one.value, 'action').map((name) => name.toLowerCase());
     for (const name of names) {
       const pattern = patternOf(name);
+      if (this.#vocabulary.isOtherAction?.(name) === true) continue;
       if (!this.#vocabulary.actions.some((action) => matchesPattern(pattern, action))) {
         throw new PolicyError('Policy has invalid action');
       }

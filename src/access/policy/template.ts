@@ -25,9 +25,33 @@ const NAMED = /^\s*([A-Za-z0-9_.:/+=@-]+)\s*(?:,\s*'([^']*)'\s*)?$/;
 
 /** @throws TypeError when a variable is not well formed */
 export function parseTemplate(source: string, hasVariables: boolean): Template {
-  const parts = hasVariables ? parseParts(source) : [textPart(source)];
+  return templateOfParts(source, hasVariables ? parseParts(source) : [textPart(source)]);
+}
+
+function templateOfParts(source: string, parts: readonly TemplatePart[]): Template {
   const isPlain = parts.every((part) => part.type === 'text');
   return { source, parts, pattern: isPlain ? joinPatterns(parts.map(patternOfText)) : undefined };
+}
+
+/** At separators that stand in the policy itself, not in what a variable inserts; the last piece takes the rest. */
+export function splitTemplate({ parts }: Template, separator: string, most: number): Template[] {
+  const pieces: TemplatePart[][] = [[]];
+  for (const part of parts) {
+    if (part.type === 'variable') {
+      pieces.at(-1)!.push(part);
+      continue;
+    }
+    const texts = part.text.split(separator);
+    const room = most - pieces.length;
+    const taken = [...texts.slice(0, room), ...(texts.length > room ? [texts.slice(room).join(separator)] : [])];
+    for (const [index, text] of taken.entries()) {
+      if (index > 0) pieces.push([]);
+      pieces.at(-1)!.push({ ...part, text });
+    }
+  }
+  return pieces.map((piece) =>
+    templateOfParts(piece.map((part) => (part.type === 'text' ? part.text : '')).join(''), piece),
+  );
 }
 
 function parseParts(source: string): TemplatePart[] {

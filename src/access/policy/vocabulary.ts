@@ -26,6 +26,32 @@ UpdateBucketMetadataInventoryTableConfiguration UpdateBucketMetadataJournalTable
 `;
 const KMS_ACTIONS =
   'Decrypt DescribeKey Encrypt GenerateDataKey GenerateDataKeyWithoutPlaintext ReEncryptFrom ReEncryptTo';
+/** Those of IAM that are answered here, and those that only policies speak of. */
+const IAM_ACTIONS = `
+AddClientIDToOpenIDConnectProvider AddUserToGroup AttachGroupPolicy AttachRolePolicy AttachUserPolicy ChangePassword
+CreateAccessKey CreateAccountAlias CreateGroup CreateOpenIDConnectProvider CreatePolicy CreatePolicyVersion CreateRole
+CreateServiceLinkedRole CreateUser DeleteAccessKey DeleteAccountAlias DeleteGroup DeleteGroupPolicy
+DeleteOpenIDConnectProvider DeletePolicy DeletePolicyVersion DeleteRole DeleteRolePermissionsBoundary DeleteRolePolicy
+DeleteUser DeleteUserPermissionsBoundary DeleteUserPolicy DetachGroupPolicy DetachRolePolicy DetachUserPolicy
+GenerateCredentialReport GetAccessKeyLastUsed GetAccountAuthorizationDetails GetAccountPasswordPolicy GetAccountSummary
+GetContextKeysForCustomPolicy GetContextKeysForPrincipalPolicy GetCredentialReport GetGroup GetGroupPolicy
+GetLoginProfile GetOpenIDConnectProvider GetPolicy GetPolicyVersion GetRole GetRolePolicy GetUser GetUserPolicy
+ListAccessKeys ListAccountAliases ListAttachedGroupPolicies ListAttachedRolePolicies ListAttachedUserPolicies
+ListEntitiesForPolicy ListGroupPolicies ListGroups ListGroupsForUser ListInstanceProfiles
+ListInstanceProfilesForRole ListMFADevices ListOpenIDConnectProviderTags ListOpenIDConnectProviders ListPolicies
+ListPolicyTags ListPolicyVersions ListRolePolicies ListRoleTags ListRoles ListSSHPublicKeys ListServerCertificates
+ListServiceSpecificCredentials ListSigningCertificates ListUserPolicies ListUserTags ListUsers ListVirtualMFADevices
+PassRole PutGroupPolicy PutRolePermissionsBoundary PutRolePolicy PutUserPermissionsBoundary PutUserPolicy
+RemoveClientIDFromOpenIDConnectProvider RemoveUserFromGroup SetDefaultPolicyVersion SimulateCustomPolicy
+SimulatePrincipalPolicy TagOpenIDConnectProvider TagPolicy TagRole TagUser UntagOpenIDConnectProvider UntagPolicy
+UntagRole UntagUser UpdateAccessKey UpdateAssumeRolePolicy UpdateGroup UpdateOpenIDConnectProviderThumbprint UpdateRole
+UpdateRoleDescription UpdateUser
+`;
+const STS_ACTIONS = `
+AssumeRole AssumeRoleWithSAML AssumeRoleWithWebIdentity DecodeAuthorizationMessage GetAccessKeyInfo GetCallerIdentity
+GetFederationToken GetServiceBearerToken GetSessionToken SetSourceIdentity TagSession
+`;
+const HOLDFAST_ACTIONS = 'GetStatus';
 
 const S3_KEYS = new Set(
   `accessgrantsinstancearn accesspointnetworkorigin authtype dataaccesspointaccount dataaccesspointarn delimiter if-match
@@ -49,6 +75,21 @@ export const POLICY_VOCABULARY: PolicyVocabulary = {
     if (!key.startsWith('s3:')) return OTHER_KEY.test(key);
     return S3_KEYS.has(key) || S3_KEY_PREFIXES.some((prefix) => key.startsWith(prefix) && key.length > prefix.length);
   },
+};
+
+/** An action of a service that is not here: `ec2:RunInstances`, `dynamodb:*`. A wildcard in the service's name is not one. */
+const OTHER_ACTION = /^(?!(s3|kms|iam|sts|holdfast):)[a-z0-9-]+:[a-z0-9*?]+$/;
+
+/** What policies of users, groups, roles and sessions may speak of. They may name other services, which nobody asks for here. */
+export const IDENTITY_VOCABULARY: PolicyVocabulary = {
+  actions: [
+    ...POLICY_VOCABULARY.actions,
+    ...prefixed('iam', IAM_ACTIONS),
+    ...prefixed('sts', STS_ACTIONS),
+    ...prefixed('holdfast', HOLDFAST_ACTIONS),
+  ],
+  isOtherAction: (action) => OTHER_ACTION.test(action),
+  isConditionKey: POLICY_VOCABULARY.isConditionKey,
 };
 
 function prefixed(service: string, names: string): string[] {

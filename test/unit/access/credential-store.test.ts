@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { CredentialStore, NoRootKeyError, type RootKey } from '../../../src/access/credential-store.ts';
 import { ManualClock } from '../../support/simulated-clock.ts';
 import { SeededRandomness } from '../../support/simulated-randomness.ts';
-import { DocumentStore } from './document-store.ts';
+import { DocumentStore } from '../../support/document-store.ts';
 
 const MASTER_KEY = Buffer.alloc(32, 1);
 const CONFIGURED: RootKey = { accessKeyId: 'CONFIGURED', secretAccessKey: 'configured-secret-0001' };

@@ -1,8 +1,10 @@
 import { expect, test, vi } from 'vitest';
+import { Callers } from '../../../src/access/callers.ts';
 import { PolicyAuthorizer } from '../../../src/access/policy-authorizer.ts';
 import type { AuthorizationRequest, Principal } from '../../../src/access/principal.ts';
 import type { BucketConfiguration } from '../../../src/model/bucket-configuration.ts';
 import type { BucketRecord, ObjectRecord } from '../../../src/model/object-record.ts';
+import { openTestIdentities } from '../../support/identities-fixture.ts';
 
 const OWNER = { accountId: '111111111111', canonicalId: 'a'.repeat(64), displayName: 'root' };
 const ROOT: Principal = { type: 'root', accessKeyId: 'KEY', owner: OWNER };
@@ -44,10 +46,8 @@ async function ask({ configuration = {}, tags, ...request }: Question): Promise<
     configuration,
   };
   const getObject = vi.fn(async () => (tags === undefined ? undefined : ({ tags } as unknown as ObjectRecord)));
-  const authorizer = new PolicyAuthorizer(() => ({
-    getBucket: async (name) => (name === 'b' ? bucket : undefined),
-    getObject,
-  }));
+  const store = { getBucket: async (name: string) => (name === 'b' ? bucket : undefined), getObject };
+  const authorizer = new PolicyAuthorizer(() => store, new Callers(await openTestIdentities(OWNER)));
   const whole = {
     principal: ANONYMOUS,
     action: 's3:GetObject',
@@ -77,7 +77,7 @@ test.each<[string, Principal]>([
   ['anonymous who claims the account', { ...ANONYMOUS, owner: OWNER }],
   ['root without a key id', { ...ROOT, accessKeyId: '' }],
   ['root of another account', OTHER_ROOT],
-  ['an unknown type', { ...ROOT, type: 'user' as 'root' }],
+  ['an unknown type', { ...ROOT, type: 'user' }],
 ])('%s is denied without a policy', async (_who, principal) => {
   expect(await ask({ principal })).toBe('AccessDenied');
 });
@@ -152,9 +152,12 @@ test('the request cannot say who asks', async () => {
 });
 
 test('a store that is not open allows nothing', async () => {
-  const authorizer = new PolicyAuthorizer(() => {
-    throw new Error('not open');
-  });
+  const authorizer = new PolicyAuthorizer(
+    () => {
+      throw new Error('not open');
+    },
+    new Callers(await openTestIdentities(OWNER)),
+  );
   const request = { principal: ROOT, action: 's3:GetObject', bucket: 'b', key: 'k', context: () => undefined };
   await expect(authorizer.authorize(request)).rejects.toThrow('not open');
 });

@@ -3,10 +3,12 @@ import { sign } from 'aws4';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Readiness } from '../../../src/admin/readiness.ts';
 import { addRemoteStatusRoute, REMOTE_STATUS_PATH } from '../../../src/admin/remote-status.ts';
+import { Callers } from '../../../src/access/callers.ts';
 import { PolicyAuthorizer } from '../../../src/access/policy-authorizer.ts';
 import { signedGet } from '../../../src/cli/signed-get.ts';
 import { parseRawRequest } from '../../../src/s3/sigv4/raw-request.ts';
 import { RequestAuthenticator } from '../../../src/s3/sigv4/request-authenticator.ts';
+import { openTestIdentities } from '../../support/identities-fixture.ts';
 import { ManualClock } from '../../support/simulated-clock.ts';
 import { statusExample } from './status-example.ts';
 
@@ -38,9 +40,12 @@ beforeEach(async () => {
       const raw = parseRawRequest({ method, rawTarget: url, rawHeaders, isSecure: false }, []);
       return authenticator.authenticate(raw, Date.now()).principal;
     },
-    authorizer: new PolicyAuthorizer(() => {
-      throw new Error('the status is of no bucket');
-    }),
+    authorizer: new PolicyAuthorizer(
+      () => {
+        throw new Error('the status is of no bucket');
+      },
+      new Callers(await openTestIdentities(OWNER)),
+    ),
     readiness,
     status: async () => {
       statusCount += 1;

@@ -13,7 +13,7 @@ import type {
 } from '../../../src/cli/server-types.ts';
 import { ManualClock } from '../../support/simulated-clock.ts';
 import { SeededRandomness } from '../../support/simulated-randomness.ts';
-import { DocumentStore } from '../access/document-store.ts';
+import { DocumentStore } from '../../support/document-store.ts';
 import { statusExample } from '../admin/status-example.ts';
 
 /** A composition root without stores: it records what commands ask of it. */
