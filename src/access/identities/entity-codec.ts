@@ -20,13 +20,13 @@ export function encodeEntity(entity: Entity, seal: EntitySeal | undefined): Buff
 }
 
 /** @throws Error | SealBrokenError when it is not an entity of this format with this id */
-export function decodeEntity<E extends Entity>(id: string, body: Buffer, seal: EntitySeal | undefined): E {
+export function decodeEntity(id: string, body: Buffer, seal: EntitySeal | undefined): Entity {
   if (seal !== undefined && seal.context === undefined) throw new Error('the master key is missing');
   const plain = seal?.context === undefined ? body : openDocument(body, seal.context);
-  const { format, ...entity } = JSON.parse(plain.toString()) as E & { format: unknown };
+  const { format, ...entity } = JSON.parse(plain.toString()) as Entity & { format: unknown };
   if (format !== FORMAT) throw new Error(`its format is ${String(format)}`);
   if (entity.id !== id || typeof entity.accountId !== 'string' || typeof entity.name !== 'string') {
     throw new Error('it holds something else');
   }
-  return Object.freeze(entity) as unknown as E;
+  return Object.freeze(entity);
 }

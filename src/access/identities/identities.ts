@@ -111,7 +111,7 @@ export class Identities {
       const collection = COLLECTIONS[kind];
       for (const { id, body } of await store.listDocuments(collection)) {
         try {
-          this.#tables[kind].set(decodeEntity(id, body, this.#sealOf(kind, id)));
+          this.#tables[kind].set(decodeEntity(id, body, this.#sealOf(kind, id)) as never);
         } catch (problem) {
           unreadable.push({ collection, id, problem: problem as Error });
         }
@@ -240,7 +240,7 @@ export class Identities {
     for (const [name, { kind, id }] of this.#doubtful) {
       const body = await this.#openStore().getDocument({ collection: COLLECTIONS[kind], id });
       if (body === undefined) this.#tables[kind].remove(id);
-      else this.#tables[kind].set(decodeEntity(id, body, this.#sealOf(kind, id)));
+      else this.#tables[kind].set(decodeEntity(id, body, this.#sealOf(kind, id)) as never);
       this.#doubtful.delete(name);
       this.#revision += 1;
     }
