@@ -3,12 +3,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { StoreError } from '../../../src/errors/store-error.ts';
 import { isQueryRequest } from '../../../src/iam/handle-query-request.ts';
 import type { IamServices } from '../../../src/iam/iam-services.ts';
+import { openTestIdentities } from '../../support/identities-fixture.ts';
 import { ALICE } from '../../support/metadata-fixtures.ts';
 import { form, QueryTestServer } from '../../support/query-test-server.ts';
 import { ACCESS_KEY } from '../../support/s3-test-server.ts';
 
 const server = new QueryTestServer();
-let services: IamServices | undefined = { authorizer: { authorize: async () => {} } };
+let services: IamServices | undefined = {
+  authorizer: { authorize: async () => {} },
+  identities: await openTestIdentities(ALICE),
+};
 let storeError: Error | undefined;
 
 beforeAll(async () => {
