@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { checkState } from '../support/power-loss/check-state.ts';
+import { type AllowedState, checkState } from '../support/power-loss/check-state.ts';
 import { type RecordedCall, readRecordedCalls } from '../support/power-loss/recorded-calls.ts';
 import { type RecordedWrite, type Recording, recordWorkload } from '../support/power-loss/record-workload.ts';
 import { POWER_LOSS_MODES, type PowerLossMode, type ReplayedTree } from '../support/power-loss/replayed-tree.ts';
+import { describeHistory, type RecordedHistory } from '../support/power-loss/version-workload.ts';
 import { SeededRandomness } from '../support/simulated-randomness.ts';
 
 /**
@@ -26,17 +27,33 @@ afterAll(async () => {
   await recording?.server.destroy();
 });
 
-/** What each key may hold after a power cut behind the call that ends at `atBytes` of the log. */
-function allowedAt(writes: readonly RecordedWrite[], atBytes: number): Map<string, (Buffer | undefined)[]> {
-  const allowed = new Map<string, (Buffer | undefined)[]>();
-  for (const { key, body, beganBytes, acknowledgedBytes } of writes) {
-    const known = allowed.get(key) ?? [undefined];
+/** What each key may be after a power cut behind the call that ends at `atBytes` of the log. */
+function allowedAt<W extends { key: string; beganBytes: number; acknowledgedBytes: number }, V>(
+  writes: readonly W[],
+  atBytes: number,
+  { valueOf, atFirst }: { valueOf: (write: W) => V; atFirst: V },
+): Map<string, V[]> {
+  const allowed = new Map<string, V[]>();
+  for (const write of writes) {
+    const { key } = write;
+    const known = allowed.get(key) ?? [atFirst];
     // Behind the beginning of a write it may be there; behind its acknowledgement nothing older may.
-    if (acknowledgedBytes <= atBytes) allowed.set(key, [body]);
-    else if (beganBytes <= atBytes) allowed.set(key, [...known, body]);
+    if (write.acknowledgedBytes <= atBytes) allowed.set(key, [valueOf(write)]);
+    else if (write.beganBytes <= atBytes) allowed.set(key, [...known, valueOf(write)]);
     else allowed.set(key, known);
   }
   return allowed;
+}
+
+function allowedStateAt(atBytes: number): AllowedState {
+  const { writes, histories } = recording;
+  return {
+    bodies: allowedAt(writes, atBytes, { valueOf: (write: RecordedWrite) => write.body, atFirst: undefined }),
+    histories: allowedAt(histories, atBytes, {
+      valueOf: (one: RecordedHistory) => one.history,
+      atFirst: describeHistory([]),
+    }),
+  };
 }
 
 interface DrawnModes {
@@ -61,7 +78,7 @@ async function checkStates(
   change: (call: RecordedCall) => RecordedCall | undefined = (call) => call,
 ): Promise<{ checked: number; byMode: Record<string, number>; violations: string[] }> {
   const random = new SeededRandomness(SEED);
-  const { writes, workBeganBytes } = recording;
+  const { workBeganBytes, masterKey } = recording;
   const first = calls.findIndex(({ endBytes }) => endBytes > workBeganBytes);
   const every = (calls.length - first) / stateCount;
   const byMode: Record<string, number> = {};
@@ -75,7 +92,7 @@ async function checkStates(
       const modes = draw(random);
       const disks = modes.disks.map((mode, i) => tree.crashed(`disk${i + 1}`, mode, random));
       const state = tree.crashed('state', modes.state, random);
-      const found = await checkState({ disks, state, random }, 'main', allowedAt(writes, endBytes));
+      const found = await checkState({ disks, state, random, masterKey }, 'main', allowedStateAt(endBytes));
       byMode[modes.label] = (byMode[modes.label] ?? 0) + 1;
       const where = `behind call ${index} of ${calls.length} (${call.kind}), ${modes.disks.join(' ')}, state ${modes.state}`;
       violations.push(...found.map((text) => `${where}: ${text}`));

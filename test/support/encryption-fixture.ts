@@ -50,11 +50,12 @@ export async function makeTestEncryption(
     serverDefault?: 'AES256';
     masterKey?: Buffer | undefined;
     copies?: KeyRingCopies;
+    clusterId?: string;
   },
 ): Promise<TestEncryption> {
-  const { clock, randomness, copies = NO_COPIES } = options;
+  const { clock, randomness, copies = NO_COPIES, clusterId = TEST_CLUSTER_ID } = options;
   const masterKey = 'masterKey' in options ? options.masterKey : TEST_MASTER_KEY;
-  const ring = new KeyRing({ store, copies, clusterId: TEST_CLUSTER_ID, masterKey, clock, randomness });
+  const ring = new KeyRing({ store, copies, clusterId, masterKey, clock, randomness });
   await ring.open();
   const encryption = new EncryptionService({
     ring,

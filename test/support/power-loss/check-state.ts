@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,23 +14,34 @@ import { SqliteMetadataStore } from '../../../src/metadata-store/sqlite/sqlite-m
 import type { Randomness } from '../../../src/model/clock.ts';
 import { silentLog } from '../../../src/observability/log.ts';
 import { SystemClock, SystemRandomness } from '../../../src/observability/system-clock.ts';
+import { makeTestEncryption } from '../encryption-fixture.ts';
+import { type CallOptions, callOperation, createServices } from '../service-fixture.ts';
 import { SimulatedDiskSet } from '../simulated-disk-set.ts';
+import { checkHistories } from './read-histories.ts';
 
 /** What each key may hold; `undefined` in a list: it may be absent. */
 export type AllowedBodies = ReadonlyMap<string, readonly (Buffer | undefined)[]>;
+
+export interface AllowedState {
+  bodies: AllowedBodies;
+  /** Of the keys of the versioned bucket, as `describeHistory` says them. */
+  histories: ReadonlyMap<string, readonly string[]>;
+}
 
 export interface CrashState {
   disks: readonly SimulatedDiskImage[];
   /** The state directory. */
   state: SimulatedDiskImage;
   random: Randomness;
+  masterKey: Buffer;
 }
 
 /**
- * Starts journal, index and data store on what a power cut left, and reads every key of `bucketName`.
+ * Starts journal, index and data store on what a power cut left, and reads every key of `bucketName` and every version of
+ * the keys of the versioned bucket.
  * @returns one sentence for each promise that does not hold
  */
-export async function checkState(crash: CrashState, bucketName: string, allowed: AllowedBodies): Promise<string[]> {
+export async function checkState(crash: CrashState, bucketName: string, allowed: AllowedState): Promise<string[]> {
   await prepareChecksums();
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-power-'));
   const clock = new SystemClock();
@@ -55,6 +67,7 @@ export async function checkState(crash: CrashState, bucketName: string, allowed:
     randomness: new SystemRandomness(),
     log: silentLog,
   });
+  const bodyBuffers = new BufferPool({ slotSizeBytes: 256 * 1024, budgetBytes: 16 * 1024 * 1024 });
   let data: StripedDataStore | undefined;
   try {
     await metadata.start(() => {});
@@ -65,10 +78,32 @@ export async function checkState(crash: CrashState, bucketName: string, allowed:
       clock,
       random: crash.random,
       log: silentLog,
-      bufferPool: new BufferPool({ slotSizeBytes: 256 * 1024, budgetBytes: 16 * 1024 * 1024 }),
+      bufferPool: bodyBuffers,
     });
     await data.start();
-    return await readEverything(metadata, data, bucketName, allowed);
+    const found = await readEverything(metadata, data, bucketName, allowed.bodies);
+    const randomness = new SystemRandomness();
+    const { encryption } = await makeTestEncryption(metadata, {
+      clusterId,
+      masterKey: crash.masterKey,
+      clock,
+      randomness,
+    });
+    const services = createServices(
+      {
+        metadataStore: metadata,
+        dataStore: data,
+        bodyBuffers,
+        encryption,
+        digests: { open: () => assert.fail('nothing is written') },
+        clock,
+        randomness,
+        defaultChecksum: 'CRC64NVME',
+      },
+      clock,
+    );
+    const call = (name: string, options: CallOptions) => callOperation(services, clock, name, options);
+    return [...found, ...(await checkHistories(call, allowed.histories))];
   } catch (error) {
     return [`the start failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`];
   } finally {

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import {
@@ -17,6 +18,7 @@ import { repositoryRoot } from '../../repository/tracked-files.ts';
 import { payloadOf } from '../payload.ts';
 import { TestServer } from '../server-process.ts';
 import { ReplayedTree } from './replayed-tree.ts';
+import { type RecordedHistory, VersionWorkload } from './version-workload.ts';
 
 const PART_BYTES = 5 * 1024 * 1024;
 
@@ -35,13 +37,17 @@ export interface Recording {
   trees: ReplayedTree[];
   logPath: string;
   writes: RecordedWrite[];
+  /** Of the keys of the versioned bucket. */
+  histories: RecordedHistory[];
+  masterKey: Buffer;
   /** Length of the log when the work began: the start of the server lies before it. */
   workBeganBytes: number;
 }
 
 /** Builds the recorder, runs the real server under it through a fixed sequence of writes, and kills it. */
 export async function recordWorkload(rounds: number): Promise<Recording> {
-  const server = await TestServer.create();
+  const masterKey = randomBytes(32);
+  const server = await TestServer.create({ environment: { HOLDFAST_MASTER_KEY: masterKey.toString('hex') } });
   await server.stop();
   const library = join(server.folder, 'recorder.so');
   const source = join(repositoryRoot, 'test/support/power-loss/recorder.c');
@@ -53,9 +59,12 @@ export async function recordWorkload(rounds: number): Promise<Recording> {
   });
   const recorder = new WriteRecorder(server.client(), logPath);
   const workBeganBytes = recorder.logBytes();
-  for (let round = 0; round < rounds; round++) await work(recorder, round);
+  const versions = new VersionWorkload(recorder.client, () => recorder.logBytes());
+  await versions.createBucket();
+  for (let round = 0; round < rounds; round++) await Promise.all([work(recorder, round), versions.work(round)]);
   await server.kill();
-  return { server, trees, logPath, writes: recorder.writes, workBeganBytes };
+  const { histories } = versions;
+  return { server, trees, logPath, writes: recorder.writes, histories, masterKey, workBeganBytes };
 }
 
 class WriteRecorder {
