@@ -13,7 +13,8 @@ import { EMPTY_SHA256, signedHead, UNSIGNED_PAYLOAD } from '../throughput/sign-r
 
 /**
  * What one bad disk of six costs the others' clients: a disk at 100 ms a call, one that hangs, one whose directory
- * vanishes; what reads give with m directories gone; and what work feels while a disk is made again. Server and client
+ * vanishes; what reads give with m directories gone; what work feels while a disk is made again; and how long a start
+ * takes that meets a bad disk. Server and client
  * share this process, so figures are to be compared with the healthy line, not with others.
  *
  *     npx tsx bench/faults/main.ts [--seconds 6] [--connections 8] [--size 16384] [--only slow,hung,…]
@@ -41,7 +42,7 @@ class FaultyServer {
   readonly #faults = new Map<string, FaultDiskFs[]>();
   readonly #effects = new Map<string, FaultEffect>();
   readonly #options: Parameters<typeof composition.createServer>[0];
-  readonly #server: ReturnType<typeof composition.createServer>;
+  #server: ReturnType<typeof composition.createServer>;
   endpoint = '';
   /** When the log said that a disk is missing: asking the server would be a use of the disk. */
   missingAtMs: number | undefined;
@@ -98,6 +99,25 @@ class FaultyServer {
   strike(disk: string, effect: FaultEffect): void {
     this.#effects.set(disk, effect);
     for (const fault of this.#faults.get(disk) ?? []) fault.addFault({ operation: 'any', times: Infinity, effect });
+  }
+
+  cure(disk: string): void {
+    this.#effects.delete(disk);
+    for (const fault of this.#faults.get(disk) ?? []) {
+      fault.clearFaults();
+      fault.releaseHung();
+    }
+  }
+
+  /** Ends it and starts another server on what is there, without the index. @returns how long until it served, in milliseconds */
+  async startAgain(): Promise<number> {
+    await this.#server.stop({ deadlineMs: 20_000 });
+    const index = path.join(this.#options.stateDirectory, 'index.sqlite');
+    for (const suffix of ['', '-wal', '-shm']) rmSync(index + suffix, { force: true });
+    this.#server = composition.createServer(this.#options);
+    const beganMs = performance.now();
+    this.endpoint = (await this.#server.start()).endpoints[0] ?? '';
+    return performance.now() - beganMs;
   }
 
   async stateOf(index: number): Promise<string> {
@@ -337,6 +357,32 @@ async function rebuilding(): Promise<void> {
   await server.stop();
 }
 
+/** Starts that have to read every journal and to make the index anew, with one disk that was bad before they began. */
+async function startingWithBadDisk(): Promise<void> {
+  const server = new FaultyServer();
+  await server.start();
+  await makeBucket(server.endpoint);
+  const load = new Load(server.endpoint);
+  await pause(seconds * 1000);
+  await load.stop();
+  const disk = server.diskPaths[0] ?? '';
+  const scenes: [string, FaultEffect | undefined][] = [
+    ['all disks healthy', undefined],
+    ['one disk at 100 ms a call', { kind: 'delay', delayMs: 100 }],
+    ['one disk hung', { kind: 'hang' }],
+  ];
+  for (const [name, effect] of scenes) {
+    if (effect !== undefined) server.strike(disk, effect);
+    const tookMs = Math.round(await server.startAgain());
+    process.stdout.write(
+      `start without an index, ${load.keys.length} objects, ${name}: ${tookMs} ms, disk 0 is ${await server.stateOf(0)}\n`,
+    );
+    server.cure(disk);
+    await within(60_000, async () => (await server.stateOf(0)) === 'online');
+  }
+  await server.stop();
+}
+
 // Calls that hang keep no timer: without one the process would end in the middle.
 const alive = setInterval(() => {}, 1000);
 const SCENES: Record<string, () => Promise<void>> = {
@@ -347,6 +393,7 @@ const SCENES: Record<string, () => Promise<void>> = {
   'reads-small': () => readsWithLosses('16 KiB', 16_384),
   'reads-large': () => readsWithLosses('8 MiB', 8 * 2 ** 20),
   rebuild: rebuilding,
+  start: startingWithBadDisk,
 };
 const chosen = values.only?.split(',') ?? Object.keys(SCENES);
 for (const name of chosen) {

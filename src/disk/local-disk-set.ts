@@ -12,7 +12,7 @@ import type { LocalDiskSetOptions } from './local-disk-set-options.ts';
 import { adoptionRefused, type ListWith, prepareDirectory } from './prepare-directory.ts';
 import { RealDiskFs } from './real-disk-fs.ts';
 import { ROOT_PATH } from './relative-path.ts';
-import { type DirectoryScan, type MakeDiskFs, scanDirectory, scanWithin } from './scan-directory.ts';
+import { type DirectoryScan, type MakeDiskFs, scanDirectories, scanDirectory } from './scan-directory.ts';
 
 /** At the default interval once a second. */
 const LOOKS_PER_JUDGEMENT = 4;
@@ -58,7 +58,7 @@ export class LocalDiskSet implements DiskSet {
     const { paths, clock, log, deadlineMs = 10_000 } = options;
     const makeFs: MakeDiskFs = options.makeFs ?? ((path, bound) => new RealDiskFs(path, bound));
     const distinct = [...new Set(paths)];
-    const scans = await Promise.all(distinct.map((path) => scanWithin(path, makeFs, { clock, deadlineMs })));
+    const scans = await scanDirectories(distinct, makeFs, { clock, deadlineMs });
     const choice = chooseCluster(scans, options.expectedClusterId);
     for (const { path, reason } of choice.unused) log.warn({ path, reason }, 'this directory is not used');
     const set = new LocalDiskSet(options, choice.cluster, makeFs);

@@ -45,22 +45,58 @@ export async function scanDirectory(path: string, makeFs: MakeDiskFs): Promise<D
   }
 }
 
-/** The same with a bound on time; a directory that hangs is `unreadable`. The look that hangs goes on by itself. */
-export async function scanWithin(
-  path: string,
+/** So long every directory is waited for, however fast the others are. */
+const PATIENCE_MS = 2000;
+
+/**
+ * Looks at all of them at once, with a bound on time: a directory that hangs is `unreadable`. Where at most m disks of a
+ * cluster are awaited, those take more than two seconds and more than twice as long as half of the others did, they are not waited
+ * for any longer: they are found by a later look. The look that hangs goes on by itself.
+ */
+export async function scanDirectories(
+  paths: readonly string[],
   makeFs: MakeDiskFs,
   { clock, deadlineMs }: { clock: Clock; deadlineMs: number },
-): Promise<DirectoryScan> {
+): Promise<DirectoryScan[]> {
+  const beganMs = clock.monotonicMs();
+  const scans = new Map<string, DirectoryScan>();
+  const tookMs: number[] = [];
+  let giveUp = (): void => {};
   let cancel = (): void => {};
-  const late = new Promise<DirectoryScan>((resolve) => {
-    cancel = clock.schedule(deadlineMs, () => {
-      const error = new StoreError('DiskTimeout', `${path} did not answer in ${deadlineMs} ms`);
-      resolve({ path, found: 'unreadable', reason: error.message, error, identityFacts: undefined });
-    });
+  const isOver = new Promise<void>((resolve) => (giveUp = resolve));
+  const wait = (untilMs: number): void => {
+    cancel();
+    cancel = clock.schedule(beganMs + untilMs - clock.monotonicMs(), giveUp);
+  };
+  wait(deadlineMs);
+  const looks = paths.map(async (path) => {
+    scans.set(path, await scanDirectory(path, makeFs));
+    tookMs.push(clock.monotonicMs() - beganMs);
+    const halfMs = tookMs[Math.ceil(paths.length / 2) - 1];
+    if (halfMs !== undefined && areEnough([...scans.values()])) {
+      wait(Math.min(deadlineMs, Math.max(PATIENCE_MS, 2 * halfMs)));
+    }
   });
   try {
-    return await Promise.race([scanDirectory(path, makeFs), late]);
+    await Promise.race([Promise.all(looks), isOver]);
   } finally {
     cancel();
+    for (const look of looks) look.catch(() => undefined); // a late one is told by the next look
   }
+  const waitedMs = Math.round(clock.monotonicMs() - beganMs);
+  return paths.map((path) => scans.get(path) ?? lateScan(path, waitedMs));
+}
+
+/** Are all but m disks of the cluster here? */
+function areEnough(scans: readonly DirectoryScan[]): boolean {
+  const identities = scans.flatMap((scan) => (scan.found === 'disk' && scan.isComplete ? scan.identity : []));
+  const newest = identities.sort((one, other) => other.addedAtSequence - one.addedAtSequence)[0];
+  if (newest === undefined) return false;
+  const here = new Set(identities.filter((one) => one.clusterId === newest.clusterId).map((one) => one.diskId));
+  return here.size >= newest.diskIds.length - newest.m && here.size > newest.m;
+}
+
+function lateScan(path: string, waitedMs: number): DirectoryScan {
+  const error = new StoreError('DiskTimeout', `${path} did not answer in ${waitedMs} ms`);
+  return { path, found: 'unreadable', reason: error.message, error, identityFacts: undefined };
 }

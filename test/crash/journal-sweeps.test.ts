@@ -151,8 +151,9 @@ describe('one history of the journal', () => {
         cluster.crash('random');
         await check(cluster, outcome, `EIO at call ${nth} of disk ${nth % 3}`);
         if (!hasStruck) break;
-        // With the failed disk and the detached one away, two appends find no quorum.
-        expect(outcome.acknowledged.length, `EIO at call ${nth}`).toBeGreaterThanOrEqual(11);
+        // With the failed disk and the detached one away, two appends find no quorum; one more fails where the first of
+        // them was left undecided, and the journal is opened again after it.
+        expect(outcome.acknowledged.length, `EIO at call ${nth}`).toBeGreaterThanOrEqual(10);
       }
     },
     120_000,

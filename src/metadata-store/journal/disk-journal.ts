@@ -12,6 +12,7 @@ import { DEFAULT_SEGMENT_BYTES } from './format-journal.ts';
 import { clusterTagOf, FRAME_HEADER_BYTES, samePosition, zeroPosition } from './frame.ts';
 import type { CheckpointFacts, Journal, JournalDiskStatus, JournalFrame, JournalPosition } from './journal.ts';
 import type { JournalConfiguration } from './journal-configuration.ts';
+import { inspectDisks } from './inspect-disks.ts';
 import { isPresent, type JournalContext } from './journal-context.ts';
 import type { JournalDisk } from './journal-disk.ts';
 import { JournalDiskKeeper } from './journal-disk-keeper.ts';
@@ -23,7 +24,6 @@ import {
   type ChainView,
   chooseChain,
   configurationsInForce,
-  inspectDisk,
   type Inspection,
   LOST_HINT,
   requireReadQuorum,
@@ -150,14 +150,14 @@ export class DiskJournal implements Journal {
   async start(progress: (fraction: number) => void): Promise<void> {
     assert(this.#condition === 'new', 'a journal starts once');
     progress(0);
-    const inspections = await this.#inspect();
+    const inspections = await this.#inspectEnough();
     this.#lastRecordAtMs = newestRecordAtMs(this.#context, inspections);
     progress(0.5);
     const view = await chooseChain(inspections, this.#context.clusterTag);
-    requireReadQuorum(view);
-    requireKnownList(view, this.#leastListSequence);
-    for (const { disk, scan } of inspections) {
-      if (scan === undefined || !samePosition(scan.last, view.tail)) this.#behindAtStart.add(disk.id);
+    await this.#requireEnough(view);
+    for (const { id } of this.#candidates()) {
+      const scan = inspections.find(({ disk }) => disk.id === id)?.scan;
+      if (scan === undefined || !samePosition(scan.last, view.tail)) this.#behindAtStart.add(id);
     }
     try {
       await this.#open(view, inspections);
@@ -175,11 +175,9 @@ export class DiskJournal implements Journal {
   async reopen(): Promise<void> {
     assert(this.#condition === 'started' && !this.isWritable, 'reopen follows Undecided or a read-only start');
     await this.#dismantle();
-    const inspections = await this.#inspect();
+    const inspections = await this.#inspectEnough();
     const view = await chooseChain(inspections, this.#context.clusterTag);
-    if (this.#hasOpened) await this.#requireAcknowledged(view);
-    else requireReadQuorum(view);
-    requireKnownList(view, this.#leastListSequence);
+    await this.#requireEnough(view);
     try {
       await this.#open(view, inspections);
     } catch (error) {
@@ -244,15 +242,41 @@ export class DiskJournal implements Journal {
     );
   }
 
-  async #inspect(): Promise<Inspection[]> {
-    const candidates = this.#context.disks.disks.filter(
-      (disk) => isPresent(disk) && !this.#lostDisks.isEnding(disk.id),
-    );
-    const results = await Promise.all(candidates.map((disk) => inspectDisk(this.#context, disk)));
-    const inspections = results.filter((result) => result !== undefined);
+  #candidates(): Disk[] {
+    return this.#context.disks.disks.filter((disk) => isPresent(disk) && !this.#lostDisks.isEnding(disk.id));
+  }
+
+  /** All present disks. */
+  #inspect(): Promise<Inspection[]> {
+    return this.#inspectUntil(() => Promise.resolve(false));
+  }
+
+  /** Those that answer in time, when an epoch can be opened on them: slow ones are levelled later. */
+  #inspectEnough(): Promise<Inspection[]> {
+    return this.#inspectUntil(async (found) => {
+      try {
+        const view = await chooseChain(found, this.#context.clusterTag);
+        await this.#requireEnough(view);
+        return isWriteQuorum(configurationsInForce(view.configurations, view.acknowledged), view.countable);
+      } catch (error) {
+        if (!isStoreError(error)) throw error;
+        return false;
+      }
+    });
+  }
+
+  async #inspectUntil(isEnough: (found: readonly Inspection[]) => Promise<boolean>): Promise<Inspection[]> {
+    const inspections = await inspectDisks(this.#context, this.#candidates(), isEnough);
     const formats = inspections.flatMap(({ scan }) => scan?.state.format ?? []);
     this.#context.promisedFormat = Math.max(this.#context.promisedFormat, ...formats);
     return inspections;
+  }
+
+  /** @throws StoreError QuorumLost | JournalCorrupt: nothing may be decided on these disks alone */
+  async #requireEnough(view: ChainView): Promise<void> {
+    if (this.#hasOpened) await this.#requireAcknowledged(view);
+    else requireReadQuorum(view);
+    requireKnownList(view, this.#leastListSequence);
   }
 
   /** This process knows what it acknowledged, so m + 1 disks are enough if they still have all of it. */

@@ -25,6 +25,9 @@ export interface OpenedEpoch {
   level: JournalDisk[];
 }
 
+/** A disk that lacks more is levelled in the background, when the others are enough. */
+const NEAR_FRAMES = 64;
+
 /** Are enough of these disks in the set under every rule in force? */
 export function isWriteQuorum(rules: readonly JournalRule[], diskIds: ReadonlySet<string>): boolean {
   return rules.every((rule) => rule.journalDiskIds.filter((diskId) => diskIds.has(diskId)).length >= writeQuorum(rule));
@@ -33,7 +36,7 @@ export function isWriteQuorum(rules: readonly JournalRule[], diskIds: ReadonlySe
 /**
  * Opens an epoch over the inspected disks: its number is reserved and synced on m + 1 disks, then a disk takes the
  * opening frame only when it holds every frame before it. Disks whose frames all lie on the chain get what they lack
- * appended; only if those are too few, whole journals that end with the opening frame are built beside the old ones of
+ * appended, first those that lack little, the others only if those are too few; only if all of them are too few, whole journals that end with the opening frame are built beside the old ones of
  * the others and published in one step. When it resolves the chain up to the opening frame is acknowledged.
  *
  * With `declaration`, a configuration that declares disks lost follows the opening frame at once. The rules before it hold
@@ -100,8 +103,12 @@ export async function openEpoch(
     for (const disk of await run(joining, replace)) level.add(disk);
     if (level.size < joining.length) throw new StoreError('DiskFailed', 'a new disk cannot take the journal');
     const canAppend = (disk: JournalDisk): boolean => view.appendable.has(disk.diskId) && !disk.isTainted;
-    for (const disk of await run(reserved.filter(canAppend), (one) => appendUpTo(context, view, one, beginning))) {
-      level.add(disk);
+    const isNear = (disk: JournalDisk): boolean => view.tail.sequence - disk.last.sequence <= NEAR_FRAMES;
+    for (const some of [reserved.filter(isNear), reserved.filter((disk) => !isNear(disk))]) {
+      if (isWriteQuorum(rules, idsOf(level))) break;
+      for (const disk of await run(some.filter(canAppend), (one) => appendUpTo(context, view, one, beginning))) {
+        level.add(disk);
+      }
     }
     if (!isWriteQuorum(rules, idsOf(level))) {
       const others = disks.filter((disk) => !canAppend(disk) && !level.has(disk));
