@@ -1,5 +1,16 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import {
   AbortMultipartUploadCommand,
@@ -10,6 +21,7 @@ import {
   PutBucketVersioningCommand,
   PutObjectTaggingCommand,
   PutObjectCommand,
+  type PutObjectCommandInput,
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
@@ -45,8 +57,21 @@ function nameOf({
   return `${bucket}/${key}${isLatest ? '' : `?${versionId}`}`;
 }
 
+const CUSTOMER_KEY = Buffer.alloc(32, 3);
+const CUSTOMER = {
+  SSECustomerAlgorithm: 'AES256',
+  SSECustomerKey: CUSTOMER_KEY.toString('base64'),
+  SSECustomerKeyMD5: createHash('md5').update(CUSTOMER_KEY).digest('base64'),
+};
+const SEALINGS: Record<string, Partial<PutObjectCommandInput>> = {
+  'sse-s3': { ServerSideEncryption: 'AES256' },
+  kms: { ServerSideEncryption: 'aws:kms' },
+  'bucket key': { ServerSideEncryption: 'aws:kms', BucketKeyEnabled: true },
+  'sse-c': CUSTOMER,
+};
+
 beforeAll(async () => {
-  server = await TestServer.create();
+  server = await TestServer.create({ environment: { HOLDFAST_CUSTOMER_KEYS_OVER_HTTP: 'true' } });
   const client = server.client();
   const put = async (Bucket: string, Key: string, sizeBytes: number): Promise<void> => {
     const Body = payloadOf(`${Bucket}/${Key}`, sizeBytes);
@@ -75,9 +100,40 @@ beforeAll(async () => {
   const { UploadId } = await client.send(new CreateMultipartUploadCommand(open));
   await client.send(new AbortMultipartUploadCommand({ ...open, UploadId }));
   await putVersions(client);
+  await putEncrypted(client);
   client.destroy();
   await server.stop();
+  writeFileSync(customerKeyFile(), CUSTOMER_KEY.toString('base64'));
 }, 60_000);
+
+/** Of each mode: empty, around a package, several of them, in parts; and one under the second version of the server's key. */
+async function putEncrypted(client: S3Client): Promise<void> {
+  const Bucket = 'fourth';
+  await client.send(new CreateBucketCommand({ Bucket }));
+  for (const [name, sealing] of Object.entries(SEALINGS)) {
+    for (const size of [0, 1, 65_536, 65_537, 200_000]) {
+      const Body = payloadOf(`${name} ${size}`, size);
+      await client.send(new PutObjectCommand({ Bucket, Key: `${name}/${size}`, Body, ...sealing }));
+      expected.set(`${Bucket}/${name}/${size}`, Body);
+    }
+    const parts = payloadOf(`${name} parts`, 5_300_000);
+    const params = { Bucket, Key: `${name}/parts`, Body: parts, ...sealing };
+    await new Upload({ client, partSize: 5 * 1024 * 1024, params }).done();
+    expected.set(`${Bucket}/${name}/parts`, parts);
+  }
+  const rotated = await server.command('kms', 'key', 'rotate', 'sse-s3', '--state', server.stateDirectory);
+  if (rotated.status !== 0) throw new Error(rotated.output);
+  await client.send(new PutObjectCommand({ Bucket, Key: 'rotated', Body: 'rotated', ServerSideEncryption: 'AES256' }));
+  expected.set(`${Bucket}/rotated`, Buffer.from('rotated'));
+}
+
+const customerKeyFile = (): string => join(server.folder, 'customer.key');
+const keyFlags = (): string[] => [
+  '--master-key',
+  join(server.stateDirectory, 'master.key'),
+  '--customer-key',
+  customerKeyFile(),
+];
 
 /** Versions of all kinds: a null one from before, small and large ones, a multipart one, markers over and among them. */
 async function putVersions(client: S3Client): Promise<void> {
@@ -110,10 +166,15 @@ afterAll(async () => {
   await server?.destroy();
 });
 
-function extract(disks: readonly string[]): { status: number | null; output: string; entries: Entry[]; to: string } {
+function extract(
+  disks: readonly string[],
+  flags: readonly string[] = keyFlags(),
+): { status: number | null; output: string; entries: Entry[]; to: string } {
   const to = join(server.folder, 'rescued');
   rmSync(to, { recursive: true, force: true });
-  const { status, stderr } = spawnSync('python3', [RESCUE, 'extract', '--to', to, ...disks], { encoding: 'utf8' });
+  const { status, stderr } = spawnSync('python3', [RESCUE, 'extract', '--to', to, ...flags, ...disks], {
+    encoding: 'utf8',
+  });
   const lines = status === 0 || status === 1 ? readFileSync(join(to, 'objects.jsonl'), 'utf8').trim().split('\n') : [];
   return { status, output: stderr, entries: lines.map((line) => JSON.parse(line) as Entry), to };
 }
@@ -172,6 +233,43 @@ test('flipped bytes in every file of one disk are rebuilt from the others', () =
   }
 });
 
+test('without their keys encrypted objects leave no file and are named, and all others are there', () => {
+  const { status, output, entries, to } = extract(server.diskPaths, []);
+  expect(status).toBe(1);
+  const isSealed = ([name]: [string, Buffer]): boolean => name.startsWith('fourth/') && !name.endsWith('/0');
+  const sealed = [...expected].filter(isSealed);
+  expect(output).toContain(`${expected.size - sealed.length} of ${expected.size} versions`);
+  expect(entries.filter(({ bucket }) => bucket === 'fourth').every(({ key }) => key.endsWith('/0'))).toBe(true);
+  expect(output).toContain('s3://fourth/rotated version null: it is encrypted, and there is no key ring that opens');
+  expect(output).toContain('s3://fourth/sse-c/1 version null: it is encrypted with the customer key whose MD5 is');
+  for (const [name] of sealed) expect(existsSync(join(to, name))).toBe(false);
+});
+
+test('another master key opens nothing, and says so', () => {
+  const other = join(server.folder, 'other.key');
+  writeFileSync(other, `${'ab'.repeat(32)}\n`);
+  const { status, output } = extract(server.diskPaths, ['--master-key', other]);
+  expect(status).toBe(1);
+  expect(output).toContain('the key ring: it was sealed with another master key');
+});
+
+test('the copy of the key ring beside the journals opens with the master key alone', () => {
+  const script = `
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from disks import open_disks
+from sealed import KEY_RING, newest_copy, open_document, read_key
+disks = open_disks(sys.argv[3:], print)
+cluster_id = next(iter(disks.values())).cluster_id
+ring = json.loads(open_document(newest_copy(disks, cluster_id), read_key(sys.argv[2], ['hex']), cluster_id, KEY_RING))
+print([len(ring['serverVersions']), *[key['name'] for key in ring['keys']]])`;
+  const key = join(server.stateDirectory, 'master.key');
+  const { stdout } = spawnSync('python3', ['-c', script, join(RESCUE, '..'), key, server.diskPaths[4]!], {
+    encoding: 'utf8',
+  });
+  expect(stdout).toBe("[2, 'aws-s3']\n");
+});
+
 test('--latest leaves out what is not current', () => {
   const { stdout } = spawnSync('python3', [RESCUE, 'list', '--latest', '--bucket', 'third', ...server.diskPaths], {
     encoding: 'utf8',
@@ -190,7 +288,9 @@ test('with one disk too few nothing is claimed: exit code 1, and --incomplete ne
   expect(refused.stdout).toBe('');
   expect(refused.stderr).toContain('are needed to know every acknowledged write');
   const to = join(server.folder, 'incomplete');
-  const partial = spawnSync('python3', [RESCUE, 'extract', '--incomplete', '--to', to, ...disks], { encoding: 'utf8' });
+  const partial = spawnSync('python3', [RESCUE, 'extract', '--incomplete', '--to', to, ...keyFlags(), ...disks], {
+    encoding: 'utf8',
+  });
   expect(partial.status).toBe(1);
   const lines = readFileSync(join(to, 'objects.jsonl'), 'utf8').trim().split('\n');
   for (const version of lines.map((line) => JSON.parse(line) as Entry).filter((each) => !each.isDeleteMarker)) {

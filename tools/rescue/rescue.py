@@ -4,6 +4,9 @@
     rescue.py list DISK...                     one JSON line for each version of each object, the newest of a key first
     rescue.py extract --to DIRECTORY DISK...   writes every version below DIRECTORY/BUCKET/, and DIRECTORY/objects.jsonl
 
+Encrypted objects: --master-key FILE (the server's master.key, or its exported copy) opens those of SSE-S3 and of SSE-KMS
+with the server's own keys, --customer-key FILE, given once for each key (32 bytes, raw or in Base64), those of SSE-C.
+
 The current version of KEY goes to BUCKET/KEY, older ones to BUCKET/KEY%versions/VERSIONID; --latest leaves them out.
 Any n - m of the directories are enough, in any order and under any names. Nothing is ever written to them. No server may
 run on them meanwhile. Every byte is checked; an object that cannot be read whole leaves no file and is reported.
@@ -20,6 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from disks import open_disks
 from journal import TooFewDisks, find_chain, load_checkpoint
+from sealed import KEY_RING, Encryption, Keys, read_key
 from state import State, read_details, read_part_sizes
 from volumes import Unreadable, VolumeReader
 from wire import Malformed, NewerFormat
@@ -39,13 +43,22 @@ def main():
     parser.add_argument('--bucket')
     parser.add_argument('--prefix', default='')
     parser.add_argument('--latest', action='store_true', help='current versions only')
+    parser.add_argument('--master-key', metavar='FILE', help='64 hex digits: opens the key ring')
+    parser.add_argument('--customer-key', metavar='FILE', action='append', default=[], help='of SSE-C; may be repeated')
     parser.add_argument('--incomplete', action='store_true', help='go on although acknowledged writes may be missing')
     arguments = parser.parse_args()
     if (arguments.command == 'extract') != (arguments.to is not None):
         parser.error('extract needs --to DIRECTORY, list takes none')
+    try:
+        keys = Keys(
+            arguments.master_key and read_key(arguments.master_key, ['hex']),
+            [read_key(path, ['base64', 'raw']) for path in arguments.customer_key],
+        )
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     state = State()
     try:
-        return run(arguments, state)
+        return run(arguments, state, keys)
     except NewerFormat as error:
         warn(f'{error}; a newer reader is needed')
         return 2
@@ -53,7 +66,7 @@ def main():
         state.close()
 
 
-def run(arguments, state):
+def run(arguments, state, keys):
     disks = open_disks(arguments.disks, warn)
     if not disks:
         warn('none of these directories is a disk')
@@ -77,27 +90,30 @@ def run(arguments, state):
         state.load(snapshot, position)
     state.apply(chain.after(position))
     volumes = VolumeReader(disks, state)
+    cluster_id = next(iter(disks.values())).cluster_id
+    keys.open_ring(cluster_id, state.document(*KEY_RING), disks, warn)
     count = failed = 0
-    for entry, blob_ids in objects(state, arguments):
+    for entry, body in objects(state, volumes, keys, arguments):
         if not entry['isDeleteMarker']:
             count += 1
         if arguments.command == 'list':
             print(json.dumps(entry, ensure_ascii=False))
         elif entry['isDeleteMarker']:
             note(entry, arguments.to)
-        elif not extract(entry, blob_ids, state, volumes, arguments.to):
+        elif not extract(entry, body, arguments.to):
             failed += 1
     warn(f'{count - failed} of {count} versions, {volumes.rebuilt_count} stripes rebuilt from other shards')
     return 0 if is_complete and failed == 0 else 1
 
 
-def objects(state, arguments):
+def objects(state, volumes, keys, arguments):
+    """Each version, with a function that gives its bytes."""
     rows = state.db.execute(
-        'SELECT b.name, v.key, v.version_id, v.is_delete_marker, v.size_bytes, v.etag, v.modified_ms, v.details, v.parts,'
+        'SELECT b.bucket_id, b.name, v.key, v.version_id, v.is_delete_marker, v.size_bytes, v.etag, v.modified_ms, v.details, v.parts,'
         ' v.blob_ids FROM versions v JOIN buckets b USING (bucket_id) ORDER BY b.name, v.key, v.ord DESC'
     )
     before = None
-    for bucket, key, version_id, is_marker, size, etag, modified_ms, details, parts, blob_ids in rows:
+    for bucket_id, bucket, key, version_id, is_marker, size, etag, modified_ms, details, parts, blob_ids in rows:
         is_latest = (bucket, key) != before
         before = (bucket, key)
         text = key.decode('utf-8')
@@ -110,10 +126,23 @@ def objects(state, arguments):
             'isDeleteMarker': bool(is_marker), 'sizeBytes': size, 'etag': etag, 'lastModifiedMs': modified_ms,
             **read_details(details), 'partSizesBytes': read_part_sizes(parts),
         }
-        yield entry, blob_ids
+        encryption = entry.pop('encryption', None)
+        if encryption is not None:
+            encryption = Encryption(encryption)
+            entry['encryption'] = encryption.mode
+
+        def body(encryption=encryption, bucket_id=bucket_id, key=key, blob_ids=blob_ids):
+            blobs = [(size, volumes.read(layout)) for size, layout in state.blobs_of(blob_ids) if size > 0]
+            if encryption is not None:
+                yield from keys.open_body(encryption, bucket_id, key, blobs)
+                return
+            for _, pieces in blobs:
+                yield from pieces
+
+        yield entry, body
 
 
-def extract(entry, blob_ids, state, volumes, directory):
+def extract(entry, body, directory):
     path = free_path(os.path.join(directory, safe_segment(entry['bucket'])), entry['key'])
     if not entry['isLatest']:
         path = os.path.join(path.removesuffix('%object') + '%versions', safe_segment(entry['versionId']))
@@ -123,13 +152,10 @@ def extract(entry, blob_ids, state, volumes, directory):
         checker = ETagChecker(entry)
         size = 0
         with open(temporary, 'xb') as file:
-            for blob_size, layout in state.blobs_of(blob_ids):
-                if blob_size == 0:
-                    continue
-                for piece in volumes.read(layout):
-                    file.write(piece)
-                    checker.update(piece)
-                    size += len(piece)
+            for piece in body():
+                file.write(piece)
+                checker.update(piece)
+                size += len(piece)
         if size != entry['sizeBytes']:
             raise Unreadable(f'{size} bytes came instead of {entry["sizeBytes"]}')
         checker.check()
@@ -151,13 +177,14 @@ def note(entry, directory):
 
 
 class ETagChecker:
-    """MD5 of the body, or of the parts' MD5s; ETags of another form are not checked (each piece has been)."""
+    """MD5 of the body, or of the parts' MD5s; other ETags, as of SSE-KMS and SSE-C, are not checked (each piece has been)."""
 
     def __init__(self, entry):
         self._etag = entry['etag']
         sizes = entry['partSizesBytes']
         self._sizes = list(sizes) if '-' in self._etag else [entry['sizeBytes']]
-        self._is_known = len(self._etag.split('-')[0]) == 32 and ('-' not in self._etag or bool(sizes))
+        is_md5 = entry.get('encryption', 'AES256') == 'AES256' and len(self._etag.split('-')[0]) == 32
+        self._is_known = is_md5 and ('-' not in self._etag or bool(sizes))
         self._digests = []
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._left = self._sizes[0] if self._sizes else 0

@@ -23,6 +23,7 @@ CREATE TABLE parts (
 ) WITHOUT ROWID;
 CREATE TABLE blobs (blob_id INTEGER PRIMARY KEY, size_bytes INTEGER NOT NULL, layout BLOB NOT NULL);
 CREATE TABLE volumes (volume_id INTEGER PRIMARY KEY, disk_ids TEXT NOT NULL);
+CREATE TABLE documents (collection TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (collection, id));
 """
 
 _FROM_SNAPSHOT = """
@@ -41,6 +42,7 @@ INSERT INTO uploads SELECT ord, bucket_id, key FROM snapshot.uploads;
 INSERT INTO parts SELECT upload_ord, part_number, blob_ids FROM snapshot.parts;
 INSERT INTO blobs SELECT blob_id, size_bytes, layout FROM snapshot.blobs;
 INSERT INTO volumes SELECT volume_id, disk_ids FROM snapshot.volumes WHERE state <> 'dropped';
+INSERT INTO documents SELECT collection, id, body FROM snapshot.documents;
 """
 
 
@@ -107,6 +109,11 @@ class State:
                 raise ValueError(f'blob {blob_id} is not known')
             rows.append(row)
         return rows
+
+    def document(self, collection, name):
+        """Its bytes, or None."""
+        row = self.db.execute('SELECT body FROM documents WHERE collection = ? AND id = ?', (collection, name)).fetchone()
+        return row and row[0]
 
     def _blob(self, reader):
         blob_id, size, layout = reader.varint(), reader.varint(), reader.bytes()
@@ -270,6 +277,13 @@ class State:
 
         reader.list(move)
 
+    def _put_document(self, reader):
+        row = reader.string(), reader.string(), reader.bytes()
+        self.db.execute('INSERT OR REPLACE INTO documents VALUES (?, ?, ?)', row)
+
+    def _delete_document(self, reader):
+        self.db.execute('DELETE FROM documents WHERE collection = ? AND id = ?', (reader.string(), reader.string()))
+
     def _skip_damage(self, reader):
         reader.list(
             lambda: (reader.varint(), reader.string(), reader.varint(), reader.varint(), reader.byte(), reader.signed())
@@ -286,8 +300,8 @@ _RECORDS = {
     7: State._put_part,
     8: State._complete_upload,
     9: lambda state, reader: state._forget_upload(reader.varint()),
-    10: lambda _, reader: (reader.string(), reader.string(), reader.bytes()),
-    11: lambda _, reader: (reader.string(), reader.string()),
+    10: State._put_document,
+    11: State._delete_document,
     12: State._open_volume,
     13: lambda _, reader: (reader.varint(), reader.varint()),
     14: lambda state, reader: state.db.execute('DELETE FROM volumes WHERE volume_id = ?', (reader.varint(),)),
@@ -309,7 +323,7 @@ _RECORDS = {
 
 
 def read_details(details):
-    """Headers and user metadata of an object as pairs."""
+    """Headers, user metadata and tags of an object as pairs; retention, legal hold and encryption where it has them."""
     if not details:
         return {'headers': {}, 'metadata': {}, 'tags': {}}
     reader = Reader(details)
@@ -322,7 +336,15 @@ def read_details(details):
     metadata = pairs() if flags & 2 else {}
     if flags & 4:
         reader.string()
-    return {'headers': headers, 'metadata': metadata, 'tags': pairs() if flags & 8 else {}}
+    found = {'headers': headers, 'metadata': metadata, 'tags': pairs() if flags & 8 else {}}
+    if flags & 16:
+        mode = {1: 'GOVERNANCE', 2: 'COMPLIANCE'}.get(reader.byte())
+        found['retention'] = {'mode': mode, 'untilMs': reader.signed()}
+    if flags & 32:
+        found['legalHold'] = 'ON' if reader.byte() else 'OFF'
+    if flags & 64:
+        found['encryption'] = reader.bytes()
+    return found
 
 
 def read_part_sizes(parts):
