@@ -31,6 +31,7 @@ import type { DiskKeyRingCopies } from './composition/key-ring-copies.ts';
 import { makeEncryption, makeKeyArns, openKeyRing, serverDefaultOf } from './composition/make-encryption.ts';
 import { makeAutoReplacer, makeDiskManager } from './composition/make-disk-manager.ts';
 import { type Healing, makeHealing } from './composition/make-healing.ts';
+import { makeCallers } from './composition/make-callers.ts';
 import { type Lifecycle, makeLifecycle } from './composition/make-lifecycle.ts';
 import { recodeControl } from './composition/recode-control.ts';
 import { VolumeFollower } from './composition/volume-follower.ts';
@@ -108,6 +109,7 @@ class HoldfastServer implements Server {
   #keys: KeyCommands | undefined;
   #services: S3Services | undefined;
   readonly #access: Access;
+  readonly #callers: ReturnType<typeof makeCallers>;
   readonly #authenticator: RequestAuthenticator;
   readonly #handler: S3RequestHandler;
   readonly #iam: QueryRequestHandler;
@@ -131,6 +133,7 @@ class HoldfastServer implements Server {
       store: () => this.#openMetadata(),
       rootCredentials: () => this.#credentials,
     });
+    this.#callers = makeCallers(options);
     this.#authenticator = this.#makeAuthenticator();
     this.#handler = this.#makeHandler();
     this.#iam = this.#makeIam();
@@ -252,6 +255,7 @@ class HoldfastServer implements Server {
       tls: this.#tls,
       limits: {
         maximumConnections: limits.connections,
+        maximumConnectionsPerAddress: limits.connectionsPerAddress,
         maximumHeaderBytes: limits.headerSize,
         maximumHeaderCount: MAXIMUM_HEADER_COUNT,
       },
@@ -261,6 +265,7 @@ class HoldfastServer implements Server {
       onExchange: (exchange) =>
         isQueryRequest(exchange.request, s3.domains) ? this.#iam.handle(exchange) : this.#handler.handle(exchange),
       metrics: this.#metrics,
+      proxies: this.#callers.proxies,
       registerRoutes: (app) => this.#addServerRoutes(app),
       isServerRoute: (request) => this.#isServerRoute(request),
       log,
@@ -410,6 +415,7 @@ class HoldfastServer implements Server {
       region: config.s3.region,
       services: () => this.#services,
       domains: config.s3.domains,
+      gate: this.#callers.gate,
       clock,
       randomness,
       log,
@@ -420,6 +426,7 @@ class HoldfastServer implements Server {
     const { clock, config, log } = this.#options;
     return new QueryRequestHandler({
       authenticator: this.#authenticator,
+      gate: this.#callers.gate,
       region: config.s3.region,
       services: () => (this.#services === undefined ? undefined : this.#access),
       clock,

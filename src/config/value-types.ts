@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { ErasureCode } from '../model/erasure-code.ts';
 import type { StorageClass } from '../model/storage-class.ts';
 
@@ -202,6 +203,23 @@ export function listenAddress(): ValueType<ListenAddress> {
       if (match === null || port > 65_535) throw new InvalidValue('must be "host:port" or "[ipv6]:port"');
       const host = match[1] ?? match[2] ?? '';
       return Object.freeze({ host: host === '' ? '::' : host, port });
+    },
+  };
+}
+
+/** An IP address, or one with the length of its prefix. */
+export function addressRange(): ValueType<string> {
+  const describe = 'IP address or range, like `10.0.0.0/8`';
+  return {
+    describe,
+    tomlKind: 'string',
+    parse: (raw) => {
+      if (typeof raw !== 'string') throw new InvalidValue(`is no ${describe}`);
+      const [address = '', prefix, ...rest] = raw.split('/');
+      const bits = isIP(address) === 4 ? 32 : 128;
+      const isPrefix = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits);
+      if (isIP(address) === 0 || !isPrefix || rest.length > 0) throw new InvalidValue(`is no ${describe}`);
+      return raw;
     },
   };
 }

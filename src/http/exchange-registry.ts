@@ -8,6 +8,7 @@ import { bytesIn, logAccess, statusOf } from './access-log.ts';
 import type { AccessEntry, ExchangeRuntime, HttpExchange } from './http-exchange.ts';
 import { protocolError } from './protocol-error.ts';
 import { sendBuffer } from './send-buffer.ts';
+import type { TrustedProxies } from './trusted-proxies.ts';
 
 interface Connection {
   readonly socket: Socket;
@@ -40,10 +41,15 @@ const MAXIMUM_PIPELINED = 32;
 export class ExchangeRegistry {
   readonly #onExchange: ((exchange: HttpExchange) => Promise<void> | void) | undefined;
   readonly #maximumHeaderCount: number;
+  readonly #maximumPerAddress: number;
+  /** Open connections; kept only while they are limited. */
+  readonly #countByAddress = new Map<string, number>();
   readonly #keepAliveMs: number;
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #metrics: RequestMetrics | undefined;
+  readonly #proxies: TrustedProxies;
+  readonly #onFinished: ((exchange: HttpExchange, durationMs: number) => void) | undefined;
   readonly #connections = new Map<Duplex, Connection>();
   readonly #tlsTransports = new Set<Socket>();
   #isClosing = false;
@@ -52,18 +58,23 @@ export class ExchangeRegistry {
 
   constructor(options: {
     onExchange?: ((exchange: HttpExchange) => Promise<void> | void) | undefined;
-    limits: { maximumHeaderCount: number };
+    limits: { maximumHeaderCount: number; maximumConnectionsPerAddress: number };
     timeouts: { keepAliveMs: number };
     log: Log;
     clock: Clock;
     metrics?: RequestMetrics | undefined;
+    proxies: TrustedProxies;
+    onFinished?: ((exchange: HttpExchange, durationMs: number) => void) | undefined;
   }) {
     this.#onExchange = options.onExchange;
     this.#maximumHeaderCount = options.limits.maximumHeaderCount;
+    this.#maximumPerAddress = options.limits.maximumConnectionsPerAddress;
     this.#keepAliveMs = options.timeouts.keepAliveMs;
     this.#log = options.log;
     this.#clock = options.clock;
     this.#metrics = options.metrics;
+    this.#proxies = options.proxies;
+    this.#onFinished = options.onFinished;
   }
 
   get activeCount(): number {
@@ -75,6 +86,10 @@ export class ExchangeRegistry {
   }
 
   addConnection(socket: Socket): void {
+    if (this.#maximumPerAddress > 0 && !this.#countConnection(socket)) {
+      socket.destroy();
+      return;
+    }
     this.#connections.set(socket, {
       socket,
       responses: [],
@@ -91,6 +106,22 @@ export class ExchangeRegistry {
       if (connection !== undefined) connection.waiting.length = 0;
     });
     if (this.#isClosing) socket.destroy();
+  }
+
+  /** False when its address has too many already. */
+  #countConnection(socket: Socket): boolean {
+    const { remoteAddress = '' } = socket;
+    if (this.#proxies.isTrusted(remoteAddress)) return true;
+    const counts = this.#countByAddress;
+    const count = counts.get(remoteAddress) ?? 0;
+    if (count >= this.#maximumPerAddress) return false;
+    counts.set(remoteAddress, count + 1);
+    socket.once('close', () => {
+      const left = counts.get(remoteAddress)! - 1;
+      if (left === 0) counts.delete(remoteAddress);
+      else counts.set(remoteAddress, left);
+    });
+    return true;
   }
 
   /** The connection below a TLS one: counted through that, but cut with the rest, handshake or not. */
@@ -182,7 +213,7 @@ export class ExchangeRegistry {
   #start(parts: NewExchange): void {
     const { request, response } = parts;
     const startedMs = this.#clock.monotonicMs();
-    const exchange = new Exchange(parts);
+    const exchange = new Exchange(parts, this.#proxies);
     const connection = this.#begin(request.socket, response);
     this.#metrics?.began();
     response.on('close', () => {
@@ -214,6 +245,7 @@ export class ExchangeRegistry {
 
   #finished(exchange: HttpExchange, durationMs: number): void {
     logAccess(this.#log, exchange, durationMs);
+    this.#onFinished?.(exchange, durationMs);
     if (this.#metrics === undefined) return;
     this.#metrics.inFlight -= 1;
     const { operation, bytesOut } = exchange.access;
@@ -250,14 +282,15 @@ class Exchange implements HttpExchange {
   readonly access: AccessEntry;
   #abort: AbortController | undefined;
 
-  constructor({ request, response, requestId, runtime }: NewExchange) {
+  constructor({ request, response, requestId, runtime }: NewExchange, proxies: TrustedProxies) {
     const socket = request.socket as Socket & { encrypted?: boolean };
     this.request = request;
     this.response = response;
     this.requestId = requestId;
     this.runtime = runtime;
-    this.isSecure = socket.encrypted === true;
-    this.remoteAddress = socket.remoteAddress ?? '';
+    const origin = proxies.originOf(request, socket.remoteAddress ?? '', socket.encrypted === true);
+    this.isSecure = origin.isSecure;
+    this.remoteAddress = origin.address;
     this.access = {
       operation: '',
       bucket: '',

@@ -13,8 +13,9 @@ export interface HttpExchange {
   readonly response: ServerResponse;
   /** Sent as x-amz-request-id and found in every log line. */
   readonly requestId: string;
+  /** Over TLS, to the proxy at least. */
   readonly isSecure: boolean;
-  /** The peer of the socket, never a header. */
+  /** The peer of the socket, or the client that a trusted proxy names. */
   readonly remoteAddress: string;
   /** Aborted when the client is gone before the answer was finished, or the server cuts it. */
   readonly signal: AbortSignal;
@@ -31,6 +32,8 @@ export interface AccessEntry {
   /** S3's error code; empty for success. */
   code: string;
   accessKeyId: string;
+  /** As whom it was let in and counts as in flight. */
+  caller?: string;
   /** Why it went wrong, for the operator. Never a secret or a signature. */
   hint: string;
   /** Bytes of the body as received; the body object may be set instead. */

@@ -14,6 +14,7 @@ import type { DiscardBounds, ExchangeRuntime, HttpExchange } from './http-exchan
 import { LeanRequest, useAllHeaders } from './lean-request.ts';
 import { RequestIdSource } from './request-id.ts';
 import type { TlsCertificates } from './tls-certificates.ts';
+import type { TrustedProxies } from './trusted-proxies.ts';
 
 export interface ListenerOptions {
   readonly addresses: readonly ListenAddress[];
@@ -30,6 +31,10 @@ export interface ListenerOptions {
   readonly isServerRoute?: ((request: IncomingMessage) => boolean) | undefined;
   /** Counts what passes `onExchange`. */
   readonly metrics?: RequestMetrics | undefined;
+  /** Who may say whom a request comes from. */
+  readonly proxies: TrustedProxies;
+  /** Called when an exchange of `onExchange` is over, its connection cut or not. */
+  readonly onFinished?: ((exchange: HttpExchange, durationMs: number) => void) | undefined;
   readonly log: Log;
   readonly clock: Clock;
   readonly randomness: Randomness;
@@ -38,6 +43,8 @@ export interface ListenerOptions {
 interface ListenerLimits {
   /** Per address; connections beyond it are closed at once. */
   readonly maximumConnections: number;
+  /** From one client that is no trusted proxy; 0: no limit. */
+  readonly maximumConnectionsPerAddress: number;
   /** Request line and headers together. */
   readonly maximumHeaderBytes: number;
   /** A request with this many header lines or more is refused. */

@@ -9,6 +9,7 @@ import type { HttpExchange } from '../http/http-exchange.ts';
 import { sendBuffer } from '../http/send-buffer.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Log } from '../observability/log.ts';
+import type { CallerGate } from '../s3/caller-gate.ts';
 import { requestConditions } from '../s3/request-conditions.ts';
 import { parseRawRequest, type RawRequest, virtualHostedBucket } from '../s3/sigv4/raw-request.ts';
 import type { RequestAuthenticator } from '../s3/sigv4/request-authenticator.ts';
@@ -28,6 +29,7 @@ export interface QueryRequestHandlerOptions {
   readonly region: string;
   /** `undefined` until recovery is over: every request is answered 503 meanwhile. */
   readonly services: () => IamServices | undefined;
+  readonly gate: CallerGate;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly log: Log;
 }
@@ -64,6 +66,7 @@ export class QueryRequestHandler {
 
   /** Answers one request. Nothing a client or a store does makes it reject. */
   async handle(exchange: HttpExchange): Promise<void> {
+    const { gate } = this.#options;
     const { requestId } = exchange;
     let service = DEFAULT_SERVICE;
     try {
@@ -72,17 +75,20 @@ export class QueryRequestHandler {
       this.#send(exchange, { status: 200, headers: {}, body });
     } catch (thrown) {
       const error = toIamError(thrown);
+      await gate.holdBack(exchange, error.code);
       this.#note(exchange, error);
       const { status, headers } = error;
       this.#send(exchange, { status, headers, body: renderIamError(error, service, requestId) });
     }
+    gate.leave(exchange);
   }
 
   async #answer(exchange: HttpExchange, onService: (service: QueryService) => void) {
-    const { authenticator, clock, region } = this.#options;
+    const { authenticator, clock, gate, region } = this.#options;
     const services = this.#options.services();
     if (services === undefined)
       throw new IamError('ServiceUnavailable', undefined, { headers: { 'retry-after': '2' } });
+    gate.arrive(exchange);
     const raw = parseTarget(exchange);
     const body = await readForm(exchange, raw);
     const parameters = parseQueryParameters(formPairs(raw), body);
@@ -93,7 +99,8 @@ export class QueryRequestHandler {
     const bodySha256Hex = hash('sha256', body, 'hex');
     const authenticated = authenticator.authenticateForm(raw, { service: row.service, bodySha256Hex, nowMs });
     const { principal, isSigned } = authenticated;
-    exchange.access.accessKeyId = principal.accessKeyId;
+    const turn = gate.enter(exchange, principal.accessKeyId);
+    if (turn !== undefined) await turn;
     if (!isSigned && row.isUnsigned !== true) throw new IamError('MissingAuthenticationToken');
     const facts = { authenticated, remoteAddress: exchange.remoteAddress, nowMs, region };
     const context = requestConditions(facts);

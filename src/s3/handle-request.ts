@@ -11,6 +11,7 @@ import { createRequestBody, type HttpRequestBody } from '../streams/http-request
 import type { RequestBody } from '../streams/request-body.ts';
 import { addCorsHeaders } from './add-cors-headers.ts';
 import { authorizeRequest, hideAbsence } from './authorize-request.ts';
+import type { CallerGate } from './caller-gate.ts';
 import { checkExpectedOwners } from './expected-owners.ts';
 import { refuseUnimplementedInputs } from './implemented-inputs.ts';
 import { matchOperation } from './match-operation.ts';
@@ -33,6 +34,7 @@ export interface S3RequestHandlerOptions {
   readonly services: () => S3Services | undefined;
   /** Names whose subdomains are buckets, lower-case, without port. */
   readonly domains: readonly string[];
+  readonly gate: CallerGate;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly randomness: Randomness;
   readonly log: Log;
@@ -61,28 +63,32 @@ export class S3RequestHandler {
 
   /** Answers one request. Nothing a client or a store does makes it reject. */
   async handle(exchange: HttpExchange): Promise<void> {
+    const { gate } = this.#options;
     let response: S3Response;
     try {
       response = await this.#answer(exchange);
     } catch (error) {
+      if (error instanceof S3Error) await gate.holdBack(exchange, error.code);
       response = this.#renderError(exchange, error);
     }
-    const { origin } = exchange.access;
-    if (origin !== undefined) response = await this.#forOrigin(exchange, origin, response);
+    const { access } = exchange;
+    if (access.origin !== undefined) response = await this.#forOrigin(exchange, access.origin, response);
     try {
       await this.#send(exchange, response);
     } catch (error) {
       this.#failWhileSending(exchange, error);
     }
+    gate.leave(exchange);
   }
 
   async #answer(exchange: HttpExchange): Promise<S3Response> {
-    const { authenticator, clock } = this.#options;
+    const { authenticator, clock, gate } = this.#options;
     const services = this.#options.services();
     if (services === undefined) {
       throw new S3Error('ServiceUnavailable', { headers: { 'retry-after': NOT_READY_RETRY_SECONDS } });
     }
     const { access } = exchange;
+    gate.arrive(exchange);
     const raw = this.#parse(exchange);
     access.bucket = raw.bucket;
     access.key = raw.key;
@@ -128,9 +134,10 @@ export class S3RequestHandler {
     services: S3Services,
     formBody?: RequestBody,
   ): Promise<S3Response> {
-    const { authorizer, log, region } = this.#options;
+    const { authorizer, gate, log, region } = this.#options;
     const { access } = exchange;
-    access.accessKeyId = authenticated.principal.accessKeyId;
+    const turn = gate.enter(exchange, authenticated.principal.accessKeyId);
+    if (turn !== undefined) await turn;
     if (operation.handler === 'not-implemented') {
       throw new S3Error('NotImplemented', { message: `${operation.name} is not implemented` });
     }

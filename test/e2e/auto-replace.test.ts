@@ -39,7 +39,7 @@ test(
     run(it, 'umount', '-l', lost);
     await eventually('it is missing', async () => (await states(it))[1] === 'missing');
     run(it, 'mount', '-t', 'tmpfs', '-o', 'size=128m', 'none', lost);
-    await eventually('it is replaced', async () => (await states(it)).every((state) => state === 'online'), 40_000);
+    await eventually('it is replaced', async () => (await states(it)).every((state) => state === 'online'));
     await eventually('the log says why', async () => it.output.includes('replaced by policy'));
     const census = await it.command('census', '--wait', '--timeout', '40', '--state', it.stateDirectory);
     expect(census.status, census.output).toBe(0);

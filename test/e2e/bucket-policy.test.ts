@@ -22,7 +22,7 @@ let client: S3Client;
 beforeAll(async () => {
   server = await TestServer.create();
   client = server.client();
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   client?.destroy();

@@ -33,7 +33,7 @@ beforeAll(async () => {
   client = server.client();
   await client.send(new CreateBucketCommand({ Bucket }));
   await client.send(new PutBucketCorsCommand({ Bucket, CORSConfiguration: { CORSRules: RULES } }));
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   client?.destroy();

@@ -75,7 +75,7 @@ describe.each(goldenVersions())('golden disks of format version %i', (version) =
     { timeout: 60_000 },
     async () => {
       const it = await goldenServer(version);
-      await it.start({ readyWithinMs: 40_000 });
+      await it.start({ readyWithinMs: 60_000 });
       const client = it.client({ credentials: manifest.credentials });
       for (const { bucket, key, sizeBytes, sha256, etag, metadata } of manifest.objects) {
         const answer = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));

@@ -104,7 +104,7 @@ beforeAll(async () => {
   client.destroy();
   await server.stop();
   writeFileSync(customerKeyFile(), CUSTOMER_KEY.toString('base64'));
-}, 60_000);
+}, 180_000);
 
 /** Of each mode: empty, around a package, several of them, in parts; and one under the second version of the server's key. */
 async function putEncrypted(client: S3Client): Promise<void> {

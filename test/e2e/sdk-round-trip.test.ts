@@ -27,7 +27,7 @@ beforeAll(async () => {
   server = await TestServer.create();
   client = server.client();
   await client.send(new CreateBucketCommand({ Bucket: 'first' }));
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   client?.destroy();
@@ -149,4 +149,4 @@ test('everything is there after SIGTERM and a new start', async () => {
   client = server.client();
   expect((await bodyOf('copies/big')).equals(payloadOf('multipart', 23_456_789))).toBe(true);
   expect((await bodyOf('sizes/4096')).equals(payloadOf('sizes/4096', 4096))).toBe(true);
-}, 60_000);
+}, 180_000);

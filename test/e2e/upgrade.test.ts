@@ -107,7 +107,7 @@ test(
     const sequenceNow = async (): Promise<number> =>
       ((await it.statusReport()) as { journal: { sequence: number } }).journal.sequence;
 
-    await it.start({ readyWithinMs: 40_000 });
+    await it.start({ readyWithinMs: 60_000 });
     let client = it.client({ credentials: manifest.credentials });
     const before = await sequenceNow();
     await write(client, 'former');

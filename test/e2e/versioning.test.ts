@@ -27,7 +27,7 @@ let bucketCount = 0;
 beforeAll(async () => {
   server = await TestServer.create();
   client = server.client();
-}, 60_000);
+}, 180_000);
 beforeEach(async () => {
   Bucket = `versions-${++bucketCount}`;
   await client.send(new CreateBucketCommand({ Bucket }));

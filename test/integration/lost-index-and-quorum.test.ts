@@ -26,7 +26,7 @@ test('an index lost while a batch is undecided is rebuilt, and writes go on, onc
   await service.cluster.clock.advance(2000);
   expect(await put('c')).toBe(503);
   service.cluster.attach([1, 2]);
-  await service.withTime(expect.poll(() => put('d'), { timeout: 15_000 }).toBe(200));
+  await service.withTime(expect.poll(() => put('d'), { timeout: 60_000 }).toBe(200));
   const { body } = await service.withTime(service.call('GetObject', { bucket: 'bucket', key: 'a' }));
   expect(body.toString()).toBe('a');
-}, 60_000);
+}, 180_000);

@@ -31,7 +31,7 @@ test('a start that cannot open an epoch leaves volumes alone whose opening is no
   const { metadata } = service.process;
   await service.withTime(
     expect
-      .poll(async () => (await metadata.listVolumes()).map(({ state }) => state), { timeout: 20_000 })
+      .poll(async () => (await metadata.listVolumes()).map(({ state }) => state), { timeout: 60_000 })
       .toEqual(['sealed']),
   );
   expect([filesOf(0), filesOf(1)]).toEqual([[path], [path]]);

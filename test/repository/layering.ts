@@ -27,11 +27,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: FOUNDATION,
   http: FOUNDATION,
   s3: [...FOUNDATION, 'service', 'access', 'http', 'data-store/data-store.ts'],
-  // Shares the authenticator, the facts of a request and the writing of XML with S3, and nothing else of it.
+  // Shares the authenticator, the limits of callers, the facts of a request and the writing of XML with S3, and nothing else of it.
   iam: [
     ...FOUNDATION,
     'access',
     'http',
+    's3/caller-gate.ts',
     's3/request-conditions.ts',
     's3/store-error-to-s3.ts',
     's3/sigv4/percent-encoding.ts',

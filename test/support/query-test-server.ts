@@ -1,3 +1,5 @@
+import { TrustedProxies } from '../../src/http/trusted-proxies.ts';
+import { makeTestGate } from './caller-gate-fixture.ts';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import aws4 from 'aws4';
 import type { CredentialSource } from '../../src/access/principal.ts';
@@ -41,6 +43,7 @@ export class QueryTestServer {
         allowSignatureV2: true,
         allowUnsignedPayloadOverHttp: true,
       }),
+      gate: makeTestGate(),
       region: 'us-east-1',
       services,
       clock,
@@ -48,11 +51,17 @@ export class QueryTestServer {
     });
     this.#listener = await createListener({
       addresses: [{ host: '127.0.0.1', port: 0 }],
-      limits: { maximumConnections: 100, maximumHeaderBytes: 16 * 1024, maximumHeaderCount: 200 },
+      limits: {
+        maximumConnectionsPerAddress: 0,
+        maximumConnections: 100,
+        maximumHeaderBytes: 16 * 1024,
+        maximumHeaderCount: 200,
+      },
       timeouts: { headersMs: 10_000, keepAliveMs: 1_000 },
       discard: { discardBytes: 1024 * 1024, discardMs: 1_000 },
       watchdog: new StallWatchdog({ clock, minimumBytesPerSecond: 1024, stallTimeoutMs: 10_000 }),
       onExchange: (exchange: HttpExchange) => handler.handle(exchange),
+      proxies: new TrustedProxies([]),
       log: this.log,
       clock,
       randomness: new SystemRandomness(),

@@ -8,6 +8,9 @@ import { createListener, type Listener } from '../../src/http/listener.ts';
 import type { Log } from '../../src/observability/log.ts';
 import { SystemClock, SystemRandomness } from '../../src/observability/system-clock.ts';
 import { S3RequestHandler, type S3RequestHandlerOptions } from '../../src/s3/handle-request.ts';
+import { makeTestGate } from './caller-gate-fixture.ts';
+import { TrustedProxies } from '../../src/http/trusted-proxies.ts';
+import type { RequestLimits } from '../../src/access/limits/request-limits.ts';
 import { RequestAuthenticator } from '../../src/s3/sigv4/request-authenticator.ts';
 import { BucketEncryptionService } from '../../src/service/bucket-encryption.ts';
 import { BucketService } from '../../src/service/buckets.ts';
@@ -54,6 +57,11 @@ function unreachable(name: string): object {
   );
 }
 
+interface TestServerOptions extends Partial<S3RequestHandlerOptions> {
+  readonly limits?: RequestLimits;
+  readonly proxies?: TrustedProxies;
+}
+
 /** The real listener, authenticator and pipeline over buckets in memory. */
 export class S3TestServer {
   readonly metadata = new MemoryMetadata();
@@ -85,7 +93,7 @@ export class S3TestServer {
     };
   }
 
-  async start(overrides: Partial<S3RequestHandlerOptions> = {}): Promise<this> {
+  async start({ limits, proxies = new TrustedProxies([]), ...overrides }: TestServerOptions = {}): Promise<this> {
     const clock = new SystemClock();
     const randomness = new SystemRandomness();
     const handler = new S3RequestHandler({
@@ -104,6 +112,7 @@ export class S3TestServer {
       region: this.services!.region,
       services: () => this.services,
       domains: [],
+      gate: makeTestGate({ ...(limits && { limits }), proxies, log: this.#log() }),
       clock,
       randomness,
       log: this.#log(),
@@ -111,11 +120,17 @@ export class S3TestServer {
     });
     this.#listener = await createListener({
       addresses: [{ host: '127.0.0.1', port: 0 }],
-      limits: { maximumConnections: 100, maximumHeaderBytes: 16 * 1024, maximumHeaderCount: 200 },
+      limits: {
+        maximumConnections: 100,
+        maximumConnectionsPerAddress: 0,
+        maximumHeaderBytes: 16 * 1024,
+        maximumHeaderCount: 200,
+      },
       timeouts: { headersMs: 10_000, keepAliveMs: 1_000 },
       discard: { discardBytes: 1024 * 1024, discardMs: 1_000 },
       watchdog: new StallWatchdog({ clock, minimumBytesPerSecond: 1024, stallTimeoutMs: 10_000 }),
       onExchange: (exchange: HttpExchange) => handler.handle(exchange),
+      proxies,
       log: this.#log(),
       clock,
       randomness,

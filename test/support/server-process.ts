@@ -118,7 +118,7 @@ exec "$@"`;
    */
   async start({
     diskPaths = this.diskPaths,
-    readyWithinMs = 20_000,
+    readyWithinMs = 60_000,
     prefix = [] as readonly string[],
     environment = {},
   } = {}): Promise<void> {
@@ -208,7 +208,7 @@ exec "$@"`;
 }
 
 /** Polls until `condition` holds. @throws after `withinMs`. */
-export async function eventually(what: string, condition: () => Promise<boolean>, withinMs = 15_000): Promise<void> {
+export async function eventually(what: string, condition: () => Promise<boolean>, withinMs = 60_000): Promise<void> {
   const deadline = Date.now() + withinMs;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);

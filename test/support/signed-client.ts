@@ -111,14 +111,14 @@ export class RawConnection {
   }
 
   /** Waits until what was received matches. Rejects when the connection ends before, or after `boundMs`. */
-  async until(pattern: RegExp, boundMs = 10_000): Promise<string> {
+  async until(pattern: RegExp, boundMs = 30_000): Promise<string> {
     await this.#wait(() => pattern.test(this.received) || this.#isEnded, boundMs);
     if (!pattern.test(this.received)) throw new Error(`connection ended; received: ${this.received.slice(0, 500)}`);
     return this.received;
   }
 
   /** Waits for the end of the connection and returns all that was received. */
-  async closed(boundMs = 10_000): Promise<string> {
+  async closed(boundMs = 30_000): Promise<string> {
     await this.#wait(() => this.#isEnded, boundMs);
     return this.received;
   }

@@ -1,5 +1,5 @@
 import { key } from '../config-key.ts';
-import { boolean, listOf, listenAddress, text } from '../value-types.ts';
+import { addressRange, boolean, listOf, listenAddress, text } from '../value-types.ts';
 
 export const s3Section = {
   listen: key({
@@ -41,6 +41,13 @@ export const s3Section = {
     env: 'HOLDFAST_UNSIGNED_PAYLOAD_OVER_HTTP',
     what: 'Accept signed requests whose body is not signed (`UNSIGNED-PAYLOAD`) without TLS.',
     why: 'Behind a proxy that ends TLS every request arrives so; presigned URLs are never affected.',
+  }),
+  trustedProxies: key({
+    type: listOf(addressRange()),
+    default: [],
+    env: 'HOLDFAST_TRUSTED_PROXIES',
+    what: 'Addresses or ranges (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.',
+    why: 'Anybody can send these headers; policies, limits and logs must know the real client.',
   }),
   blockPublicAccess: key({
     type: boolean(),

@@ -32,7 +32,7 @@ async function endByForce(): Promise<void> {
   writeFileSync(cli.path('disk1/disk.json'), '{}');
   cli.composition.stopResult = { isClean: false };
   const ended = cli.run('serve', '--disks', cli.path('disk1'), '--state', cli.stateDirectory);
-  await vi.waitFor(() => expect(cli.stdout).toContain('ready'));
+  await vi.waitFor(() => expect(cli.stdout).toContain('ready'), { timeout: 60_000 });
   cli.signal('SIGTERM');
   await ended;
 }
@@ -63,12 +63,12 @@ test('a second signal ends a server at once, and what was logged until then is t
     return new Promise<void>((resolve) => (stopped = resolve));
   };
   const ended = cli.run('serve', '--disks', cli.path('disk1'), '--state', cli.stateDirectory);
-  await vi.waitFor(() => expect(cli.stdout).toContain('ready'));
+  await vi.waitFor(() => expect(cli.stdout).toContain('ready'), { timeout: 60_000 });
   cli.signal('SIGINT');
-  await vi.waitFor(() => expect(isStopping).toBe(true));
+  await vi.waitFor(() => expect(isStopping).toBe(true), { timeout: 60_000 });
   await cli.clock.advance(1500);
   cli.signal('SIGINT');
-  await vi.waitFor(() => expect(cli.killCount).toBe(1));
+  await vi.waitFor(() => expect(cli.killCount).toBe(1), { timeout: 60_000 });
   expect(flushedBefore).toContain('stopping');
   stopped();
   await ended;

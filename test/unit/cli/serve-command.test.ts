@@ -24,7 +24,7 @@ function serve(disks: string, ...more: string[]): Promise<number> {
 /** Serves until the banner stands, then asks it to stop. */
 async function serveAndStop(disks: string, ...more: string[]): Promise<number> {
   const ended = serve(disks, ...more);
-  await vi.waitFor(() => expect(cli.stdout).toContain('Holdfast is ready'));
+  await vi.waitFor(() => expect(cli.stdout).toContain('Holdfast is ready'), { timeout: 60_000 });
   cli.signal('SIGTERM');
   return await ended;
 }
@@ -138,7 +138,7 @@ test('a formatting cut off by a crash is finished by the next if-empty start', a
 
 test('SIGHUP reloads TLS, a hung disk ends the process by force, a second Ctrl-C at once', async () => {
   const ended = serve(makeDisks({ used: true }));
-  await vi.waitFor(() => expect(cli.stdout).toContain('ready'));
+  await vi.waitFor(() => expect(cli.stdout).toContain('ready'), { timeout: 60_000 });
   cli.signal('SIGHUP');
   expect(cli.composition.reloadCount).toBe(1);
   cli.composition.stopResult = { isClean: false };
@@ -149,7 +149,7 @@ test('SIGHUP reloads TLS, a hung disk ends the process by force, a second Ctrl-C
   expect(cli.killCount).toBe(0);
   await cli.clock.advance(1001);
   cli.signal('SIGINT');
-  await vi.waitFor(() => expect(cli.killCount).toBe(1));
+  await vi.waitFor(() => expect(cli.killCount).toBe(1), { timeout: 60_000 });
   stopped();
   await ended;
   expect(cli.killCount).toBe(2);
@@ -159,8 +159,8 @@ test('SIGTERM during recovery stops the server without a banner', async () => {
   let fail: (error: Error) => void = () => {};
   cli.composition.onStart = async () => await new Promise((_resolve, reject) => (fail = reject));
   const ended = serve(makeDisks({ used: true }));
-  await vi.waitFor(() => expect(cli.composition.servers).toHaveLength(1));
-  await vi.waitFor(() => expect(cli.listenerCount).toBe(3));
+  await vi.waitFor(() => expect(cli.composition.servers).toHaveLength(1), { timeout: 60_000 });
+  await vi.waitFor(() => expect(cli.listenerCount).toBe(3), { timeout: 60_000 });
   cli.signal('SIGTERM');
   fail(new Error('stopped'));
   expect(await ended).toBe(0);

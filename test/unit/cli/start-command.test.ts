@@ -12,7 +12,7 @@ afterEach(() => cli.destroy());
 async function startAndStop(): Promise<number> {
   cli.stdout = '';
   const ended = cli.run('start', '--log-level', 'error');
-  await vi.waitFor(() => expect(cli.stdout).toContain('Holdfast is ready'));
+  await vi.waitFor(() => expect(cli.stdout).toContain('Holdfast is ready'), { timeout: 60_000 });
   cli.signal('SIGTERM');
   return await ended;
 }

@@ -95,7 +95,7 @@ describe('formatDisks', () => {
       }
     }
     expect(crashPoints).toBeGreaterThan(40);
-  }, 60_000);
+  }, 180_000);
 
   test('refuses a directory that holds anything, and changes nothing then', async () => {
     const disks = blank(3);

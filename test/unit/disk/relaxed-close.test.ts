@@ -27,7 +27,7 @@ async function closingFile() {
   const file = await disk.open('one', 'direct-sync');
   await file.write(Buffer.alloc(4096, 1), 0);
   const closed = file.close();
-  await vi.waitFor(() => expect(held.finish).toBeDefined());
+  await vi.waitFor(() => expect(held.finish).toBeDefined(), { timeout: 60_000 });
   return { disk, closed, finish: held.finish! };
 }
 

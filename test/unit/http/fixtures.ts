@@ -1,5 +1,6 @@
 import { afterEach } from 'vitest';
 import { createListener, type Listener, type ListenerOptions } from '../../../src/http/listener.ts';
+import { TrustedProxies } from '../../../src/http/trusted-proxies.ts';
 import { SystemClock, SystemRandomness } from '../../../src/observability/system-clock.ts';
 import { StallWatchdog } from '../../../src/streams/stall-watchdog.ts';
 import { RecordingLog } from '../../support/recording-log.ts';
@@ -29,7 +30,12 @@ export async function open(
   const clock = new SystemClock();
   const listener = await createListener({
     addresses: [{ host: '127.0.0.1', port: 0 }],
-    limits: { maximumConnections: 100, maximumHeaderBytes: 16 * 1024, maximumHeaderCount: 100 },
+    limits: {
+      maximumConnections: 100,
+      maximumConnectionsPerAddress: 0,
+      maximumHeaderBytes: 16 * 1024,
+      maximumHeaderCount: 100,
+    },
     timeouts: { headersMs: 60_000, keepAliveMs: 60_000 },
     discard: { discardBytes: 1024 * 1024, discardMs: 5_000 },
     watchdog: new StallWatchdog({
@@ -41,6 +47,7 @@ export async function open(
     log,
     clock,
     randomness: new SystemRandomness(),
+    proxies: new TrustedProxies([]),
     ...options,
   });
   opened.push(listener);
@@ -58,7 +65,7 @@ export async function open(
 }
 
 /** Waits for a condition. */
-export async function eventually(isTrue: () => boolean, boundMs = 5_000): Promise<void> {
+export async function eventually(isTrue: () => boolean, boundMs = 30_000): Promise<void> {
   const deadline = Date.now() + boundMs;
   while (!isTrue()) {
     if (Date.now() > deadline) throw new Error(`not true after ${boundMs} ms: ${isTrue.toString()}`);

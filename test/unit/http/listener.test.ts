@@ -310,7 +310,12 @@ describe('hostile HTTP', () => {
 
   it('sec_connection_flood: connections beyond the limit are closed at once', async () => {
     const { connect, listener } = await open(echo, {
-      limits: { maximumConnections: 2, maximumHeaderBytes: 16_384, maximumHeaderCount: 100 },
+      limits: {
+        maximumConnectionsPerAddress: 0,
+        maximumConnections: 2,
+        maximumHeaderBytes: 16_384,
+        maximumHeaderCount: 100,
+      },
     });
     const first = await connect();
     const second = await connect();
@@ -320,6 +325,29 @@ describe('hostile HTTP', () => {
       connection.write(GET);
       await connection.until(/\]$/);
     }
+  });
+
+  it('sec_connection_flood: one address has so many connections and no more, until one of them ends', async () => {
+    const { connect, listener } = await open(echo, {
+      limits: {
+        maximumConnectionsPerAddress: 2,
+        maximumConnections: 100,
+        maximumHeaderBytes: 16_384,
+        maximumHeaderCount: 100,
+      },
+    });
+    const first = await connect();
+    const second = await connect();
+    for (const connection of [first, second]) {
+      connection.write(GET);
+      await connection.until(/\]$/);
+    }
+    await (await connect()).closed();
+    first.close();
+    await eventually(() => listener.connectionCount === 1);
+    const next = await connect();
+    next.write(GET);
+    await next.until(/\]$/);
   });
 
   it.each([

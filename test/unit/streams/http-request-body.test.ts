@@ -166,7 +166,7 @@ describe('createRequestBody', () => {
     const { source, make, clock } = setUp({ 'transfer-encoding': 'chunked' });
     const iterator = make()[Symbol.asyncIterator]();
     for (let index = 0; index < 20; index++) source.write(Buffer.alloc(16 * 1024));
-    await vi.waitFor(() => expect(source.isPaused()).toBe(true));
+    await vi.waitFor(() => expect(source.isPaused()).toBe(true), { timeout: 60_000 });
     await clock.advance(120_000);
     expect((await iterator.next()).done).toBe(false);
   });
@@ -178,7 +178,7 @@ describe('createRequestBody', () => {
       const body = make();
       void body[Symbol.asyncIterator]();
       for (let index = 0; index < 40; index++) source.write(Buffer.alloc(16 * 1024));
-      await vi.waitFor(() => expect(source.isPaused()).toBe(true));
+      await vi.waitFor(() => expect(source.isPaused()).toBe(true), { timeout: 60_000 });
       return body.receivedBytes;
     };
     expect(await queuedBytes()).toBe(256 * 1024);

@@ -118,7 +118,7 @@ describe('a change of the list', () => {
     const installing = journal.installCheckpoint(source, journal.acknowledged).catch(() => undefined);
     // The snapshot is a real file: that takes real time.
     const isNoting = (): void => expect(faults.some(({ hungCount }) => hungCount > 0)).toBe(true);
-    await vi.waitFor(isNoting, { timeout: 20_000 });
+    await vi.waitFor(isNoting, { timeout: 60_000 });
     const leaving = faults.findIndex(({ hungCount }) => hungCount > 0);
     const diskIds = cluster.diskIds.filter((_, index) => index !== leaving);
     let isChanged = false;

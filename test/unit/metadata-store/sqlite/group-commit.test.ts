@@ -162,7 +162,7 @@ test('while no epoch can be opened, what the batch touches gets an error and eve
   expect(await store.getBucket('bucket')).toMatchObject({ bucketId });
   await expect(put('new')).rejects.toMatchObject({ code: 'QuorumLost' });
   journal.reopenFailures = 0;
-  await expect.poll(() => get('old').catch(() => undefined), { timeout: 10_000 }).toMatchObject({ lastModifiedMs: 1 });
+  await expect.poll(() => get('old').catch(() => undefined), { timeout: 60_000 }).toMatchObject({ lastModifiedMs: 1 });
   await put('new');
 });
 
@@ -171,7 +171,7 @@ test('a mutation answered with Undecided is not done later when its frame is voi
   journal.appendFaults.push('void');
   journal.reopenFailures = 1;
   await expect(put('k')).rejects.toMatchObject({ code: 'Undecided' });
-  await expect.poll(() => put('next').catch(() => undefined), { timeout: 10_000 }).toMatchObject({ versionId: 'null' });
+  await expect.poll(() => put('next').catch(() => undefined), { timeout: 60_000 }).toMatchObject({ versionId: 'null' });
   expect(await get('k')).toBeUndefined();
 });
 
@@ -197,7 +197,7 @@ test('a start that cannot open an epoch reads the acknowledged prefix and refuse
     code: 'QuorumLost',
   });
   const read = () => after.store.getObject({ bucketId, key: 'unsure' }).catch(() => 'error');
-  await expect.poll(read, { timeout: 10_000 }).toBeUndefined();
+  await expect.poll(read, { timeout: 60_000 }).toBeUndefined();
   await after.store.commit(putMutation(after.store, { bucketId, key: 'x', volumeId }));
 });
 
