@@ -217,6 +217,22 @@ export type Mutation =
       to: Buffer;
       described?: { storageClass: string; blobs: readonly BlobUse[] };
     } // NoSuchBucket | PreconditionFailed | AccessDenied (its lock) | BlobGone
+  /**
+   * The object under `sourceKey` becomes the object under `key`, in one step: never both, never none. In a bucket that never
+   * had versions. With a token that is remembered nothing happens: a retry of what was done. ConditionalRequestConflict:
+   * one of the keys is not as it was seen.
+   */
+  | {
+      type: 'RenameObject';
+      bucketId: number;
+      sourceKey: string;
+      key: string;
+      /** `undefined`: there is none, as far as was seen; then only a token helps. */
+      source: RenamedSource | undefined;
+      /** Of the object under `key`, 0 without one; `undefined`: whatever it is. */
+      destinationOrder: number | undefined;
+      token?: { value: string; /** Of the request; the same with another meaning is refused. */ meaning: Buffer };
+    } // NoSuchBucket | NoSuchKey | NotImplemented (versions) | ConditionalRequestConflict | IdempotencyParameterMismatch | BlobGone
   | { type: 'CreateMultipartUpload'; upload: UploadRecord }
   | {
       type: 'PutPart';
@@ -271,6 +287,17 @@ export type Mutation =
   | { type: 'RaiseFormat'; formatVersion: number }
   /** Decided outcomes, as they are, in one commit: for a recovery into an empty store, which knows every id itself. */
   | { type: 'ImportRecords'; records: readonly JournalRecord[] };
+
+export interface RenamedSource {
+  order: number;
+  owner: Owner;
+  lastModifiedMs: number;
+  /** As it was read: it is ConditionalRequestConflict when its tags or its envelope were changed since. */
+  seen: ObjectAttributes;
+  /** As under the new key: an envelope is bound to it. */
+  attributes: ObjectAttributes;
+  blobs: readonly BlobUse[];
+}
 
 /** One member of a version. */
 export type VersionChange =

@@ -88,6 +88,24 @@ export interface ObjectRecord extends ObjectAttributes {
   blobs: readonly BlobRecord[];
 }
 
+/** Without where it lies and what it is called. */
+export function attributesOf(object: ObjectRecord): ObjectAttributes {
+  const rest: Partial<ObjectRecord> & ObjectAttributes = { ...object };
+  for (const name of PLACE_AND_NAME) delete rest[name];
+  return rest;
+}
+
+const PLACE_AND_NAME = [
+  'bucketId',
+  'key',
+  'versionId',
+  'order',
+  'isDeleteMarker',
+  'lastModifiedMs',
+  'owner',
+  'blobs',
+] as const satisfies readonly Exclude<keyof ObjectRecord, keyof ObjectAttributes>[];
+
 /** What LIST shows of a key. */
 export interface ListedObject {
   key: string;

@@ -1,5 +1,6 @@
 import { S3Error } from '../errors/s3-error.ts';
 import { parseCopySource } from './headers/copy-source.ts';
+import { parseRenameSource } from './headers/rename-source.ts';
 import { OPERATION_TABLE } from './operation-table.ts';
 import type { OperationRow } from './operation.ts';
 import type { AccessTarget, RequestAccess } from './request-access.ts';
@@ -88,6 +89,13 @@ function namesEtag(headers: ReadonlyMap<string, string>): boolean {
   );
 }
 
+function sourceOf({ headers, raw }: AuthenticatedRequest): AccessTarget | undefined {
+  const copySource = headers.get('x-amz-copy-source');
+  if (copySource !== undefined) return parseCopySource(copySource);
+  const renameSource = headers.get('x-amz-rename-source');
+  return renameSource === undefined ? undefined : { bucket: raw.bucket, key: parseRenameSource(renameSource) };
+}
+
 /**
  * A key that is missing is told only to callers who may list it; to others it is as forbidden as one that is there.
  * Returns the error to answer.
@@ -98,8 +106,7 @@ export async function hideAbsence(
   access: RequestAccess,
 ): Promise<unknown> {
   if (!(error instanceof S3Error) || (error.code !== 'NoSuchKey' && error.code !== 'NoSuchVersion')) return error;
-  const copySource = request.headers.get('x-amz-copy-source');
-  const source = copySource === undefined ? undefined : parseCopySource(copySource);
+  const source = sourceOf(request);
   const { bucket, key, versionId } = source ?? targetOf(request);
   const action = error.code === 'NoSuchVersion' || versionId !== undefined ? 's3:ListBucketVersions' : 's3:ListBucket';
   const mayList = await access.isAllowed(action, { bucket }, (name) =>

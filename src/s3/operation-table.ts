@@ -76,6 +76,7 @@ import { putObjectLockConfiguration } from './operations/put-object-lock-configu
 import { putObjectRetention } from './operations/put-object-retention.ts';
 import { putObjectTagging } from './operations/put-object-tagging.ts';
 import { putObject } from './operations/put-object.ts';
+import { renameObject } from './operations/rename-object.ts';
 import { updateObjectEncryption } from './operations/update-object-encryption.ts';
 import { uploadPart } from './operations/upload-part.ts';
 import { uploadPartCopy } from './operations/upload-part-copy.ts';
@@ -340,6 +341,21 @@ const OBJECT_ROWS: readonly OperationRow[] = [
     bodyLimitBytes: 64 * KIBIBYTE,
     implementedInputs: ['versionId', 'x-amz-bypass-governance-retention'],
   }),
+  row('RenameObject', 'PUT', 'object', ['renameObject'], 's3:PutObject', renameObject, {
+    selectingHeaders: ['x-amz-rename-source'],
+    implementedInputs: [
+      'if-match',
+      'if-modified-since',
+      'if-none-match',
+      'if-unmodified-since',
+      'x-amz-client-token',
+      'x-amz-rename-source',
+      'x-amz-rename-source-if-match',
+      'x-amz-rename-source-if-modified-since',
+      'x-amz-rename-source-if-none-match',
+      'x-amz-rename-source-if-unmodified-since',
+    ],
+  }),
   row('UpdateObjectEncryption', 'PUT', 'object', ['encryption'], 's3:UpdateObjectEncryption', updateObjectEncryption, {
     body: 'xml',
     bodyLimitBytes: 64 * KIBIBYTE,
@@ -488,7 +504,6 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
     body: 'xml',
     bodyLimitBytes: 64 * KIBIBYTE,
   }),
-  unimplemented('RenameObject', 'PUT', 'object', ['renameObject'], 's3:PutObject', ['x-amz-rename-source']),
   unimplemented('RestoreObject', 'POST', 'object', ['restore'], 's3:RestoreObject'),
   unimplemented('SelectObjectContent', 'POST', 'object', ['select', 'select-type=2'], 's3:GetObject'),
   unimplemented('UpdateBucketMetadataAnnotationTableConfiguration', 'PUT', 'bucket', ['metadataAnnotationTable'], 's3:UpdateBucketMetadataAnnotationTableConfiguration'),

@@ -21,6 +21,7 @@ import { openRange, type ReadPermit, unseal } from './encryption/read-sealed.ts'
 import { updateEncryption, type UpdateEncryptionRequest } from './encryption/update-encryption.ts';
 import { ObjectCopier, type CopyObjectRequest, type CopiedObject } from './object-copier.ts';
 import { ObjectReader } from './object-reader.ts';
+import { ObjectRenamer, type RenameObjectRequest } from './object-renamer.ts';
 import { checkVersionId } from './object-rules.ts';
 import type { ServiceStores } from './service-stores.ts';
 
@@ -99,11 +100,13 @@ export class ObjectService {
   readonly #bodies: BodyWriter;
   readonly #reader: ObjectReader;
   readonly #copier: ObjectCopier;
+  readonly #renamer: ObjectRenamer;
 
   constructor(stores: ServiceStores) {
     this.#stores = stores;
     this.#bodies = new BodyWriter(stores);
     this.#reader = new ObjectReader(stores);
+    this.#renamer = new ObjectRenamer(stores);
     this.#copier = new ObjectCopier(stores, this.#reader, (request) => this.putObject(request));
   }
 
@@ -320,6 +323,11 @@ export class ObjectService {
   /** See `updateEncryption`. */
   async updateEncryption(request: UpdateEncryptionRequest): Promise<{ versionId: string }> {
     return await updateEncryption(this.#stores, request, (address) => this.headObject(address));
+  }
+
+  /** See ObjectRenamer. */
+  async renameObject(request: RenameObjectRequest): Promise<void> {
+    await this.#renamer.rename(request);
   }
 
   /** See ObjectCopier. */

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { ListVersionsQuery, MetadataStore, WritePreconditions } from '../../src/metadata-store/metadata-store.ts';
+import { attributesOf, type ObjectAttributes } from '../../src/model/object-record.ts';
 import { BOB, createBucket, etagOf, newBlob, openVolume, putMutation, uploadOf } from '../support/metadata-fixtures.ts';
 import { expectCode } from './metadata-store.ts';
 
@@ -66,6 +67,52 @@ export function describeVersions(current: () => MetadataStore): void {
       const page = await store.listObjects({ bucketId, prefix: '', delimiter: '', startAfter: '', limit: 1000 });
       return page.objects.map((object) => object.key);
     };
+
+    const rename = async (
+      sourceKey: string,
+      key: string,
+      more: { order?: number; destinationOrder?: number; seen?: ObjectAttributes } = {},
+    ) => {
+      const object = (await get(sourceKey))!;
+      const { order, owner, lastModifiedMs, blobs } = object;
+      const attributes = attributesOf(object);
+      const uses = blobs.map(({ blobId }) => ({ existingBlobId: blobId }));
+      const seen = more.seen ?? attributes;
+      const source = { order: more.order ?? order, owner, lastModifiedMs, seen, attributes, blobs: uses };
+      const token = { value: 'token', meaning: Buffer.from(`${sourceKey} ${key}`) };
+      const { destinationOrder } = more;
+      return await store.commit({ type: 'RenameObject', bucketId, sourceKey, key, source, destinationOrder, token });
+    };
+
+    test('a rename takes the object from the one key to the other in one step, once for a token', async () => {
+      await put('a', 'first', { sizeBytes: 7 });
+      await put('b', 'second');
+      const before = await get('a');
+      await rename('a', 'b');
+      expect(await get('a')).toBeUndefined();
+      const { order: _before, ...kept } = before!;
+      expect(await get('b')).toMatchObject({ ...kept, key: 'b' });
+      expect(await store.bucketUsage(bucketId)).toMatchObject({ objectCount: 1, sizeBytes: 7 });
+      await put('a', 'third');
+      await rename('a', 'b');
+      expect([await contentOf('a'), await contentOf('b')]).toEqual([etagOf('third'), etagOf('first')]);
+      await expectCode(rename('a', 'c'), 'IdempotencyParameterMismatch');
+    });
+
+    test('a rename of what was overwritten, or onto what was, changes nothing', async () => {
+      await put('a', 'first');
+      await put('b', 'second');
+      const seen = (await get('b'))!.order;
+      await put('b', 'third');
+      await expectCode(rename('a', 'b', { destinationOrder: seen }), 'ConditionalRequestConflict');
+      await expectCode(rename('a', 'b', { destinationOrder: 0 }), 'ConditionalRequestConflict');
+      await expectCode(rename('a', 'b', { order: seen }), 'ConditionalRequestConflict');
+      const tagged = { ...attributesOf((await get('a'))!), tags: [{ key: 't', value: '' }] };
+      await expectCode(rename('a', 'b', { seen: tagged }), 'ConditionalRequestConflict');
+      expect([await contentOf('a'), await contentOf('b')]).toEqual([etagOf('first'), etagOf('third')]);
+      await setVersioning('Enabled');
+      await expectCode(rename('a', 'b'), 'NotImplemented');
+    });
 
     test('while versioning was never enabled, an object has the null version only and is replaced', async () => {
       expect((await put('k', 'a')).versionId).toBe('null');

@@ -3,6 +3,7 @@ import {
   GetObjectCommand,
   HeadObjectCommand,
   PutObjectCommand,
+  RenameObjectCommand,
   UpdateObjectEncryptionCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
@@ -27,6 +28,13 @@ afterAll(async () => {
   client?.destroy();
   await server?.destroy();
 });
+
+async function restart(): Promise<void> {
+  await server.kill();
+  await server.start();
+  client.destroy();
+  client = server.client();
+}
 
 const bytesOf = async (Key: string) => {
   const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }));
@@ -54,10 +62,37 @@ describe('newer operations, as the SDK sends them', { timeout: 60_000 }, () => {
     expect(await kms('disable', 'archive')).toMatchObject({ status: 0 });
     await expect(bytesOf('key')).rejects.toMatchObject({ name: 'KMS.DisabledException' });
     expect(await kms('enable', 'archive')).toMatchObject({ status: 0 });
-    await server.kill();
-    await server.start();
-    client.destroy();
-    client = server.client();
+    await restart();
     expect((await bytesOf('key')).equals(Body)).toBe(true);
+  });
+
+  test('RenameObject moves an object once, however often the client asks, and a restart knows it', async () => {
+    const Body = payloadOf('renamed', 300_000);
+    await client.send(new PutObjectCommand({ Bucket, Key: 'a/source key', Body, Metadata: { kept: 'yes' } }));
+    const before = await client.send(new HeadObjectCommand({ Bucket, Key: 'a/source key' }));
+    const command = () =>
+      new RenameObjectCommand({
+        Bucket,
+        Key: 'b/target',
+        RenameSource: encodeURIComponent('a/source key'),
+        DestinationIfNoneMatch: '*',
+        SourceIfMatch: before.ETag,
+        ClientToken: 'once',
+      });
+    await client.send(command());
+    await client.send(command());
+    await expect(client.send(new HeadObjectCommand({ Bucket, Key: 'a/source key' }))).rejects.toMatchObject({
+      name: 'NotFound',
+    });
+    const { ETag, LastModified, Metadata } = before;
+    const renamed = { ETag, LastModified, Metadata };
+    expect(await client.send(new HeadObjectCommand({ Bucket, Key: 'b/target' }))).toMatchObject(renamed);
+    await restart();
+    await client.send(command());
+    expect((await bytesOf('b/target')).equals(Body)).toBe(true);
+    expect(await client.send(new HeadObjectCommand({ Bucket, Key: 'b/target' }))).toMatchObject(renamed);
+    await expect(
+      client.send(new RenameObjectCommand({ Bucket, Key: 'c', RenameSource: 'b/target', ClientToken: 'once' })),
+    ).rejects.toMatchObject({ name: 'IdempotencyParameterMismatch' });
   });
 });

@@ -202,6 +202,10 @@ describe('records', () => {
       record: { type: 'TransitionVersion', bucketId: 1, key, order: 2, storageClass: 'COLD', blobs: [] },
       fields: [1, 'ключ', 2, 'COLD', []],
     },
+    {
+      record: { type: 'RememberToken', bucketId: 1, token: 't', meaning: Buffer.from('m'), decidedAtMs: -2 },
+      fields: [1, 't', 'm', -2],
+    },
     { record: { type: 'RaiseFormat', formatVersion: 2 }, fields: [2] },
     {
       record: { type: 'OpenClassVolume', volume, storageClass: 's' },

@@ -317,6 +317,7 @@ _RECORDS = {
     24: State._change_details,
     26: lambda state, reader: state._put_part(reader, is_encrypted=True),
     27: State._transition_version,
+    28: lambda _, reader: (reader.varint(), reader.string(), reader.bytes(), reader.signed()),
     30: State._raise_format,
     31: State._open_class_volume,
 }

@@ -60,6 +60,8 @@ import type { BlobUse, DamageRecord, DocumentAddress } from '../metadata-store.t
  *     26 PutEncryptedPart       as PutPart, then encryption bytes: the salt of its stream
  *     27 TransitionVersion      bucketId varint, key bytes, order varint, storageClass string (empty: STANDARD), list(blob
  *                               use): the version of that order lies there from now on, nothing else of it changes
+ *     28 RememberToken          bucketId varint, token string, meaning bytes, decidedAtMs signed: of a request that must not be
+ *                               done twice. Remembered for an hour; older memories go
  *     30 RaiseFormat            formatVersion varint. From this batch on payloads are of this format
  *     31 OpenClassVolume        the fields of OpenVolume, storageClass string: not STANDARD
  *
@@ -126,6 +128,7 @@ export type JournalRecord =
   | { type: 'ChangeDetails'; bucketId: number; key: Buffer; order: number; details: Buffer }
   | ({ type: 'CompleteVersion'; versionId: string } & CompleteFields)
   | ({ type: 'TransitionVersion' } & TransitionFields)
+  | { type: 'RememberToken'; bucketId: number; token: string; meaning: Buffer; decidedAtMs: number }
   | { type: 'RaiseFormat'; formatVersion: number };
 
 export interface PutFields {
@@ -181,5 +184,7 @@ export interface EncodedAttributes {
   parts: Buffer;
 }
 
+/** How long a client's token answers a retry. */
+export const TOKEN_MEMORY_MS = 60 * 60 * 1000;
 /** How long a completed upload answers a retry. */
 export const COMPLETION_MEMORY_MS = 24 * 60 * 60 * 1000;

@@ -42,6 +42,7 @@ const TYPE_NUMBERS: { readonly [Type in JournalRecord['type']]: number } = {
   ChangeDetails: 24,
   PutEncryptedPart: 26,
   TransitionVersion: 27,
+  RememberToken: 28,
   RaiseFormat: 30,
   OpenClassVolume: 31,
 };
@@ -184,6 +185,11 @@ function writeFields(writer: ByteWriter, record: JournalRecord): void {
     case 'DeleteDocument':
       writer.string(record.address.collection);
       return writer.string(record.address.id);
+    case 'RememberToken':
+      writer.varint(record.bucketId);
+      writer.string(record.token);
+      writer.bytes(record.meaning);
+      return writer.signedVarint(record.decidedAtMs);
     case 'RaiseFormat':
       return writer.varint(record.formatVersion);
     default:
@@ -431,6 +437,13 @@ const READERS: Readonly<Record<number, (reader: ByteReader) => JournalRecord>> =
   23: (r) => ({ type: 'CompleteVersion', ...readComplete(r), versionId: r.string() }),
   24: (r) => ({ type: 'ChangeDetails', bucketId: r.varint(), key: r.bytes(), order: r.varint(), details: r.bytes() }),
   26: (r) => ({ type: 'PutEncryptedPart', ...readPart(r), encryption: r.bytes() }),
+  28: (r) => ({
+    type: 'RememberToken',
+    bucketId: r.varint(),
+    token: r.string(),
+    meaning: r.bytes(),
+    decidedAtMs: r.signedVarint(),
+  }),
   30: (r) => ({ type: 'RaiseFormat', formatVersion: r.varint() }),
   31: (r) => ({ type: 'OpenClassVolume', volume: readOpenedVolume(r), storageClass: r.string() }),
 };

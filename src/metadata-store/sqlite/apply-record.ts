@@ -4,6 +4,7 @@ import type { Owner } from '../../model/object-record.ts';
 import { bucketOfDocument } from '../records/bucket-configuration-codec.ts';
 import {
   COMPLETION_MEMORY_MS,
+  TOKEN_MEMORY_MS,
   type CompleteFields,
   type JournalRecord,
   type PutPartFields,
@@ -87,6 +88,8 @@ export class RecordApplier {
         if (bucketOfDocument(record.address) !== undefined) this.#known.forget();
         this.#sql.deleteDocument.run(record.address.collection, record.address.id);
         return;
+      case 'RememberToken':
+        return this.#rememberToken(record);
       case 'RaiseFormat':
         this.#sql.raiseFormat.run(record.formatVersion);
         return;
@@ -189,6 +192,12 @@ export class RecordApplier {
     );
   }
 
+  #rememberToken(record: Extract<JournalRecord, { type: 'RememberToken' }>): void {
+    const { bucketId, token, meaning, decidedAtMs } = record;
+    this.#sql.forgetTokens.run(decidedAtMs);
+    this.#sql.rememberToken.run(bucketId, token, meaning, decidedAtMs + TOKEN_MEMORY_MS);
+  }
+
   #abortUpload(uploadOrder: number): void {
     const upload = this.#sql.selectUpload.get(uploadOrder);
     assert(upload !== undefined, `upload ${uploadOrder} is aborted but not there`);
@@ -237,6 +246,10 @@ function prepareStatements(db: Database) {
     rememberCompletion: db.prepare(
       `REPLACE INTO completed_uploads (upload_id, bucket_id, key, upload_ord, expires_at_ms, version_id, ord, etag,
        modified_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ),
+    forgetTokens: db.prepare<[number]>('DELETE FROM client_tokens WHERE expires_at_ms <= ?'),
+    rememberToken: db.prepare<[number, string, Buffer, number]>(
+      'REPLACE INTO client_tokens (bucket_id, token, meaning, expires_at_ms) VALUES (?, ?, ?, ?)',
     ),
     putDocument: db.prepare<[string, string, Buffer]>('REPLACE INTO documents (collection, id, body) VALUES (?, ?, ?)'),
     deleteDocument: db.prepare<[string, string]>('DELETE FROM documents WHERE collection = ? AND id = ?'),

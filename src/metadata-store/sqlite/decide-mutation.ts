@@ -10,6 +10,7 @@ import type { JournalRecord } from '../records/journal-record.ts';
 import { DecideBlobs } from './decide-blobs.ts';
 import { DecideBuckets } from './decide-buckets.ts';
 import { DecideObjects, shownVersionId } from './decide-objects.ts';
+import { DecideRename } from './decide-rename.ts';
 import { DecideVersionChanges } from './decide-version-changes.ts';
 import { DecideVolumes } from './decide-volumes.ts';
 import type { KnownRows } from './known-rows.ts';
@@ -48,6 +49,7 @@ export class MutationDecider {
   readonly #formatVersion: () => number;
   readonly #objects: DecideObjects;
   readonly #versionChanges: DecideVersionChanges;
+  readonly #renames: DecideRename;
   readonly #blobs: DecideBlobs;
   readonly #volumes: DecideVolumes;
   readonly #sql;
@@ -68,6 +70,13 @@ export class MutationDecider {
       objects: this.#objects,
       blobs: this.#blobs,
     });
+    this.#renames = new DecideRename({
+      ...options,
+      internOwner,
+      buckets: this.#buckets,
+      objects: this.#objects,
+      blobs: this.#blobs,
+    });
     this.#volumes = new DecideVolumes(options.db, this.#blobs, options);
     this.#sql = prepareStatements(options.db);
   }
@@ -83,6 +92,8 @@ export class MutationDecider {
         return this.#objects.transition(mutation);
       case 'ChangeVersion':
         return this.#versionChanges.change(mutation);
+      case 'RenameObject':
+        return this.#renames.rename(mutation);
       case 'ReplaceEncryption':
         return this.#versionChanges.replaceEncryption(mutation);
       case 'PutPart':

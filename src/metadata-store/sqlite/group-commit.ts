@@ -36,6 +36,7 @@ const GROWING: ReadonlySet<Mutation['type']> = new Set([
   'PutObject',
   'CreateMultipartUpload',
   'PutPart',
+  'RenameObject',
 ] as const);
 
 /**

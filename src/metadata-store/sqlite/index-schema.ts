@@ -138,6 +138,15 @@ CREATE TABLE completed_uploads (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX completed_uploads_by_expiry ON completed_uploads (expires_at_ms);
 
+CREATE TABLE client_tokens (
+  bucket_id INTEGER NOT NULL,
+  token TEXT NOT NULL,
+  meaning BLOB NOT NULL,
+  expires_at_ms INTEGER NOT NULL,
+  PRIMARY KEY (bucket_id, token)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX client_tokens_by_expiry ON client_tokens (expires_at_ms);
+
 CREATE TABLE blobs (
   blob_id INTEGER PRIMARY KEY,
   reference_count INTEGER NOT NULL,

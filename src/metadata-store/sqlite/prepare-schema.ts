@@ -17,8 +17,8 @@ interface SchemaItem {
 }
 
 /**
- * Makes the tables in an empty file, and brings those of format 1 (of a former server, or in a checkpoint) up to date: in
- * one transaction, so that a crash leaves the old tables or the new ones. @throws IndexUnusable: of another version
+ * Makes the tables in an empty file, and brings those of a former server (of format 1, or with less of format 2) up to date,
+ * in the index and in checkpoints alike: in one transaction, so that a crash leaves the old tables or the new ones. @throws IndexUnusable: of another version
  */
 export function prepareSchema(db: Database.Database): void {
   const tables = db.prepare<[], number>('SELECT count(*) FROM sqlite_schema').pluck().get();
@@ -28,13 +28,14 @@ export function prepareSchema(db: Database.Database): void {
   }
   const applicationId = db.pragma('application_id', { simple: true });
   const version = db.pragma('user_version', { simple: true });
-  if (applicationId === INDEX_APPLICATION_ID && version === INDEX_SCHEMA_VERSION) return;
-  if (applicationId !== INDEX_APPLICATION_ID || version !== 1) {
+  if (applicationId !== INDEX_APPLICATION_ID || (version !== 1 && version !== INDEX_SCHEMA_VERSION)) {
     throw new IndexUnusable(
       `not an index of version ${INDEX_SCHEMA_VERSION}: ${String(applicationId)}/${String(version)}`,
     );
   }
-  db.exec(`BEGIN IMMEDIATE; ${additions(db)} PRAGMA user_version = ${INDEX_SCHEMA_VERSION}; COMMIT;`);
+  const statements = additions(db);
+  if (statements === '' && version === INDEX_SCHEMA_VERSION) return;
+  db.exec(`BEGIN IMMEDIATE; ${statements} PRAGMA user_version = ${INDEX_SCHEMA_VERSION}; COMMIT;`);
 }
 
 /** What the tables of the file lack of today's, as SQL. */

@@ -64,6 +64,8 @@ export class UndecidedScope {
   #addRecord(record: JournalRecord, lookup: ScopeLookup): void {
     switch (record.type) {
       case 'InternOwner':
+      // Only commits look at tokens.
+      case 'RememberToken':
         return;
       case 'PutObject':
       case 'DeleteObject':

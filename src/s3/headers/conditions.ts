@@ -51,6 +51,44 @@ export function checkCopySourceConditions(headers: ReadonlyMap<string, string>, 
   if (failed !== undefined) throw preconditionFailed(`x-amz-copy-source-${failed}`);
 }
 
+/**
+ * Conditions of RenameObject: of the source under the prefix `x-amz-rename-source-`, of the destination without one. In
+ * the same order; every failure is 412. Of a destination that is not there what needs it fails, and the others hold.
+ *
+ * @throws S3Error PreconditionFailed
+ */
+export function checkRenameConditions(
+  headers: ReadonlyMap<string, string>,
+  prefix: '' | 'x-amz-rename-source-',
+  target: ConditionTarget | undefined,
+): void {
+  const named = (name: ConditionName): string => (prefix === '' ? CONDITION_NAMES[name]! : prefix + name);
+  if (target === undefined) {
+    for (const name of ['if-match', 'if-modified-since'] as const) {
+      if (headers.has(prefix + name)) throw preconditionFailed(named(name));
+    }
+    return;
+  }
+  const failed = failedCondition(headers, target, prefix);
+  if (failed !== undefined) throw preconditionFailed(named(failed));
+}
+
+/** Is any condition stated? @throws S3Error InvalidArgument: a date that cannot be read, or no ETag */
+export function hasRenameConditions(
+  headers: ReadonlyMap<string, string>,
+  prefix: '' | 'x-amz-rename-source-',
+): boolean {
+  let hasAny = false;
+  for (const name of ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'] as const) {
+    const value = headers.get(prefix + name);
+    if (value === undefined) continue;
+    hasAny = true;
+    const isReadable = name.endsWith('-since') ? parseHttpDate(value) !== undefined : parseEtagList(value).length > 0;
+    if (!isReadable) throw invalidCondition(prefix === '' ? CONDITION_NAMES[name]! : prefix + name, value);
+  }
+  return hasAny;
+}
+
 type ConditionName = 'if-match' | 'if-unmodified-since' | 'if-none-match' | 'if-modified-since';
 
 function failedCondition(

@@ -7,6 +7,7 @@ import {
   type VersionName,
   WrongWrappingKeyError,
 } from '../../encryption/data-key.ts';
+import { assert } from '../../errors/assert.ts';
 import { S3Error } from '../../errors/s3-error.ts';
 import { StoreError } from '../../errors/store-error.ts';
 import type { KeyArns } from '../../keys/key-arn.ts';
@@ -181,6 +182,20 @@ export class EncryptionService {
     const resealed = sealing.rewrapped({ source, wrappingKey, name: sealing.name });
     if (!isShared) wrappingKey.fill(0);
     return resealed;
+  }
+
+  /** The same data key under another name, wrapped as before: for an object that goes to another key. @throws as `begin` */
+  async renamed(
+    sealing: VersionSealing,
+    { bucket, key, authorizeKey }: Omit<SealTarget, 'wish'> & { authorizeKey: AuthorizeKey },
+  ): Promise<VersionSealing> {
+    const { source } = sealing;
+    assert(source.mode !== 'SSE-C', 'a customer’s key wraps for one request');
+    const target: SealTarget = { bucket, key, wish: { requested: undefined, authorizeKey } };
+    if (source.mode === 'AES256') return await this.rewrap(sealing, target, { mode: 'AES256' });
+    target.wish.bucketKeyEnabled = source.bucketKeyEnabled;
+    const { 'aws:s3:arn': _former, ...context } = readContext(source.context);
+    return await this.rewrap(sealing, target, { mode: 'aws:kms', keyId: source.keyArn, context });
   }
 
   #newName({ bucket, key }: SealTarget): VersionName {

@@ -164,6 +164,13 @@ const generators: { [Type in JournalRecord['type']]: fc.Arbitrary<Extract<Journa
     storageClass: text,
     blobs: put.blobs,
   }),
+  RememberToken: fc.record({
+    type: fc.constant('RememberToken'),
+    bucketId: id,
+    token: text,
+    meaning: bytes,
+    decidedAtMs: time,
+  }),
   RaiseFormat: fc.record({ type: fc.constant('RaiseFormat'), formatVersion: fc.constant(2) }),
 };
 
