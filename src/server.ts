@@ -228,7 +228,7 @@ class HoldfastServer implements Server {
     const bodyBuffers = makeBodyBuffers(this.#options);
     const ledger = new MetadataVolumeLedger(metadataStore);
     const code = codeOf(metadata.journal, disks);
-    const dataStore = makeDataStore(this.#options, { disks, code, ledger, bodyBuffers });
+    const dataStore = makeDataStore(this.#options, { disks, code, ledger, bodyBuffers, checksums: this.#digests });
     metadata.watchConfiguration(({ k, m }) => dataStore.setCode({ k, m }));
     const requestsInFlight = (): number => this.#metrics.inFlight;
     const diskManager = makeDiskManager(this.#options, { disks, metadata, dataStore });

@@ -1,18 +1,28 @@
 import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
+import { crc32c } from '@node-rs/crc32';
 import type { ChecksumAlgorithm } from '../model/object-record.ts';
 import { startWorker } from '../observability/start-worker.ts';
 import { DigestSet, type DigestLane } from './digest-set.ts';
-import type { HashReply, HashRequest } from './hash-messages.ts';
+import type { CrcPiece, HashReply, HashRequest } from './hash-messages.ts';
 
 /** Slower than the disks: each gets a lane, and so perhaps a core, of its own. */
 const SLOW: ReadonlySet<ChecksumAlgorithm> = new Set(['MD5', 'SHA1', 'SHA256', 'SHA512']);
+
+/** Checksums that a thread may owe at once; with more it has enough to do. */
+const CRC_LIMIT = 12;
+
+/** CRC32C of long pieces of shared memory, on another thread while that has time. */
+export interface ShardChecksums {
+  /** The bytes must not change before it resolves. `undefined`: compute it here, nobody else has time. */
+  crc32c(bytes: Buffer): Promise<number> | undefined;
+}
 
 /**
  * Hashes bodies, large ones on worker threads. Threads start with the first large body and never keep the process alive.
  * A thread that dies fails the bodies it was hashing and is replaced for the next.
  */
-export class DigestPool {
+export class DigestPool implements ShardChecksums {
   readonly #workers: (HashWorker | undefined)[];
   #nextLane = 1;
 
@@ -25,6 +35,11 @@ export class DigestPool {
   /** For one body. `prepareChecksums` must have been awaited. Close it when it is given up. */
   open(algorithms: Iterable<ChecksumAlgorithm>): DigestSet {
     return new DigestSet([...new Set(algorithms)], (all) => this.#lanes(all));
+  }
+
+  crc32c(bytes: Buffer): Promise<number> | undefined {
+    const worker = this.#leastLoaded();
+    return worker.crcCount < CRC_LIMIT ? worker.crc32c(bytes) : undefined;
   }
 
   /** Ends the threads; bodies still being hashed fail. */
@@ -69,7 +84,10 @@ class HashWorker {
   readonly #pending = new Map<number, PendingReply>();
   #nextTicket = 1;
   #failure: Error | undefined;
+  #pieces: CrcPiece[] = [];
   laneCount = 0;
+  /** Checksums asked for and not answered. */
+  crcCount = 0;
 
   constructor() {
     this.#worker = startWorker(import.meta.url, './hash-worker');
@@ -91,6 +109,29 @@ class HashWorker {
 
   async stop(): Promise<void> {
     await this.#worker.terminate();
+  }
+
+  /** Those of one turn of the event loop go as one message. When the thread has died the checksum is computed here. */
+  async crc32c(bytes: Buffer): Promise<number> {
+    this.crcCount++;
+    try {
+      const reply = await this.#wait((ticket) => {
+        if (this.#pieces.length === 0) setImmediate(() => this.#postPieces());
+        this.#pieces.push({ ticket, memory: bytes.buffer, offset: bytes.byteOffset, lengthBytes: bytes.byteLength });
+      });
+      return reply.crc32c!;
+    } catch (error) {
+      if (error !== this.#failure) throw error;
+      return crc32c(bytes);
+    } finally {
+      this.crcCount--;
+    }
+  }
+
+  #postPieces(): void {
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    if (this.#failure === undefined) this.#post({ kind: 'crc32c', pieces });
   }
 
   openLane(lane: number, algorithms: readonly ChecksumAlgorithm[]): DigestLane {
@@ -131,11 +172,15 @@ class HashWorker {
   }
 
   #ask(makeRequest: (ticket: number) => HashRequest): Promise<HashReply> {
+    return this.#wait((ticket) => this.#post(makeRequest(ticket)));
+  }
+
+  #wait(send: (ticket: number) => void): Promise<HashReply> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const ticket = this.#nextTicket++;
     return new Promise((resolve, reject) => {
       this.#pending.set(ticket, { resolve, reject });
-      this.#post(makeRequest(ticket));
+      send(ticket);
     });
   }
 

@@ -18,10 +18,20 @@ export type HashRequest =
       readonly ticket: number;
       readonly algorithms: readonly ChecksumAlgorithm[];
     }
-  | { readonly kind: 'close'; readonly lane: number };
+  | { readonly kind: 'close'; readonly lane: number }
+  /** Of shared memory, each piece by itself. */
+  | { readonly kind: 'crc32c'; readonly pieces: readonly CrcPiece[] };
+
+export interface CrcPiece {
+  readonly ticket: number;
+  readonly memory: ArrayBufferLike;
+  readonly offset: number;
+  readonly lengthBytes: number;
+}
 
 /** From a hash worker, several in one message; one for each ticket. */
 export interface HashReply {
   readonly ticket: number;
   readonly digests?: readonly (readonly [ChecksumAlgorithm, Uint8Array])[];
+  readonly crc32c?: number;
 }

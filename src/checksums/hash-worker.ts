@@ -1,4 +1,5 @@
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
+import { crc32c } from '@node-rs/crc32';
 import { assert } from '../errors/assert.ts';
 import type { ChecksumAlgorithm } from '../model/object-record.ts';
 import { SystemClock } from '../observability/system-clock.ts';
@@ -12,8 +13,10 @@ import { prepareChecksums } from './wasm-hashers.ts';
 interface Lane {
   readonly md5: Md5Stream | undefined;
   readonly others: ReadonlyMap<ChecksumAlgorithm, IncrementalDigest>;
-  /** Updates that MD5 has not seen. */
-  tickets: number[];
+  /** Updates that MD5 has not wholly seen, and how many bytes it has seen when it has. */
+  updates: { readonly ticket: number; readonly endBytes: number }[];
+  /** Of all updates. */
+  totalBytes: number;
 }
 
 /**
@@ -42,7 +45,8 @@ function laneOf(id: number, algorithms: readonly ChecksumAlgorithm[]): Lane {
     lane = {
       md5: algorithms.includes('MD5') ? new Md5Stream() : undefined,
       others: new Map(others.map((algorithm) => [algorithm, createIncrementalDigest(algorithm)])),
-      tickets: [],
+      updates: [],
+      totalBytes: 0,
     };
     if (lane.md5 !== undefined) md5LaneCount++;
     lanes.set(id, lane);
@@ -58,19 +62,29 @@ function forget(id: number): void {
 }
 
 function take(request: HashRequest): void {
+  if (request.kind === 'crc32c') {
+    for (const { ticket, memory, offset, lengthBytes } of request.pieces) {
+      replies.push({ ticket, crc32c: crc32c(Buffer.from(memory, offset, lengthBytes)) });
+    }
+    // Readers wait for them; what follows may take milliseconds.
+    port.postMessage(replies);
+    replies = [];
+    return;
+  }
   if (request.kind === 'close') {
     const lane = lanes.get(request.lane);
     forget(request.lane);
     // Given up: its buffers go back, and nobody wants the digest.
-    if (lane !== undefined && hungry.delete(lane)) answerUpdates(lane);
+    if (lane !== undefined && hungry.delete(lane)) answerUpdates(lane, Infinity);
     return;
   }
   const lane = laneOf(request.lane, request.algorithms);
   if (request.kind === 'update') {
     const view = Buffer.from(request.memory, request.offset, request.lengthBytes);
     for (const digest of lane.others.values()) digest.update(view);
-    lane.tickets.push(request.ticket);
-    if (lane.md5 === undefined) return answerUpdates(lane);
+    lane.totalBytes += view.length;
+    lane.updates.push({ ticket: request.ticket, endBytes: lane.totalBytes });
+    if (lane.md5 === undefined) return answerUpdates(lane, Infinity);
     lane.md5.push(view);
     hungry.add(lane);
   } else {
@@ -82,17 +96,27 @@ function take(request: HashRequest): void {
   }
 }
 
-function answerUpdates(lane: Lane): void {
-  for (const ticket of lane.tickets) replies.push({ ticket });
-  lane.tickets = [];
+function answerUpdates({ updates }: Lane, seenBytes: number): void {
+  for (let first = updates[0]; first !== undefined && first.endBytes <= seenBytes; first = updates[0]) {
+    replies.push({ ticket: first.ticket });
+    updates.shift();
+  }
 }
 
-function hashHungry(): void {
+/** The lanes whose digest is asked for wholly, the others while `leastTogether` of them go on side by side. */
+function hashHungry(leastTogether: number): void {
   cancelWait?.();
   cancelWait = undefined;
-  engine.run([...hungry].map((lane) => lane.md5!));
-  for (const lane of hungry) answerUpdates(lane);
-  hungry.clear();
+  const wholly = new Set(asked.flatMap(({ lane }) => lane.md5 ?? []));
+  engine.run(
+    [...hungry].map((lane) => lane.md5!),
+    leastTogether,
+    wholly,
+  );
+  for (const lane of hungry) {
+    answerUpdates(lane, lane.md5!.takenBytes);
+    if (lane.md5!.pendingBlocks === 0) hungry.delete(lane);
+  }
 }
 
 function answer(): void {
@@ -114,12 +138,12 @@ port.on('message', (first: HashRequest) => {
   for (let next: { message: unknown } | undefined = { message: first }; next; next = receiveMessageOnPort(port)) {
     take(next.message as HashRequest);
   }
-  if (asked.length > 0 || hungry.size >= Math.min(STREAM_COUNT, md5LaneCount)) {
-    if (hungry.size > 0) hashHungry();
-  } else {
+  const company = Math.min(STREAM_COUNT, md5LaneCount);
+  if (asked.length > 0 || hungry.size >= company) hashHungry(company);
+  if (hungry.size > 0) {
     cancelWait ??= clock.schedule(COMPANY_MS, () => {
       cancelWait = undefined;
-      hashHungry();
+      hashHungry(1);
       answer();
     });
   }

@@ -2,6 +2,7 @@ import { assert } from '../errors/assert.ts';
 import { AREA_BYTES, DATA_OFFSET, instantiateMd5, type Md5Exports, STREAM_COUNT } from './md5-module.ts';
 
 const BLOCK_BYTES = 64;
+const NONE: ReadonlySet<Md5Stream> = new Set();
 const INITIAL_STATE = [0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476];
 
 /** One MD5 that grows: bytes are handed over by `push` and hashed by `Md5Engine.run`, together with those of others. */
@@ -21,6 +22,11 @@ export class Md5Stream {
 
   get pendingBlocks(): number {
     return Math.floor(this.#pendingBytes / BLOCK_BYTES);
+  }
+
+  /** Bytes that were pushed and are no longer referred to. */
+  get takenBytes(): number {
+    return this.pendingBlocks === 0 ? this.#totalBytes : this.#totalBytes - this.#pendingBytes;
   }
 
   /** Moves whole blocks to the front of `area`; returns how many. */
@@ -72,8 +78,11 @@ export class Md5Engine {
     (_, i) => new Uint8Array(this.#md5.memory.buffer, DATA_OFFSET + i * AREA_BYTES, AREA_BYTES),
   );
 
-  /** Afterwards none of the streams has a whole block pending, and none refers to bytes that were pushed. */
-  run(streams: Iterable<Md5Stream>): void {
+  /**
+   * Hashes while `leastTogether` of the streams, or one of `wholly`, have a whole block pending. By default to the end: then
+   * none of them has one, and none refers to bytes that were pushed. What is left of a longer stream waits for company.
+   */
+  run(streams: Iterable<Md5Stream>, leastTogether = 1, wholly: ReadonlySet<Md5Stream> = NONE): void {
     const waiting = [...streams];
     const active: Md5Stream[] = [];
     for (;;) {
@@ -83,14 +92,18 @@ export class Md5Engine {
         active[i]!.detachRest();
         active.splice(i, 1);
       }
-      if (active.length === 0 && waiting.length === 0) return;
-      if (active.length === STREAM_COUNT || waiting.length === 0) this.#hashAreas(active);
+      if (waiting.length > 0 && active.length < STREAM_COUNT) continue;
+      if (active.length === 0) return;
+      if (active.length < leastTogether && !active.some((stream) => wholly.has(stream))) return;
+      this.#hashAreas(active, leastTogether);
     }
   }
 
-  /** One area's worth of each stream. */
-  #hashAreas(streams: readonly Md5Stream[]): void {
-    const counts = streams.map((stream, i) => stream.takeBlocks(this.#areas[i]!));
+  /** One area's worth of each stream; in company, no more than the shortest of them has. */
+  #hashAreas(streams: readonly Md5Stream[], leastTogether: number): void {
+    const shared = leastTogether > 1 ? Math.min(...streams.map((stream) => stream.pendingBlocks)) : Infinity;
+    const lengthBytes = Math.min(AREA_BYTES, BLOCK_BYTES * shared);
+    const counts = streams.map((stream, i) => stream.takeBlocks(this.#areas[i]!.subarray(0, lengthBytes)));
     let done = 0;
     for (;;) {
       const left = streams.map((_, i) => i).filter((i) => counts[i]! > done);

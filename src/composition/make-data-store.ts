@@ -1,3 +1,4 @@
+import type { ShardChecksums } from '../checksums/digest-pool.ts';
 import type { StorageOptions } from '../cli/server-types.ts';
 import { StripedDataStore } from '../data-store/striped-data-store.ts';
 import type { LocalDiskSet } from '../disk/local-disk-set.ts';
@@ -30,7 +31,14 @@ export function makeDataStore(
     code,
     ledger,
     bodyBuffers,
-  }: { disks: LocalDiskSet; code: ErasureCode; ledger: VolumeLedger; bodyBuffers: BufferPool },
+    checksums,
+  }: {
+    disks: LocalDiskSet;
+    code: ErasureCode;
+    ledger: VolumeLedger;
+    bodyBuffers: BufferPool;
+    checksums: ShardChecksums;
+  },
 ): StripedDataStore {
   const { clock, config, log, randomness } = options;
   const { bufferBudget, volumeSize } = config.storage;
@@ -44,6 +52,7 @@ export function makeDataStore(
     random: randomness,
     log: log.child({ part: 'data' }),
     bufferPool: bodyBuffers,
+    checksums,
     tunables: {
       ...(code.k > WIDE_CODE ? { largeShardSizeBytes: WIDE_SHARD_BYTES } : {}),
       stripeBufferBudgetBytes: bufferBudget / 4,

@@ -1,3 +1,4 @@
+import type { ShardChecksums } from '../checksums/digest-pool.ts';
 import type { Disk, DiskSet } from '../disk/disk-set.ts';
 import type { BufferPool } from '../memory/buffer-pool.ts';
 import type { VolumeLedger } from '../model/blob.ts';
@@ -27,6 +28,8 @@ export interface StoreContext {
   readonly filesInRepair: Set<string>;
   /** May this disk take new data? Moves by the collector may use the reserve, which is there for them. */
   readonly accepts: (disk: Disk) => boolean;
+  /** Other threads for the checksums of long shards that are read; `undefined`: all on this one. */
+  readonly checksums: ShardChecksums | undefined;
   /** Pieces of bodies that stream in; given from outside because the budget is the server's. */
   readonly bodyBuffers: BufferPool;
   /** Whole large stripes twice: payloads being encoded, and shards being written. */

@@ -1,3 +1,4 @@
+import type { ShardChecksums } from '../checksums/digest-pool.ts';
 import { assert } from '../errors/assert.ts';
 import { StoreError } from '../errors/store-error.ts';
 import type { Disk, DiskSet } from '../disk/disk-set.ts';
@@ -53,6 +54,7 @@ export interface StripedDataStoreOptions {
   log: Log;
   /** Pieces of bodies that stream in, 256 KiB each or so: the budget that throttles uploads. */
   bufferPool: BufferPool;
+  checksums?: ShardChecksums;
   tunables?: Partial<DataStoreTunables>;
 }
 
@@ -100,6 +102,7 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
       seals: new VolumeSeals({ ledger, clock, log }),
       filesInRepair: new Set<string>(),
       accepts: (disk: Disk) => disk.acceptsData,
+      checksums: options.checksums,
       bodyBuffers: bufferPool,
       stripeBuffers: new RenewableBuffers(sizes.stripe),
       decodeBuffers: new RenewableBuffers(sizes.decode),

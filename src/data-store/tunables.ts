@@ -16,7 +16,7 @@ export interface DataStoreTunables {
   ownVolumeMinimumBytes: number;
   /** … while fewer than this many have one. */
   ownVolumeLimit: number;
-  /** Body bytes of one upload that are written but not synced. */
+  /** Body bytes of one upload that are written but not synced: no new stripe begins beyond, a sync does at half of it. */
   unsyncedLimitBytes: number;
   /** Budget of buffers in which stripes are encoded and written. */
   stripeBufferBudgetBytes: number;
@@ -50,7 +50,8 @@ export const DEFAULT_TUNABLES: DataStoreTunables = {
   largeVolumeLimitBytes: 1024 * 1024 * 1024,
   ownVolumeMinimumBytes: 64 * 1024 * 1024,
   ownVolumeLimit: 8,
-  unsyncedLimitBytes: 4 * 1024 * 1024,
+  // Four stripes: while one half is synced the other is written (docs/decisions/0010-half-mebibyte-shards.md).
+  unsyncedLimitBytes: 8 * 1024 * 1024,
   stripeBufferBudgetBytes: 48 * 1024 * 1024,
   readBufferBudgetBytes: 96 * 1024 * 1024,
   sliceBufferBudgetBytes: 8 * 1024 * 1024,

@@ -1,4 +1,5 @@
 import { createCipheriv, createHash } from 'node:crypto';
+import type { ShardChecksums } from '../../src/checksums/digest-pool.ts';
 import { StripedDataStore } from '../../src/data-store/striped-data-store.ts';
 import type { DataStoreTunables } from '../../src/data-store/tunables.ts';
 import { BufferPool } from '../../src/memory/buffer-pool.ts';
@@ -29,6 +30,7 @@ export interface HarnessOptions extends Omit<SimulatedClusterOptions, 'diskCount
   diskCount?: number;
   tunables?: Partial<DataStoreTunables>;
   storageClasses?: readonly StorageClass[];
+  checksums?: ShardChecksums;
 }
 
 /** A data store on simulated disks with a journal that never forgets; `store` is the one of the current process. */
@@ -38,14 +40,17 @@ export class DataStoreHarness {
   ledger: MemoryVolumeLedger;
   readonly code: ErasureCode;
   readonly tunables: Partial<DataStoreTunables>;
+  readonly #checksums: ShardChecksums | undefined;
   store: StripedDataStore;
   /** Of the next process. */
   storageClasses: readonly StorageClass[];
   /** Of the current process. */
   bodyBuffers!: BufferPool;
 
-  constructor({ code, diskCount = code.k + code.m, tunables = {}, storageClasses = [], ...cluster }: HarnessOptions) {
+  constructor(options: HarnessOptions) {
+    const { code, diskCount = code.k + code.m, tunables = {}, storageClasses = [], checksums, ...cluster } = options;
     this.storageClasses = storageClasses;
+    this.#checksums = checksums;
     this.code = code;
     this.tunables = { ...SMALL_TUNABLES, ...tunables };
     this.cluster = new SimulatedCluster({ diskCount, ...cluster });
@@ -83,6 +88,7 @@ export class DataStoreHarness {
       random: this.cluster.random,
       log: silentLog,
       bufferPool: this.bodyBuffers,
+      ...(this.#checksums === undefined ? {} : { checksums: this.#checksums }),
       tunables: this.tunables,
     });
   }

@@ -1,9 +1,10 @@
+import { crc32c } from '@node-rs/crc32';
 import { errnoOf } from '../../disk/disk-error.ts';
 import type { Disk } from '../../disk/disk-set.ts';
 import { isStoreError } from '../../errors/store-error.ts';
 import type { DamageKind } from '../data-store.ts';
 import type { StoreContext } from '../store-context.ts';
-import { type StripeHeader, type StripeLocation, verifyShard } from '../stripe/stripe-header.ts';
+import { headerOfShard, type StripeHeader, type StripeLocation } from '../stripe/stripe-header.ts';
 import type { KnownVolume } from '../volume/volume-table.ts';
 import { CoarseDeadlines } from './coarse-deadlines.ts';
 import type { DamageLog } from './damage-log.ts';
@@ -20,6 +21,8 @@ const HEDGE_FACTOR = 8;
 const HEDGE_SHORTEST_MS = 30;
 /** Of each read in the typical duration. */
 const TYPICAL_WEIGHT = 1 / 64;
+/** For a shorter payload a message to another thread costs as much as the checksum. */
+const FAR_CHECKSUM_BYTES = 128 * 1024;
 
 /** Reads single shards and slices of them, tells the disk set of failing disks and the damage log of damaged shards. */
 export class ShardReader {
@@ -126,20 +129,31 @@ export class ShardReader {
     if (place === undefined) return undefined;
     let kind = await this.readSlice(volume, place, buffer);
     if (kind === undefined) {
-      let header = verifyShard(buffer, location, shardIndex);
+      let header = await this.#verify(buffer, location, shardIndex);
       if (header !== undefined) return header;
       // A buffered read may race with the direct write of a neighbour in the same block, or the file was replaced.
       const disk = this.diskOf(volume, place.slot);
       if (disk !== undefined) this.#files.discard(disk, volume.volumeId);
       kind = await this.readSlice(volume, place, buffer);
       if (kind === undefined) {
-        header = verifyShard(buffer, location, shardIndex);
+        header = await this.#verify(buffer, location, shardIndex);
         if (header !== undefined) return header;
         kind = 'corrupt';
       }
     }
     this.recordDamage(volume, location, shardIndex, kind);
     return undefined;
+  }
+
+  /** As `verifyShard`; the checksum of a long shard on another thread, so that this one can answer requests. */
+  async #verify(buffer: Buffer, location: StripeLocation, shardIndex: number): Promise<StripeHeader | undefined> {
+    const header = headerOfShard(buffer, location, shardIndex);
+    if (header === undefined) return undefined;
+    const payload = buffer.subarray(header.headerLengthBytes);
+    const isFar = payload.length >= FAR_CHECKSUM_BYTES && payload.buffer instanceof SharedArrayBuffer;
+    const asked = isFar ? this.#context.checksums?.crc32c(payload) : undefined;
+    const crc = asked === undefined ? crc32c(payload) : await asked;
+    return crc === header.payloadCrcs[shardIndex] ? header : undefined;
   }
 
   /** Shards of disks that are not online are lost, not damaged: the state of the disk tells that. */

@@ -202,11 +202,16 @@ export function parseStripeHeader(bytes: Buffer): StripeHeader | undefined {
  * offset, index, length or age, a torn or flipped one: `undefined`.
  */
 export function verifyShard(shard: Buffer, location: StripeLocation, shardIndex: number): StripeHeader | undefined {
+  const header = headerOfShard(shard, location, shardIndex);
+  if (header === undefined) return undefined;
+  return crc32c(shard.subarray(header.headerLengthBytes)) === header.payloadCrcs[shardIndex] ? header : undefined;
+}
+
+/** The first half of `verifyShard`: the payload must still be compared with `payloadCrcs`. */
+export function headerOfShard(shard: Buffer, location: StripeLocation, shardIndex: number): StripeHeader | undefined {
   if (shard.length !== location.shardLengthBytes) return undefined;
   const header = parseStripeHeader(shard);
-  if (header === undefined || !isHeaderOf(header, location, shardIndex)) return undefined;
-  if (crc32c(shard.subarray(header.headerLengthBytes)) !== header.payloadCrcs[shardIndex]) return undefined;
-  return header;
+  return header !== undefined && isHeaderOf(header, location, shardIndex) ? header : undefined;
 }
 
 function isHeaderOf(header: StripeHeader, location: StripeLocation, shardIndex: number): boolean {

@@ -27,8 +27,8 @@ const STRIPES_IN_FLIGHT = 2;
  * time; a whole stripe's buffer is taken only for encoding and writing. With many uploads each may hold fewer pieces
  * and writes shorter stripes, so the budget never keeps them waiting for one another.
  *
- * Invariants: stripes are in the order of the body; at most `unsyncedLimitBytes` are written and not synced; what was
- * not synced when a volume fails is read back (any k shards are enough) and appended elsewhere.
+ * Invariants: stripes are in the order of the body; no stripe begins while more than `unsyncedLimitBytes` are
+ * written and not synced; what was not synced when a volume fails is read back (any k shards are enough) and appended elsewhere.
  */
 export class LargeBlobWriter implements BlobWriter {
   readonly #context: StoreContext;
@@ -86,11 +86,10 @@ export class LargeBlobWriter implements BlobWriter {
       const target = this.#stripeTarget();
       while (this.#pieces.bufferedBytes >= target) await this.#cut(target);
     }
-    await this.#throttle();
     this.#assertGoing();
   }
 
-  /** Waits until few enough bytes are written and not synced. */
+  /** Waits until few enough bytes are written and not synced for one more stripe. */
   async #throttle(): Promise<void> {
     while (this.#unsyncedBytes > this.#context.tunables.unsyncedLimitBytes && this.#failure === undefined) {
       if (this.#unsynced.size > 0) await this.#sync();
@@ -177,6 +176,7 @@ export class LargeBlobWriter implements BlobWriter {
 
   /** Gives the first `bodyBytes`, and the entry if it is the last, to a stripe; resolves when they are copied. */
   async #cut(bodyBytes: number, entry: Buffer = NO_ENTRY): Promise<void> {
+    await this.#throttle();
     while (this.#inFlight.size >= STRIPES_IN_FLIGHT && this.#failure === undefined) {
       await Promise.race(this.#inFlight);
     }

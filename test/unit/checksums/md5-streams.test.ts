@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { crc32c } from '@node-rs/crc32';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DigestPool } from '../../../src/checksums/digest-pool.ts';
@@ -53,6 +54,29 @@ describe('Md5Engine', () => {
   });
 });
 
+describe('Md5Engine in company', () => {
+  it('goes on only while enough streams have a block, and tells what it still refers to', () => {
+    const lengths = [300_000, 100_000, 70_000, 10];
+    const bodies = lengths.map((length) => randomBytes(length));
+    const streams = bodies.map((bytes) => {
+      const stream = new Md5Stream();
+      stream.push(bytes);
+      return stream;
+    });
+    engine.run(streams, 2);
+    const blocks = (length: number): number => length - (length % 64);
+    expect(streams.map(({ takenBytes }) => takenBytes)).toEqual([blocks(100_000), 100_000, 70_000, 10]);
+    engine.run(streams, 2);
+    expect(streams[0]!.takenBytes).toBe(blocks(100_000));
+    // Asked for: to its end, alone.
+    engine.run(streams, 2, new Set([streams[0]!]));
+    expect(streams[0]!.takenBytes).toBe(300_000);
+    for (const stream of streams) stream.pad();
+    engine.run(streams);
+    expect(streams.map((stream) => stream.digest().toString('hex'))).toEqual(bodies.map((bytes) => md5Of([bytes])));
+  });
+});
+
 describe('DigestPool', () => {
   it.each([1, 3])(
     'hashes many bodies at once on %i threads, some of which stand still or are given up',
@@ -84,4 +108,24 @@ describe('DigestPool', () => {
       await pool.stop();
     },
   );
+});
+
+describe('DigestPool.crc32c', () => {
+  it('agrees with crc32c, has bounded patience, and goes on here when the threads have ended', async () => {
+    const pool = new DigestPool({ workerCount: 1 });
+    const memory = Buffer.from(new SharedArrayBuffer(300_000));
+    randomBytes(memory.length).copy(memory);
+    const views = Array.from({ length: 40 }, (_, i) => memory.subarray(i, memory.length - 7 * i));
+    const answers = views.map((view) => pool.crc32c(view));
+    expect(answers.filter((answer) => answer === undefined).length).toBeGreaterThan(0);
+    const right = views.map((view) => crc32c(view));
+    await Promise.all(
+      answers.map(async (answer, i) => {
+        if (answer !== undefined) expect(await answer).toBe(right[i]);
+      }),
+    );
+    const late = pool.crc32c(views[3]!);
+    await pool.stop();
+    expect(await late).toBe(right[3]);
+  });
 });

@@ -1,3 +1,4 @@
+import { crc32c } from '@node-rs/crc32';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { decodeBlobLayout, stripeOfRun } from '../../../src/data-store/blob-layout.ts';
 import { ENTRY_HEADER_BYTES } from '../../../src/data-store/stripe/blob-entry.ts';
@@ -13,6 +14,42 @@ function firstStripe(blob: BlobRecord): StripeLocation {
   const layout = decodeBlobLayout(blob.layout);
   return layout.kind === 'small' ? layout.stripe : stripeOfRun(layout.runs[0]!, 0);
 }
+
+describe('a long shard', () => {
+  test('is checked on another thread, or here when that has no time, and a flipped byte is found either way', async () => {
+    const asked: number[] = [];
+    let isBusy = false;
+    const checksums = {
+      crc32c: (bytes: Buffer): Promise<number> | undefined => {
+        if (isBusy) return undefined;
+        asked.push(bytes.length);
+        return Promise.resolve(crc32c(bytes));
+      },
+    };
+    const harness = await DataStoreHarness.start({
+      code: CODE,
+      checksums,
+      tunables: { largeShardSizeBytes: 160 * 1024, stripeBufferBudgetBytes: 16 * 1024 * 1024 },
+    });
+    const body = bodyOf('damage/long', 1_200_000);
+    const blob = await harness.withTime(harness.put(body));
+    const stripe = firstStripe(blob);
+    const { slot, offset } = stripe.places[2]!;
+    const diskId = harness.journal.volumes.get(stripe.volumeId)!.diskIds[slot]!;
+    const disk = harness.cluster.disks[harness.cluster.diskIds.indexOf(diskId)]!;
+    expect((await harness.get(blob)).equals(body)).toBe(true);
+    expect(asked.length).toBeGreaterThanOrEqual(8);
+    expect(asked).toContain(stripe.shardLengthBytes - stripeHeaderLength(stripe));
+    disk.corrupt(volumePath(stripe.volumeId), offset + stripe.shardLengthBytes - 1);
+    expect((await harness.get(blob)).equals(body)).toBe(true);
+    expect(harness.store.takeDamage()).toMatchObject([{ diskId, shardIndex: 2, offset, kind: 'corrupt' }]);
+    await harness.cluster.clock.advance(700_000);
+    isBusy = true;
+    expect((await harness.get(blob)).equals(body)).toBe(true);
+    expect(harness.store.takeDamage()).toMatchObject([{ diskId, shardIndex: 2, offset, kind: 'corrupt' }]);
+    await harness.withTime(harness.store.stop());
+  });
+});
 
 describe('damage on disks', () => {
   let harness: DataStoreHarness;
