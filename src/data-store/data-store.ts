@@ -2,6 +2,9 @@ import type { BlobRecord, VolumeRecord } from '../model/blob.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
 import type { StorageClass } from '../model/storage-class.ts';
 
+/** Most bytes that a blob can say of itself. */
+export const DESCRIPTOR_LIMIT_BYTES = 32_768;
+
 /**
  * Where payload bytes live: striped, erasure-coded volumes over the disks. It knows nothing of buckets and keys; what
  * it must be able to tell a shards-only recovery comes as an opaque `descriptor`.
@@ -16,7 +19,7 @@ export interface DataStore {
   readonly smallBlobLimitBytes: number;
   /**
    * Packs the body with others that wait now into one stripe. Resolves when every disk of its volume has synced it.
-   * `body` must not change until then. `descriptor` goes into the stripe's directory. An empty body is allowed
+   * `body` must not change until then. `descriptor`, of at most DESCRIPTOR_LIMIT_BYTES, goes into the stripe's directory. An empty body is allowed
    * (manifests of Complete and Copy): it has a footprint but no extents to read.
    * @throws StoreError QuorumLost | DiskFull | Overloaded | NotReady
    */

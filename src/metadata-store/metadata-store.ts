@@ -253,7 +253,8 @@ export type Mutation =
        */
       parts: readonly { partNumber: number; etag: string; encryption?: Buffer | undefined }[];
       attributes: ObjectAttributes;
-      manifest?: BlobRecord;
+      /** Behind the bytes, in this order. More than one only in format 2. */
+      manifests?: readonly BlobRecord[];
       lastModifiedMs: number;
       versionSeed?: Buffer;
       preconditions?: WritePreconditions;

@@ -22,6 +22,8 @@
  * bytes value (varint length and the bytes). Unknown members are passed over.
  *
  *     3 encryption  how the bytes are encrypted: service/encryption/encryption-record.ts; of a part the salt of its stream
+ *     7 previous    varint blobId: what that blob describes comes first, bytes, parts and streams; of an appended body, and of
+ *                   manifests that follow one another because one holds at most 32 KiB. `content` is of all of it
  *
  * The order of versions, deletes and later changes of tags are not here. A manifest names blobs that describe
  * themselves as parts, or as another key when they were copied.
@@ -33,7 +35,7 @@ import { ByteReader, ByteWriter } from './byte-codec.ts';
 const FORMAT = 1;
 const FORMAT_WITH_MEMBERS = 2;
 /** Numbers are never used again for another meaning. */
-const MEMBER = { encryption: 3 } as const;
+const MEMBER = { encryption: 3, previous: 7 } as const;
 
 /** The order is part of the format: append only. */
 const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = [
@@ -76,6 +78,8 @@ export type BlobDescriptor = DescribedName & {
   content: DescribedContent;
   /** Opaque (service/encryption); of a part its salt. */
   encryption?: Buffer | undefined;
+  /** The blob whose description comes before: its bytes, parts and streams. `content` is of all together. */
+  previous?: number | undefined;
 } & (
     | { kind: 'object'; attributes: DescribedAttributes }
     | { kind: 'part'; uploadId: string; partNumber: number }
@@ -91,8 +95,9 @@ export type BlobDescriptor = DescribedName & {
 
 export function encodeBlobDescriptor(descriptor: BlobDescriptor): Buffer {
   const writer = new ByteWriter();
-  const { encryption } = descriptor;
-  writer.byte(encryption === undefined ? FORMAT : FORMAT_WITH_MEMBERS);
+  const { encryption, previous } = descriptor;
+  const memberCount = (encryption === undefined ? 0 : 1) + (previous === undefined ? 0 : 1);
+  writer.byte(memberCount === 0 ? FORMAT : FORMAT_WITH_MEMBERS);
   writer.byte(KIND[descriptor.kind]);
   writer.varint(descriptor.bucketId);
   writer.string(descriptor.bucketName);
@@ -113,10 +118,16 @@ export function encodeBlobDescriptor(descriptor: BlobDescriptor): Buffer {
       writeParts(writer, descriptor.parts);
       break;
   }
+  if (memberCount > 0) writer.varint(memberCount);
   if (encryption !== undefined) {
-    writer.varint(1);
     writer.varint(MEMBER.encryption);
     writer.bytes(encryption);
+  }
+  if (previous !== undefined) {
+    const value = new ByteWriter();
+    value.varint(previous);
+    writer.varint(MEMBER.previous);
+    writer.bytes(value.finish());
   }
   return writer.finish();
 }
@@ -160,6 +171,7 @@ function readKind(kind: number, reader: ByteReader): BlobDescriptor {
 function readMembers(reader: ByteReader, described: BlobDescriptor): void {
   for (const [member, value] of reader.list(() => [reader.varint(), reader.bytes()] as const)) {
     if (member === MEMBER.encryption) described.encryption = value;
+    if (member === MEMBER.previous) described.previous = new ByteReader(value).varint();
   }
 }
 

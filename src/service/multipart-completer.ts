@@ -10,7 +10,6 @@ import type {
   PartRecord,
   UploadRecord,
 } from '../model/object-record.ts';
-import { encodeBlobDescriptor } from './blob-descriptor.ts';
 import { decodeEncryption, encodeEncryption, encryptionFacts } from './encryption/encryption-record.ts';
 import { customerKeysBlocked } from './encryption/encryption-service.ts';
 import { openUpload } from './encryption/open-upload.ts';
@@ -21,6 +20,7 @@ import type { UploadAddress } from './multipart-uploads.ts';
 import { noSuchUpload } from './object-rules.ts';
 import type { WrittenObject } from './objects.ts';
 import type { ServiceStores } from './service-stores.ts';
+import { writeManifests } from './write-manifests.ts';
 
 /** Every part but the last. */
 export const PART_MINIMUM_BYTES = 5 * 1024 * 1024;
@@ -28,7 +28,6 @@ export const PART_MINIMUM_BYTES = 5 * 1024 * 1024;
 const PARTS_PAGE = 1000;
 /** How often the parts are read again because one was sent again meanwhile, or a volume was lost. */
 const READ_LIMIT = 4;
-const EMPTY = Buffer.alloc(0);
 
 /** A part as the client lists it. */
 export interface ListedPart {
@@ -165,9 +164,10 @@ export class MultipartCompleter {
         ...(checksum && own ? { checksum: sealing ? sealing.sealChecksum(own).value : own.value } : {}),
       })),
     };
-    const manifest = await this.#stores.dataStore.writeSmall(
-      EMPTY,
-      encodeBlobDescriptor({
+    const { dataStore, metadataStore } = this.#stores;
+    const manifests = await writeManifests(
+      { dataStore, formatVersion: () => metadataStore.formatVersion() },
+      {
         kind: 'manifest',
         bucketId: bucket.bucketId,
         bucketName: bucket.name,
@@ -178,7 +178,7 @@ export class MultipartCompleter {
         blobs: parts.flatMap(({ blobs }) => blobs),
         parts: attributes.parts ?? [],
         encryption,
-      }),
+      },
       { storageClass: upload.storageClass },
     );
     try {
@@ -189,7 +189,7 @@ export class MultipartCompleter {
         uploadId,
         parts: parts.map(({ partNumber, etag, encryption: salt }) => ({ partNumber, etag, encryption: salt })),
         attributes,
-        manifest: manifest.blob,
+        manifests: manifests.map(({ blob }) => blob),
         lastModifiedMs,
         ...(seed ? { versionSeed: seed } : {}),
         ...(preconditions ? { preconditions } : {}),
@@ -205,7 +205,7 @@ export class MultipartCompleter {
         ...(facts ? { encryption: facts } : {}),
       };
     } finally {
-      manifest.unpin();
+      for (const manifest of manifests) manifest.unpin();
     }
   }
 

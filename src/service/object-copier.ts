@@ -8,7 +8,6 @@ import type {
   ObjectRecord,
 } from '../model/object-record.ts';
 import type { ObjectLock } from '../model/object-lock.ts';
-import { encodeBlobDescriptor } from './blob-descriptor.ts';
 import { requireObjectLock } from './lock-rules.ts';
 import { digestObject } from './digest-object.ts';
 import type { CustomerKey, EncryptionWish } from './encryption/encryption-modes.ts';
@@ -160,21 +159,20 @@ export class ObjectCopier {
     const tags = request.replaceTags ? request.replaceTags.tags : source.tags;
     const { storageClass } = request;
     const named = { headers, userMetadata, storageClass, ...(tags ? { tags } : {}) };
-    const placed = await placeBlobs(this.#stores.dataStore, source, {
+    const placed = await placeBlobs(this.#stores, source, {
       storageClass,
-      describe: (blobs) =>
-        encodeBlobDescriptor({
-          kind: 'manifest',
-          bucketId: bucket.bucketId,
-          bucketName: bucket.name,
-          key,
-          content: { ...stored, lastModifiedMs },
-          attributes: { ...named, ownerAccountId: bucket.owner.accountId },
-          uploadId: '',
-          blobs,
-          parts: content.parts ?? [],
-          encryption,
-        }),
+      describe: (blobs) => ({
+        kind: 'manifest',
+        bucketId: bucket.bucketId,
+        bucketName: bucket.name,
+        key,
+        content: { ...stored, lastModifiedMs },
+        attributes: { ...named, ownerAccountId: bucket.owner.accountId },
+        uploadId: '',
+        blobs,
+        parts: content.parts ?? [],
+        encryption,
+      }),
     });
     try {
       const written = await this.#stores.metadataStore.commit({

@@ -2,7 +2,6 @@ import { S3Error } from '../errors/s3-error.ts';
 import { isStoreError } from '../errors/store-error.ts';
 import type { RenamedSource } from '../metadata-store/metadata-store.ts';
 import { attributesOf, type BucketRecord, type ObjectAttributes, type ObjectRecord } from '../model/object-record.ts';
-import { encodeBlobDescriptor } from './blob-descriptor.ts';
 import type { AuthorizeKey } from './encryption/encryption-modes.ts';
 import { decodeEncryption } from './encryption/encryption-record.ts';
 import { unseal } from './encryption/read-sealed.ts';
@@ -57,7 +56,7 @@ export class ObjectRenamer {
   async #tryToRename(request: RenameObjectRequest): Promise<void> {
     const { bucket, sourceKey, key, checkDestination } = request;
     const { bucketId } = bucket;
-    const { metadataStore, dataStore } = this.#stores;
+    const { metadataStore } = this.#stores;
     const found = await metadataStore.getObject({ bucketId, key: sourceKey });
     const source = found?.isDeleteMarker === true ? undefined : found;
     if (source === undefined) throw new S3Error('NoSuchKey', { details: { Key: sourceKey } });
@@ -70,21 +69,20 @@ export class ObjectRenamer {
     }
     const attributes = await this.#renamedAttributes(source, request);
     const { storageClass, lastModifiedMs, owner, order } = source;
-    const placed = await placeBlobs(dataStore, source, {
+    const placed = await placeBlobs(this.#stores, source, {
       storageClass,
-      describe: (blobs) =>
-        encodeBlobDescriptor({
-          kind: 'manifest',
-          bucketId,
-          bucketName: bucket.name,
-          key,
-          content: { ...attributes, lastModifiedMs },
-          attributes: { ...attributes, ownerAccountId: owner.accountId },
-          uploadId: '',
-          blobs,
-          parts: attributes.parts ?? [],
-          encryption: attributes.encryption,
-        }),
+      describe: (blobs) => ({
+        kind: 'manifest',
+        bucketId,
+        bucketName: bucket.name,
+        key,
+        content: { ...attributes, lastModifiedMs },
+        attributes: { ...attributes, ownerAccountId: owner.accountId },
+        uploadId: '',
+        blobs,
+        parts: attributes.parts ?? [],
+        encryption: attributes.encryption,
+      }),
     });
     try {
       const renamed: RenamedSource = {

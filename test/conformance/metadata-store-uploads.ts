@@ -87,13 +87,13 @@ export function describeUploads(current: () => MetadataStore): void {
     const one = await putPart(1, 'e1');
     await putPart(2, 'dropped');
     const three = await putPart(3, 'e3');
-    const manifest = newBlob(store, volumeId, 0);
+    const manifests = [newBlob(store, volumeId, 0), newBlob(store, volumeId, 0)];
     const written = await complete(
       [
         { partNumber: 1, etag: 'e1' },
         { partNumber: 3, etag: 'e3' },
       ],
-      { manifest },
+      { manifests },
     );
     expect(written).toMatchObject({ versionId: 'null', etag: 'multi-2', lastModifiedMs: 9000 });
     const object = await store.getObject({ bucketId, key: 'big' });
@@ -104,12 +104,12 @@ export function describeUploads(current: () => MetadataStore): void {
         { partNumber: 3, sizeBytes: 10, checksum: 'c3' },
       ],
     });
-    expect(object?.blobs).toEqual([one, three, manifest]);
+    expect(object?.blobs).toEqual([one, three, ...manifests]);
     expect(await store.getUpload({ bucketId, key: 'big', uploadId: 'upload-1' })).toBeUndefined();
     expect(await store.listParts({ uploadId: 'upload-1', afterPartNumber: 0, limit: 10 })).toEqual([]);
     expect(await store.bucketUsage(bucketId)).toMatchObject({ objectCount: 1, sizeBytes: 20 });
     const volume = (await store.listVolumes()).find((each) => each.volumeId === volumeId);
-    expect(volume?.liveBytes).toBe(18 + 18 + 8);
+    expect(volume?.liveBytes).toBe(18 + 18 + 8 + 8);
   });
 
   test('a retry of Complete answers as the first did, also after the object was replaced', async () => {

@@ -316,7 +316,26 @@ describe('a multipart upload', () => {
     }
     await Promise.all(pending);
     pinned.unpin();
+    const described = s3.data.descriptors.length;
     expect((await complete('key', uploadId, parts)).status).toBe(200);
+    // Behind the parts lie manifests that name all of them: one would be too long.
+    const object = (await s3.metadata.getObject({ bucketId, key: 'key' }))!;
+    const manifests = s3.data.descriptors.slice(described).map((descriptor) => decodeBlobDescriptor(descriptor));
+    expect(object.blobs).toHaveLength(10_000 + manifests.length);
+    expect(manifests.flatMap((one) => (one.kind === 'manifest' ? one.blobs : [])).map(({ blobId }) => blobId)).toEqual(
+      object.blobs.slice(0, 10_000).map(({ blobId }) => blobId),
+    );
+    expect(manifests.map(({ previous }) => previous)).toEqual([
+      undefined,
+      ...object.blobs.slice(10_000, -1).map(({ blobId }) => blobId),
+    ]);
+    for (const [source, key] of [
+      ['key', 'other'],
+      ['other', 'key'],
+    ] as const) {
+      const renamed = await s3.call('RenameObject', { bucket, key, headers: { 'x-amz-rename-source': source } });
+      expect(renamed.status).toBe(200);
+    }
     const head = await s3.call('HeadObject', { bucket, key: 'key', query: { partNumber: '10000' } });
     expect(head.headers).toMatchObject({ 'x-amz-mp-parts-count': 10_000, 'content-length': MINIMUM });
     const attributes = await s3.call('GetObjectAttributes', {

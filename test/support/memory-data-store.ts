@@ -1,13 +1,14 @@
 import { assert } from '../../src/errors/assert.ts';
 import { StoreError } from '../../src/errors/store-error.ts';
-import type {
-  BlobWriter,
-  BlobWriterOptions,
-  ByteRange,
-  DamagedShard,
-  DataPiece,
-  DataStore,
-  PinnedBlob,
+import {
+  DESCRIPTOR_LIMIT_BYTES,
+  type BlobWriter,
+  type BlobWriterOptions,
+  type ByteRange,
+  type DamagedShard,
+  type DataPiece,
+  type DataStore,
+  type PinnedBlob,
 } from '../../src/data-store/data-store.ts';
 import type { BlobRecord, VolumeLedger, VolumeRecord } from '../../src/model/blob.ts';
 import { type StorageClass, storageClassesOf } from '../../src/model/storage-class.ts';
@@ -78,6 +79,7 @@ export class MemoryDataStore implements DataStore {
 
   async writeSmall(body: Buffer, descriptor: Buffer): Promise<PinnedBlob> {
     assert(body.length <= this.smallBlobLimitBytes, 'body over the limit of small blobs');
+    assert(descriptor.length <= DESCRIPTOR_LIMIT_BYTES, `a descriptor of ${descriptor.length} bytes`);
     const failure = this.failWrites.shift();
     if (failure) throw failure;
     await Promise.resolve();

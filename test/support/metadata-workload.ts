@@ -81,7 +81,7 @@ export async function runWorkload(store: MetadataStore, options: { seed: number;
           uploadId,
           parts: [{ partNumber: 1 + random(3), etag: 'p' }],
           attributes: { ...attributesOf('m-1', sizeBytes), parts: [{ partNumber: 1, sizeBytes }] },
-          manifest: newBlob(store, volumeId, 0),
+          manifests: [newBlob(store, volumeId, 0)],
           lastModifiedMs: step(),
         });
       case 9:

@@ -3,7 +3,7 @@ import { isStoreError } from '../../errors/store-error.ts';
 import type { BlobRecord } from '../../model/blob.ts';
 import type { ObjectAttributes } from '../../model/object-record.ts';
 import type { BlobDescriptor } from '../../service/blob-descriptor.ts';
-import { decodeEncryption } from '../../service/encryption/encryption-record.ts';
+import { decodeEncryption, encodeEncryption } from '../../service/encryption/encryption-record.ts';
 import type { Described, ShardCatalog } from './shard-catalog.ts';
 
 /** What becomes of one thing that the shards describe. */
@@ -53,6 +53,7 @@ export function* planRecovery(catalog: ShardCatalog): Generator<Candidate[]> {
     const others: Candidate[] = [];
     for (const described of group) {
       if (described.descriptor.kind === 'part' && catalog.isNamed(described.blobId)) continue;
+      if (catalog.isContinued(described.blobId)) continue;
       const candidate = candidateOf(catalog, described);
       (candidate.fate === 'restored' ? wholes : others).push(candidate);
     }
@@ -85,7 +86,9 @@ function withFate(candidate: Candidate, fate: Fate): Candidate {
 
 function candidateOf(catalog: ShardCatalog, { blobId, descriptor }: Described): Candidate {
   const { bucketId, bucketName, key, content } = descriptor;
-  const blobIds = blobIdsOf(catalog, blobId, descriptor);
+  const chain = chainOf(catalog, { blobId, descriptor });
+  const whole = chain && joined(chain);
+  const blobIds = chain && whole && blobIdsOf(catalog, chain, whole);
   const isWhole = blobIds !== undefined;
   const fate = isWhole ? (descriptor.kind === 'part' ? 'loose-part' : 'restored') : 'unreadable';
   return {
@@ -99,24 +102,85 @@ function candidateOf(catalog: ShardCatalog, { blobId, descriptor }: Described): 
     uploadId: 'uploadId' in descriptor && descriptor.uploadId !== '' ? descriptor.uploadId : undefined,
     partNumber: descriptor.kind === 'part' ? descriptor.partNumber : undefined,
     ownerAccountId: descriptor.kind === 'part' ? undefined : descriptor.attributes.ownerAccountId,
-    attributes: attributesOf(descriptor),
+    attributes: attributesOf(descriptor, whole),
     blobIds: blobIds ?? [],
   };
 }
 
+/** It and what comes before it, the first first; `undefined`: some of that is not there. */
+function chainOf(catalog: ShardCatalog, last: Described): Described[] | undefined {
+  const chain = [last];
+  for (let { previous } = last.descriptor; previous !== undefined;) {
+    const descriptor = catalog.descriptor(previous);
+    // Ids of what comes before are lesser ones: no chain goes round.
+    if (descriptor === undefined || previous >= chain[0]!.blobId) return undefined;
+    chain.unshift({ blobId: previous, descriptor });
+    previous = descriptor.previous;
+  }
+  return chain;
+}
+
+interface JoinedChain {
+  readonly encryption: Buffer | undefined;
+  readonly parts: readonly { partNumber: number; sizeBytes: number }[];
+}
+
+/** Streams and parts of all links. `undefined`: they do not go together. */
+function joined(chain: readonly Described[]): JoinedChain | undefined {
+  const { encryption } = chain.at(-1)!.descriptor;
+  if (chain.length === 1) {
+    const [{ descriptor }] = chain as [Described];
+    return { encryption, parts: descriptor.kind === 'manifest' ? descriptor.parts : [] };
+  }
+  const parts: { partNumber: number; sizeBytes: number }[] = [];
+  let sizeBytes = 0;
+  for (const { descriptor } of chain) {
+    if (descriptor.kind === 'part') return undefined;
+    if (descriptor.kind === 'manifest') {
+      parts.push(...descriptor.parts);
+    } else {
+      const ownBytes = descriptor.content.sizeBytes - sizeBytes;
+      if (ownBytes > 0 || descriptor.previous !== undefined) {
+        parts.push({ partNumber: (parts.at(-1)?.partNumber ?? 0) + 1, sizeBytes: ownBytes });
+      }
+    }
+    // Every manifest of a chain tells the size of the object, a body that was appended the size up to itself.
+    sizeBytes = descriptor.content.sizeBytes;
+  }
+  if (encryption === undefined) return { encryption, parts };
+  try {
+    const salts = chain.flatMap(({ descriptor }) => saltsOf(descriptor));
+    return { encryption: encodeEncryption({ ...decodeEncryption(encryption), salts }), parts };
+  } catch (error) {
+    if (!isStoreError(error, 'ShardCorrupt')) throw error;
+    return undefined;
+  }
+}
+
+function saltsOf({ encryption }: BlobDescriptor): readonly Buffer[] {
+  return encryption === undefined ? [] : decodeEncryption(encryption).salts;
+}
+
 /**
  * `undefined`: a piece is missing, or it is a part whose key only its upload knew. A manifest stands behind the blobs it
- * names, as a commit puts it.
+ * names, as a commit puts it; those of a chain behind all of them.
  */
-function blobIdsOf(catalog: ShardCatalog, blobId: number, descriptor: BlobDescriptor): number[] | undefined {
-  const pieces = descriptor.kind === 'manifest' ? descriptor.blobs.filter(({ sizeBytes }) => sizeBytes > 0) : [];
-  const ids = [...pieces.map((piece) => piece.blobId), blobId];
-  const blobs = ids.map((id) => catalog.blob(id)).filter((blob) => blob !== undefined);
+function blobIdsOf(catalog: ShardCatalog, chain: readonly Described[], whole: JoinedChain): number[] | undefined {
+  const last = chain.at(-1)!.descriptor;
+  const pieces = chain.flatMap(({ blobId, descriptor }): { blobId: number; sizeBytes: number | undefined }[] => {
+    if (descriptor.kind !== 'manifest') return [{ blobId, sizeBytes: undefined }];
+    return [...descriptor.blobs.filter(({ sizeBytes }) => sizeBytes > 0), { blobId, sizeBytes: 0 }];
+  });
+  const blobs = pieces.map(({ blobId }) => catalog.blob(blobId)).filter((blob) => blob !== undefined);
 
-  if (blobs.length < ids.length) return undefined;
-  if (descriptor.kind === 'part' && descriptor.encryption !== undefined) return undefined;
-  if (pieces.some((piece, index) => blobs[index]?.sizeBytes !== piece.sizeBytes)) return undefined;
-  return contentBytes(blobs, descriptor.encryption) === descriptor.content.sizeBytes ? ids : undefined;
+  if (blobs.length < pieces.length) return undefined;
+  if (last.kind === 'part' && last.encryption !== undefined) return undefined;
+  if (pieces.some(({ sizeBytes }, index) => sizeBytes !== undefined && blobs[index]?.sizeBytes !== sizeBytes)) {
+    return undefined;
+  }
+  return contentBytes(blobs, whole.encryption) === last.content.sizeBytes
+    ? pieces.map(({ blobId }) => blobId)
+    : undefined;
 }
 
 /** What these bodies hold; `undefined`: they do not go with their encryption. */
@@ -136,12 +200,12 @@ function sum(sizes: readonly number[]): number {
 }
 
 /** All that a descriptor tells, whatever members it has. */
-function attributesOf(descriptor: BlobDescriptor): ObjectAttributes {
+function attributesOf(descriptor: BlobDescriptor, whole: JoinedChain | undefined): ObjectAttributes {
   const { etag, sizeBytes, checksum } = descriptor.content;
   const content = { etag, sizeBytes, ...(checksum === undefined ? {} : { checksum }) };
   if (descriptor.kind === 'part') return { ...content, headers: {}, userMetadata: {}, storageClass: 'STANDARD' };
   const { ownerAccountId: _, ...named } = descriptor.attributes;
-  const parts = descriptor.kind === 'manifest' && descriptor.parts.length > 0 ? { parts: descriptor.parts } : {};
-  const { encryption } = descriptor;
+  const parts = whole !== undefined && whole.parts.length > 0 ? { parts: whole.parts } : {};
+  const encryption = whole?.encryption ?? descriptor.encryption;
   return { ...named, ...content, ...parts, ...(encryption === undefined ? {} : { encryption }) };
 }

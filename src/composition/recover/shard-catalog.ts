@@ -21,6 +21,7 @@ CREATE TABLE stripes (
   facts TEXT NOT NULL, descriptor BLOB,
   PRIMARY KEY (blob_id, blob_offset, volume_id, stripe_number)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE continued (blob_id INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE named (manifest_id INTEGER NOT NULL, blob_id INTEGER NOT NULL, PRIMARY KEY (blob_id, manifest_id)) STRICT, WITHOUT ROWID;
 `;
 
@@ -100,6 +101,7 @@ export class ShardCatalog implements FindsListener {
     this.#sql.putDescriptor.run(
       ...([blobId, bucketId, bucketName, Buffer.from(key), kind, content.lastModifiedMs, owner, encoded] as const),
     );
+    if (descriptor.previous !== undefined) this.#sql.putContinued.run(descriptor.previous);
     if (descriptor.kind !== 'manifest') return;
     for (const named of descriptor.blobs) this.#sql.putNamed.run(blobId, named.blobId);
   }
@@ -138,6 +140,16 @@ export class ShardCatalog implements FindsListener {
   /** Is a part of what a manifest names? */
   isNamed(blobId: number): boolean {
     return this.#sql.isNamed.get(blobId) !== undefined;
+  }
+
+  /** Does another description go on from that of this blob? */
+  isContinued(blobId: number): boolean {
+    return this.#sql.isContinued.get(blobId) !== undefined;
+  }
+
+  descriptor(blobId: number): BlobDescriptor | undefined {
+    const encoded = this.#sql.descriptor.get(blobId);
+    return encoded === undefined ? undefined : decodeBlobDescriptor(encoded);
   }
 
   /** Every bucket that is named, the newest of one name last. */
@@ -183,6 +195,9 @@ function prepareStatements(db: Database.Database) {
     putStripe: db.prepare('REPLACE INTO stripes VALUES (?, ?, ?, ?, ?, ?)'),
     putNamed: db.prepare<[number, number]>('REPLACE INTO named VALUES (?, ?)'),
     isNamed: db.prepare<[number], number>('SELECT 1 FROM named WHERE blob_id = ? LIMIT 1').pluck(),
+    putContinued: db.prepare<[number]>('REPLACE INTO continued (blob_id) VALUES (?)'),
+    isContinued: db.prepare<[number], number>('SELECT 1 FROM continued WHERE blob_id = ?').pluck(),
+    descriptor: db.prepare<[number], Buffer>('SELECT descriptor FROM descriptors WHERE blob_id = ?').pluck(),
     largeBlobIds: db.prepare<[], number>('SELECT DISTINCT blob_id FROM stripes').pluck(),
     stripesOf: db
       .prepare<[number], [number, number, number, string, Buffer | null]>(

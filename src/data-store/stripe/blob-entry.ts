@@ -1,5 +1,6 @@
 import { crc32c } from '@node-rs/crc32';
 import { assert } from '../../errors/assert.ts';
+import { DESCRIPTOR_LIMIT_BYTES } from '../data-store.ts';
 import { readSafeInteger, writeSafeInteger } from './stripe-header.ts';
 
 /**
@@ -18,7 +19,6 @@ import { readSafeInteger, writeSafeInteger } from './stripe-header.ts';
  * the only entry follows the last byte of the body.
  */
 export const ENTRY_HEADER_BYTES = 20;
-export const DESCRIPTOR_LIMIT_BYTES = 32_768;
 const KINDS = { small: 1, large: 2 } as const;
 
 export interface BlobEntry {

@@ -4,10 +4,10 @@ import type { Slot } from '../../memory/buffer-pool.ts';
 import type { BlobRecord } from '../../model/blob.ts';
 import type { ErasureCode } from '../../model/erasure-code.ts';
 import { bodyCrcOf, encodeBlobLayout, type SmallBlobLayout } from '../blob-layout.ts';
-import type { PinnedBlob } from '../data-store.ts';
+import { DESCRIPTOR_LIMIT_BYTES, type PinnedBlob } from '../data-store.ts';
 import { encodeParity } from '../erasure/erasure-codec.ts';
 import type { StoreContext } from '../store-context.ts';
-import { DESCRIPTOR_LIMIT_BYTES, ENTRY_HEADER_BYTES, writeBlobEntry } from '../stripe/blob-entry.ts';
+import { ENTRY_HEADER_BYTES, writeBlobEntry } from '../stripe/blob-entry.ts';
 import { packBlobs } from '../stripe/pack-blobs.ts';
 import {
   makeStripeHeaders,

@@ -4,6 +4,7 @@ import { S3Error } from '../../errors/s3-error.ts';
 import { StoreError } from '../../errors/store-error.ts';
 import type { Clock, Randomness, TrustedTime } from '../../model/clock.ts';
 import type { Owner } from '../../model/object-record.ts';
+import { requireStoreFormat } from '../../model/store-format.ts';
 import type { Mutation, WrittenVersion } from '../metadata-store.ts';
 import { encodeChecksumKind, encodeDetails, encodeStorageClass } from '../records/attributes-codec.ts';
 import type { JournalRecord } from '../records/journal-record.ts';
@@ -197,13 +198,15 @@ export class MutationDecider {
         throw new StoreError('BlobGone', `part ${partNumber} of an upload was replaced while it was completed`);
       }
     }
-    if (mutation.manifest !== undefined) this.#blobs.check([{ newBlob: mutation.manifest }]);
+    const { manifests = [] } = mutation;
+    this.#blobs.check(manifests.map((newBlob) => ({ newBlob })));
+    if (manifests.length > 1) requireStoreFormat(this.#formatVersion(), 2, 'More than one manifest of an object');
     return this.#objects.complete(mutation, {
       uploadOrder: upload.order,
       lastModifiedMs,
       decidedAtMs: this.#clock.nowMs(),
       partNumbers: mutation.parts.map((part) => part.partNumber),
-      manifest: mutation.manifest,
+      manifest: manifests[0],
     });
   }
 

@@ -7,10 +7,11 @@ import { isProtected, protectedByLock, retentionByDefault } from '../../model/ob
 import type { ObjectAttributes, Owner } from '../../model/object-record.ts';
 import { requireStoreFormat } from '../../model/store-format.ts';
 import { makeVersionId } from '../../model/version-id.ts';
-import type { DeletedVersion, Mutation, WritePreconditions, WrittenVersion } from '../metadata-store.ts';
+import type { BlobUse, DeletedVersion, Mutation, WritePreconditions, WrittenVersion } from '../metadata-store.ts';
 import { decodeDetails, encodeAttributes, encodeStorageClass } from '../records/attributes-codec.ts';
 import type { CompleteFields, JournalRecord } from '../records/journal-record.ts';
 import { NULL_VERSION_ID } from './apply-object-record.ts';
+import { decodeBlobIds } from './blob-ids.ts';
 import { checkDeletePreconditions, checkWritePreconditions } from './check-preconditions.ts';
 import type { DecideBlobs } from './decide-blobs.ts';
 import type { DecideBuckets } from './decide-buckets.ts';
@@ -106,8 +107,25 @@ export class DecideObjects {
     const fields = { ...rest, order, attributes: encodeAttributes(this.#retained(attributes, bucket)) };
     if (versionId === undefined) this.#options.emit({ type: 'CompleteMultipartUpload', ...fields });
     else this.#options.emit({ type: 'CompleteVersion', ...fields, versionId });
+    this.#addManifests(mutation, order);
     const { lastModifiedMs } = rest;
     return { versionId: shownVersionId(versionId), order, etag: attributes.etag, lastModifiedMs };
+  }
+
+  /** The record of a completion has room for one, which names the first of the blobs; the others follow it in a chain. */
+  #addManifests({ bucketId, key, manifests = [], attributes }: Of<'CompleteMultipartUpload'>, order: number): void {
+    if (manifests.length < 2) return;
+    const present = this.#sql.largeBlobIds.get(order);
+    assert(present !== undefined, 'an object of many parts has long lists');
+    const uses: BlobUse[] = decodeBlobIds(present).map((existingBlobId) => ({ existingBlobId }));
+    this.#options.emit({
+      type: 'TransitionVersion',
+      bucketId,
+      key: Buffer.from(key),
+      order,
+      storageClass: encodeStorageClass(attributes.storageClass),
+      blobs: [...uses, ...manifests.slice(1).map((newBlob) => ({ newBlob }))],
+    });
   }
 
   /** @throws S3Error NoSuchKey | PreconditionFailed */
@@ -286,6 +304,7 @@ function prepareStatements(db: Database) {
         'SELECT details FROM objects WHERE bucket_id = ? AND key = ? AND ord = ?',
       )
       .pluck(),
+    largeBlobIds: db.prepare<[number], Buffer>('SELECT blob_ids FROM large_lists WHERE ord = ?').pluck(),
     currentClass: db
       .prepare<[number, Buffer, number], string>(
         'SELECT storage_class FROM objects WHERE bucket_id = ? AND key = ? AND ord = ?',

@@ -2,16 +2,15 @@ import { S3Error } from '../../errors/s3-error.ts';
 import { isStoreError } from '../../errors/store-error.ts';
 import type { BlobUse } from '../../metadata-store/metadata-store.ts';
 import type { ObjectRecord } from '../../model/object-record.ts';
-import { encodeBlobDescriptor } from '../blob-descriptor.ts';
 import type { ObjectAddress } from '../objects.ts';
 import type { ServiceStores } from '../service-stores.ts';
+import { writeManifests } from '../write-manifests.ts';
 import type { AuthorizeKey, EncryptionFacts } from './encryption-modes.ts';
 import { decodeEncryption, encryptionFacts } from './encryption-record.ts';
 import { unseal } from './read-sealed.ts';
 
 /** How often it starts over because the version was replaced, moved or sealed anew meanwhile. */
 const LOOK_UP_LIMIT = 4;
-const EMPTY = Buffer.alloc(0);
 
 export interface UpdateEncryptionRequest extends ObjectAddress {
   keyArn: string;
@@ -81,9 +80,9 @@ async function updateVersion(
   const current = await metadataStore.getObject({ bucketId, key });
   if (current?.order !== order) return await metadataStore.commit(replacement);
   const blobs = version.blobs.filter(({ sizeBytes }) => sizeBytes > 0);
-  const manifest = await dataStore.writeSmall(
-    EMPTY,
-    encodeBlobDescriptor({
+  const manifests = await writeManifests(
+    { dataStore, formatVersion: () => metadataStore.formatVersion() },
+    {
       kind: 'manifest',
       bucketId,
       bucketName: bucket.name,
@@ -94,15 +93,15 @@ async function updateVersion(
       blobs,
       parts: version.parts ?? [],
       encryption: to,
-    }),
+    },
     { storageClass },
   );
   try {
     const uses: BlobUse[] = blobs.map(({ blobId }) => ({ existingBlobId: blobId }));
-    const described = { storageClass, blobs: [...uses, { newBlob: manifest.blob }] };
-    await metadataStore.commit({ ...replacement, described });
+    for (const { blob } of manifests) uses.push({ newBlob: blob });
+    await metadataStore.commit({ ...replacement, described: { storageClass, blobs: uses } });
   } finally {
-    manifest.unpin();
+    for (const manifest of manifests) manifest.unpin();
   }
 }
 

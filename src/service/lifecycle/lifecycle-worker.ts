@@ -11,6 +11,7 @@ export interface LifecycleWorkerOptions {
   metadataStore: Pick<
     MetadataStore,
     | 'commit'
+    | 'formatVersion'
     | 'getBucketById'
     | 'getDocument'
     | 'getObject'

@@ -2,11 +2,11 @@ import type { DataStore } from '../../data-store/data-store.ts';
 import { isStoreError, type StoreErrorCode } from '../../errors/store-error.ts';
 import type { MetadataStore } from '../../metadata-store/metadata-store.ts';
 import type { BucketRecord, ObjectRecord } from '../../model/object-record.ts';
-import { encodeBlobDescriptor } from '../blob-descriptor.ts';
 import { placeBlobs } from '../place-blobs.ts';
+import type { Manifest } from '../write-manifests.ts';
 
 export interface TransitionStores {
-  metadataStore: Pick<MetadataStore, 'commit' | 'getObject'>;
+  metadataStore: Pick<MetadataStore, 'commit' | 'getObject' | 'formatVersion'>;
   dataStore: Pick<DataStore, 'copyBlob' | 'writeSmall' | 'storageClasses'>;
 }
 
@@ -43,7 +43,7 @@ export async function transitionVersion(
   if (!dataStore.storageClasses().some(({ name }) => name === storageClass)) return undefined;
   const version = await metadataStore.getObject({ bucketId, key, versionId });
   if (version?.order !== order || version.isDeleteMarker || version.storageClass === storageClass) return undefined;
-  const placed = await placeBlobs(dataStore, version, {
+  const placed = await placeBlobs({ dataStore, metadataStore }, version, {
     storageClass,
     // One blob that is a whole object says all about itself that a recovery needs.
     ...(version.blobs.length === 1 ? {} : { describe: manifestOf(bucket, { ...version, storageClass }) }),
@@ -61,18 +61,17 @@ export async function transitionVersion(
   }
 }
 
-function manifestOf(bucket: BucketRecord, version: ObjectRecord): (blobs: ObjectRecord['blobs']) => Buffer {
-  return (blobs) =>
-    encodeBlobDescriptor({
-      kind: 'manifest',
-      bucketId: bucket.bucketId,
-      bucketName: bucket.name,
-      key: version.key,
-      content: version,
-      attributes: { ...version, ownerAccountId: version.owner.accountId },
-      uploadId: '',
-      blobs,
-      parts: version.parts ?? [],
-      encryption: version.encryption,
-    });
+function manifestOf(bucket: BucketRecord, version: ObjectRecord): (blobs: ObjectRecord['blobs']) => Manifest {
+  return (blobs) => ({
+    kind: 'manifest',
+    bucketId: bucket.bucketId,
+    bucketName: bucket.name,
+    key: version.key,
+    content: version,
+    attributes: { ...version, ownerAccountId: version.owner.accountId },
+    uploadId: '',
+    blobs,
+    parts: version.parts ?? [],
+    encryption: version.encryption,
+  });
 }

@@ -148,3 +148,62 @@ test('what a later version described is counted, and not taken for anything', ()
   expect(plan()).toEqual([]);
   expect(catalog.unknownDescriptorCount).toBe(1);
 });
+
+/** A body behind what `previous` describes; `sizeBytes` is that of all. */
+function appended(blobId: number, previous: number, sizeBytes: number, atMs: number, ownBytes = 5): void {
+  const name = nameOf({ sizeBytes, atMs });
+  const descriptor: BlobDescriptor = { ...name, kind: 'object', attributes: ATTRIBUTES, previous };
+  found(blobId, ownBytes, encodeBlobDescriptor(descriptor));
+}
+
+/** One of a chain of manifests: `sizeBytes` is that of the whole object. */
+function link(blobId: number, previous: number | undefined, partNumbers: readonly number[], sizeBytes: number): void {
+  const descriptor: BlobDescriptor = {
+    ...nameOf({ sizeBytes }),
+    kind: 'manifest',
+    attributes: ATTRIBUTES,
+    uploadId: 'u',
+    blobs: partNumbers.map((partNumber) => ({ blobId: partNumber, sizeBytes: 5 })),
+    parts: partNumbers.map((partNumber) => ({ partNumber, sizeBytes: 5 })),
+    previous,
+  };
+  found(blobId, 0, encodeBlobDescriptor(descriptor));
+}
+
+test('an object that was appended to is one object of all its pieces, and its former states are none', () => {
+  object(10, { sizeBytes: 5, atMs: 1000 });
+  appended(11, 10, 10, 2000);
+  appended(12, 11, 15, 3000);
+  const [one, ...others] = [...planRecovery(catalog)].flat();
+  expect(others).toEqual([]);
+  expect(one).toMatchObject({ fate: 'restored', sizeBytes: 15, blobIds: [10, 11, 12], lastModifiedMs: 3000 });
+  expect(one?.attributes.parts).toEqual([1, 2, 3].map((partNumber) => ({ partNumber, sizeBytes: 5 })));
+});
+
+test('a piece that is gone makes what was appended behind it unreadable', () => {
+  object(10, { sizeBytes: 5, atMs: 1000 });
+  appended(12, 11, 15, 3000);
+  const fates = [...planRecovery(catalog)].flat().map(({ blobId, fate }) => [blobId, fate]);
+  expect(fates).toEqual([
+    [10, 'undecided'],
+    [12, 'unreadable'],
+  ]);
+});
+
+test('manifests in a chain are one object of many parts, and what is appended comes behind them', () => {
+  for (const number of [1, 2, 3]) part(number, number);
+  link(20, undefined, [1, 2], 15);
+  link(21, 20, [3], 15);
+  const restored = () => [...planRecovery(catalog)].flat();
+  expect(restored()).toMatchObject([{ fate: 'restored', blobIds: [1, 2, 20, 3, 21], sizeBytes: 15 }]);
+  expect(restored()[0]?.attributes.parts?.map(({ partNumber }) => partNumber)).toEqual([1, 2, 3]);
+  appended(22, 21, 20, 5000);
+  expect(restored()).toMatchObject([{ fate: 'restored', blobIds: [1, 2, 20, 3, 21, 22], sizeBytes: 20 }]);
+  expect(restored()[0]?.attributes.parts?.at(-1)).toEqual({ partNumber: 4, sizeBytes: 5 });
+});
+
+test('the first manifest of a chain alone is not taken for the object', () => {
+  for (const number of [1, 2]) part(number, number);
+  link(20, undefined, [1, 2], 15);
+  expect([...planRecovery(catalog)].flat().filter(({ fate }) => fate === 'restored')).toEqual([]);
+});
