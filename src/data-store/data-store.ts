@@ -1,3 +1,4 @@
+import type { StoreError } from '../errors/store-error.ts';
 import type { BlobRecord, VolumeRecord } from '../model/blob.ts';
 import type { ErasureCode } from '../model/erasure-code.ts';
 import type { StorageClass } from '../model/storage-class.ts';
@@ -95,13 +96,15 @@ export interface VolumeKeeper {
    */
   repairVolume(work: VolumeWork & { diskIds: readonly string[] }): Promise<VolumeRepair>;
   /**
-   * Moves one shard file of a settled volume to a disk that is online: whole and read back there first, then the journal
+   * Moves shard files of a settled volume to disks that are online: whole and read back there first, then the journal
    * learns it, then the old one is removed, or when its disk comes back. What cannot be read from the old disk is
-   * computed from the others. Nothing is done when it lies there already. A crash leaves it on either disk, whole.
-   * @throws StoreError NotReady: not settled, or the disk takes none | BlobGone: the volume was dropped | DiskFull |
-   *   QuorumLost | Undecided: where it lies is known later | what `pace` rejects with
+   * computed from the others, which are read once for all of them. Nothing is done for one that lies there already. A crash leaves each on
+   * either disk, whole.
+   * @returns one outcome for each; `failure`: StoreError NotReady: the disk takes none | DiskFailed | DiskFull |
+   *   QuorumLost | Undecided: where it lies is known later
+   * @throws StoreError NotReady: not settled | BlobGone: the volume was dropped | what `pace` rejects with
    */
-  moveShard(work: VolumeWork & { shardIndex: number; toDiskId: string }): Promise<{ movedBytes: number }>;
+  moveShards(work: VolumeWork & { moves: readonly ShardDestination[] }): Promise<ShardMoveOutcome[]>;
   /** What lies in the directories of a disk, by name and size only. @throws StoreError */
   listShardFiles(diskId: string): Promise<ShardFileList>;
 }
@@ -199,6 +202,19 @@ export interface ShardFileInspection {
   damagedCount: number;
   /** Some hundred of them at most. Offset 0 is the first block of the file. */
   damage: Pick<DamagedShard, 'offset' | 'shardIndex' | 'kind'>[];
+}
+
+/** Where a shard file is to lie. */
+export interface ShardDestination {
+  /** Slot of the volume. */
+  readonly shardIndex: number;
+  readonly toDiskId: string;
+}
+
+export interface ShardMoveOutcome extends ShardDestination {
+  readonly movedBytes: number;
+  /** It lies where it lay, unless it is Undecided. */
+  readonly failure: StoreError | undefined;
 }
 
 export interface VolumeRepair {

@@ -18,7 +18,9 @@ import type {
   DataStore,
   InspectionScope,
   PinnedBlob,
+  ShardDestination,
   ShardFileList,
+  ShardMoveOutcome,
   VolumeInspection,
   VolumeKeeper,
   VolumeRepair,
@@ -328,7 +330,7 @@ export class StripedDataStore implements DataStore, VolumeKeeper {
     return this.#repairer.repair(work);
   }
 
-  async moveShard(work: VolumeWork & { shardIndex: number; toDiskId: string }): Promise<{ movedBytes: number }> {
+  async moveShards(work: VolumeWork & { moves: readonly ShardDestination[] }): Promise<ShardMoveOutcome[]> {
     this.#assertRunning();
     return this.#repairer.move(work);
   }

@@ -1,3 +1,4 @@
+import type { ShardDestination, ShardMoveOutcome } from '../data-store/data-store.ts';
 import { isStoreError, type StoreError } from '../errors/store-error.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { Clock } from '../model/clock.ts';
@@ -7,13 +8,10 @@ import { BackgroundLoop } from './background-loop.ts';
 import { PlacedVolumes } from './placed-volumes.ts';
 import { type MovableDisk, type PlanOptions, planShardMoves, type ShardMove } from './plan-shard-moves.ts';
 
-/** Moves one shard file to another disk: rebuilt from the others when its own disk is lost. Done when it was read back. */
+/** Moves shard files of one volume to other disks: rebuilt from the others when their own disk is lost. Done when read back. */
 export interface ShardFileMover {
-  /**
-   * Idempotent. @throws StoreError when it cannot be done now
-   * @param shardIndex slot of the volume
-   */
-  moveShard(volumeId: number, shardIndex: number, toDiskId: string): Promise<{ movedBytes: number }>;
+  /** Idempotent. @throws StoreError when nothing can be done now */
+  moveShards(volumeId: number, moves: readonly ShardDestination[]): Promise<ShardMoveOutcome[]>;
 }
 
 export interface DiskMoverOptions {
@@ -123,11 +121,10 @@ export class DiskMover {
     if (left.count === 0) this.#began = undefined;
     else this.#began ??= { atMs: clock.monotonicMs(), movedBytes: this.#movedBytes };
     let isMoved = false;
-    for (const move of moves) {
+    // What several lost disks held of one volume is made again from one reading of it.
+    for (const [volumeId, together] of groupByVolume(moves)) {
       if (this.#loop.isStopped) return false;
-      // Another shard of the volume failed since the plan was made.
-      if (this.#isDeferred(move.volumeId)) continue;
-      if (await this.#move(move)) isMoved = true;
+      if (await this.#move(volumeId, together)) isMoved = true;
     }
     return isMoved;
   }
@@ -142,32 +139,51 @@ export class DiskMover {
     return (this.#retries.get(volumeId)?.atMs ?? 0) > this.#options.clock.monotonicMs();
   }
 
-  async #move(move: ShardMove): Promise<boolean> {
+  /** @returns whether any was moved */
+  async #move(volumeId: number, moves: readonly ShardMove[]): Promise<boolean> {
     const { mover, clock, log, balanceRateBytesPerSecond } = this.#options;
-    const { volumeId, shardIndex, fromDiskId, toDiskId, sizeBytes, reason } = move;
     const beganAtMs = clock.monotonicMs();
+    let outcomes: readonly ShardMoveOutcome[];
     try {
-      const { movedBytes } = await mover.moveShard(volumeId, shardIndex, toDiskId);
-      this.#retries.delete(volumeId);
-      this.#movedShardCount++;
-      this.#movedBytes += movedBytes;
-      this.#lastError = undefined;
-      log.debug({ volumeId, fromDiskId, toDiskId, reason }, 'a shard file was moved');
-      if (reason === 'balance') {
-        await this.#loop.pause((movedBytes / balanceRateBytesPerSecond) * 1000 - (clock.monotonicMs() - beganAtMs));
-      }
-      this.#left = { ...this.#left, count: this.#left.count - 1, bytes: Math.max(0, this.#left.bytes - sizeBytes) };
-      return true;
+      outcomes = await mover.moveShards(volumeId, moves);
     } catch (error) {
       if (!isStoreError(error)) throw error;
-      this.#lastError = error.message;
-      const delayMs = Math.min(RETRY_LONGEST_MS, 2 * (this.#retries.get(volumeId)?.delayMs ?? RETRY_AFTER_MS / 2));
-      this.#retries.set(volumeId, { atMs: clock.monotonicMs() + delayMs, delayMs });
-      if (!this.#loop.isStopped) {
-        log.warn({ volumeId, toDiskId, err: error }, 'a shard file could not be moved, it is tried again');
-      }
+      this.#failed(volumeId, error);
       return false;
     }
+    let movedBytes = 0;
+    const done = { count: 0, bytes: 0 };
+    for (const { shardIndex, toDiskId, failure, ...moved } of outcomes) {
+      if (failure !== undefined) continue;
+      const { fromDiskId, reason, sizeBytes } = moves.find((move) => move.shardIndex === shardIndex)!;
+      this.#movedShardCount++;
+      movedBytes += moved.movedBytes;
+      done.count++;
+      done.bytes += sizeBytes;
+      log.debug({ volumeId, fromDiskId, toDiskId, reason }, 'a shard file was moved');
+    }
+    this.#movedBytes += movedBytes;
+    const failure = outcomes.find((one) => one.failure !== undefined)?.failure;
+    if (failure !== undefined) this.#failed(volumeId, failure);
+    else {
+      this.#retries.delete(volumeId);
+      this.#lastError = undefined;
+    }
+    if (moves.some(({ reason }) => reason === 'balance')) {
+      await this.#loop.pause((movedBytes / balanceRateBytesPerSecond) * 1000 - (clock.monotonicMs() - beganAtMs));
+    }
+    // It is at work as long as it pauses.
+    const { count, bytes } = this.#left;
+    this.#left = { ...this.#left, count: count - done.count, bytes: Math.max(0, bytes - done.bytes) };
+    return done.count > 0;
+  }
+
+  #failed(volumeId: number, error: StoreError): void {
+    this.#lastError = error.message;
+    const delayMs = Math.min(RETRY_LONGEST_MS, 2 * (this.#retries.get(volumeId)?.delayMs ?? RETRY_AFTER_MS / 2));
+    this.#retries.set(volumeId, { atMs: this.#options.clock.monotonicMs() + delayMs, delayMs });
+    if (this.#loop.isStopped) return;
+    this.#options.log.warn({ volumeId, err: error }, 'a shard file could not be moved, it is tried again');
   }
 
   /** Once for each draining disk that holds nothing any more. */
@@ -198,4 +214,15 @@ export class DiskMover {
     this.#refusals.set(diskId, error.message);
     this.#options.log.warn({ diskId, err: error }, 'a drained disk stays for now, it is tried again');
   }
+}
+
+/** In the order in which the volumes come. */
+function groupByVolume(moves: readonly ShardMove[]): Map<number, ShardMove[]> {
+  const groups = new Map<number, ShardMove[]>();
+  for (const move of moves) {
+    const group = groups.get(move.volumeId);
+    if (group === undefined) groups.set(move.volumeId, [move]);
+    else group.push(move);
+  }
+  return groups;
 }

@@ -1,4 +1,4 @@
-import type { ShardFileRepair, VolumeKeeper } from '../data-store/data-store.ts';
+import type { ShardDestination, ShardFileRepair, ShardMoveOutcome, VolumeKeeper } from '../data-store/data-store.ts';
 import { isStoreError } from '../errors/store-error.ts';
 import type { DamagedFile, DamageRecord, MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { VolumeRecord } from '../model/blob.ts';
@@ -133,25 +133,27 @@ export class Healer {
   }
 
   /**
-   * Moves one shard file of a sealed volume to another disk, from where it lies or from k others: for disks that are
-   * replaced, drained or evened out. Nothing is done when the volume has it there already, or is gone.
-   * @throws StoreError when it cannot be moved now: NotReady (the volume is written to, or the disk takes none) |
-   *   DiskFull | DiskFailed | QuorumLost | Undecided
+   * Moves shard files of a sealed volume to other disks, from where they lie or from k others: for disks that are
+   * replaced, drained or evened out. Nothing is done for one that the volume has there already, or when it is gone.
+   * @returns an outcome for each, see `VolumeKeeper.moveShards`
+   * @throws StoreError when nothing can be moved now: NotReady (the volume is written to) | QuorumLost | Undecided
    */
-  async moveShard(volumeId: number, shardIndex: number, toDiskId: string): Promise<{ movedBytes: number }> {
+  async moveShards(volumeId: number, moves: readonly ShardDestination[]): Promise<ShardMoveOutcome[]> {
+    const unmoved = moves.map((move) => ({ ...move, movedBytes: 0, failure: undefined }));
     const { volumeKeeper, metadataStore } = this.#options;
     const find = async (): Promise<VolumeRecord | undefined> =>
       (await metadataStore.listVolumes()).find((each) => each.volumeId === volumeId);
     if ((await find())?.state === 'open') volumeKeeper.retireVolume(volumeId);
     await whenDecided(metadataStore);
     const volume = await find();
-    if (volume === undefined || volume.state === 'dropped') return { movedBytes: 0 };
+    if (volume === undefined || volume.state === 'dropped') return unmoved;
     const pace = new WorkPace({ ...this.#paceOptions(), loop: this.#loop }).spend;
     const blobs = liveBlobsOf(metadataStore, volumeId);
     try {
-      return await volumeKeeper.moveShard({ volume, blobs, pace, shardIndex, toDiskId });
+      const outcomes = await volumeKeeper.moveShards({ volume, blobs, pace, moves });
+      return outcomes.map((one) => (one.failure?.code === 'BlobGone' ? { ...one, failure: undefined } : one));
     } catch (error) {
-      if (isStoreError(error, 'BlobGone')) return { movedBytes: 0 };
+      if (isStoreError(error, 'BlobGone')) return unmoved;
       throw error;
     }
   }

@@ -3,7 +3,7 @@ import { movedPath, volumePath } from '../../src/data-store/volume/volume-file.t
 import type { FaultEffect } from '../../src/disk/fault-disk-fs.ts';
 import { StoreError } from '../../src/errors/store-error.ts';
 import type { VolumeRecord } from '../../src/model/blob.ts';
-import { bodyOf } from '../support/data-store-harness.ts';
+import { bodyOf, moveOneShard } from '../support/data-store-harness.ts';
 import {
   beginSweep,
   expectReadable,
@@ -34,7 +34,7 @@ function move(
   { volumeId, to }: { volumeId: number; to: number },
 ): Promise<{ movedBytes: number }> {
   const toDiskId = harness.cluster.diskIds[to]!;
-  return harness.store.moveShard({ ...harness.workOn(volumeId), shardIndex: 0, toDiskId });
+  return moveOneShard(harness.store, { ...harness.workOn(volumeId), shardIndex: 0, toDiskId });
 }
 
 /** Every file where the journal says, whole, and no others. */

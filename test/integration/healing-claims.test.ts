@@ -39,7 +39,7 @@ function healerWith(calls: Partial<VolumeKeeper>): Healer {
   const volumeKeeper: VolumeKeeper = {
     inspectVolume: (work) => data.inspectVolume(work),
     repairVolume: (work) => data.repairVolume(work),
-    moveShard: (work) => data.moveShard(work),
+    moveShards: (work) => data.moveShards(work),
     retireVolume: (volumeId) => data.retireVolume(volumeId),
     isSettled: (volumeId) => data.isSettled(volumeId),
     listShardFiles: (diskId) => data.listShardFiles(diskId),

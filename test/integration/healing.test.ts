@@ -178,7 +178,9 @@ test('shards moved off a disk one by one leave it empty, and everything whole wi
   await until(async () => {
     for (const { volumeId, diskIds } of await named()) {
       const free = service.cluster.diskIds.find((id) => !diskIds.includes(id))!;
-      await service.withTime(healer.moveShard(volumeId, diskIds.indexOf(leaving), free).catch(() => undefined));
+      await service.withTime(
+        healer.moveShards(volumeId, [{ shardIndex: diskIds.indexOf(leaving), toDiskId: free }]).catch(() => undefined),
+      );
     }
     return (await named()).length === 0;
   });

@@ -7,7 +7,13 @@ import type { BlobRecord } from '../../src/model/blob.ts';
 import type { StorageClass } from '../../src/model/storage-class.ts';
 import type { ErasureCode } from '../../src/model/erasure-code.ts';
 import { silentLog } from '../../src/observability/log.ts';
-import type { DataStore, PinnedBlob, VolumeWork } from '../../src/data-store/data-store.ts';
+import type {
+  DataStore,
+  PinnedBlob,
+  VolumeWork,
+  ShardDestination,
+  VolumeKeeper,
+} from '../../src/data-store/data-store.ts';
 import { MemoryJournal, MemoryVolumeLedger } from './memory-volume-ledger.ts';
 import { SimulatedCluster, type SimulatedClusterOptions } from './simulated-cluster.ts';
 import { settle } from './simulated-clock.ts';
@@ -177,4 +183,15 @@ export async function readAll(
     piece.release();
   }
   return Buffer.concat(pieces);
+}
+
+/** One shard file goes to another disk. @throws what keeps it from that */
+export async function moveOneShard(
+  store: Pick<VolumeKeeper, 'moveShards'>,
+  work: Omit<Parameters<VolumeKeeper['moveShards']>[0], 'moves'> & ShardDestination,
+): Promise<{ movedBytes: number }> {
+  const { shardIndex, toDiskId, ...rest } = work;
+  const [outcome] = await store.moveShards({ ...rest, moves: [{ shardIndex, toDiskId }] });
+  if (outcome?.failure !== undefined) throw outcome.failure;
+  return { movedBytes: outcome?.movedBytes ?? 0 };
 }

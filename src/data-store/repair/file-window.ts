@@ -60,6 +60,12 @@ export class FileWindow {
     return this.#held(offset, offset + lengthBytes);
   }
 
+  /** The same, if nothing has to be read for it. */
+  held(offset: number, lengthBytes: number): Buffer | undefined {
+    const isHeld = this.#failure === undefined && offset >= this.#start && offset + lengthBytes <= this.#end;
+    return isHeld ? this.#held(offset, offset + lengthBytes) : undefined;
+  }
+
   #holds(offset: number, lengthBytes: number): boolean {
     return offset >= this.#start && (offset + lengthBytes <= this.#end || this.#isAtEnd);
   }

@@ -62,7 +62,9 @@ export async function collectLiveStripes(
  * Stripes of a small volume lie in some of its files, at different offsets: one comes next when no other lies before it
  * in any of its files.
  */
-function inWritingOrder(stripes: readonly LiveStripe[], volumeId: number): LiveStripe[] {
+function inWritingOrder(stripes: LiveStripe[], volumeId: number): LiveStripe[] {
+  // Blob ids ascend with time, so mostly they are.
+  if (isAscending(stripes)) return stripes;
   const files: { stripe: number; offset: number }[][] = [];
   for (const [stripe, { location }] of stripes.entries()) {
     for (const { slot, offset } of location.places) (files[slot] ??= []).push({ stripe, offset });
@@ -95,6 +97,18 @@ function inWritingOrder(stripes: readonly LiveStripe[], volumeId: number): LiveS
   return ordered;
 }
 
+/** Does each come after those before it, in all of its files? */
+function isAscending(stripes: readonly LiveStripe[]): boolean {
+  const ends: number[] = Array.from({ length: SLOT_LIMIT }, () => -1);
+  for (const { location } of stripes) {
+    for (const { slot, offset } of location.places) {
+      if (offset <= ends[slot]!) return false;
+      ends[slot] = offset;
+    }
+  }
+  return true;
+}
+
 /** A shard that one file must hold. */
 export interface ExpectedShard {
   /** Index in `LiveStripes.stripes`. */
@@ -103,13 +117,15 @@ export interface ExpectedShard {
   readonly offset: number;
 }
 
-/** By slot, in ascending order of offsets. */
-export function expectedShards({ stripes }: LiveStripes, slotCount: number): ExpectedShard[][] {
-  const files: ExpectedShard[][] = Array.from({ length: slotCount }, () => []);
-  for (const [stripe, { location }] of stripes.entries()) {
-    for (const [shardIndex, { slot, offset }] of location.places.entries()) {
-      files[slot]?.push({ stripe, shardIndex, offset });
+/** Of the file in this slot, in ascending order of offsets. */
+export function expectedShards({ stripes }: LiveStripes, ofSlot: number): ExpectedShard[] {
+  const expected: ExpectedShard[] = [];
+  for (let stripe = 0; stripe < stripes.length; stripe++) {
+    const { places } = stripes[stripe]!.location;
+    for (let shardIndex = 0; shardIndex < places.length; shardIndex++) {
+      const { slot, offset } = places[shardIndex]!;
+      if (slot === ofSlot) expected.push({ stripe, shardIndex, offset });
     }
   }
-  return files;
+  return expected;
 }

@@ -3,7 +3,7 @@ import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import type { DamageKind, Pace } from '../data-store.ts';
 import { reconstructShards } from '../erasure/erasure-codec.ts';
 import { parseBlobEntry } from '../stripe/blob-entry.ts';
-import { parseStripeHeader, reshapeStripeHeader, stripeHeaderLength } from '../stripe/stripe-header.ts';
+import { parseStripeHeader, payloadCrcIn, reshapeStripeHeader, stripeHeaderLength } from '../stripe/stripe-header.ts';
 import type { FileWindow } from './file-window.ts';
 import { isExpectedShard } from './inspect-file.ts';
 import type { LiveStripe } from './live-stripes.ts';
@@ -81,10 +81,20 @@ class Rebuild {
     for (const stripe of this.#job.stripes) {
       if (this.#job.targets.every(({ failure }) => failure !== undefined)) break;
       const wanted: number[] = [];
-      for (const [index, { slot }] of stripe.location.places.entries()) if (this.#targets.has(slot)) wanted.push(index);
+      const { places } = stripe.location;
+      for (let index = 0; index < places.length; index++)
+        if (this.#targets.has(places[index]!.slot)) wanted.push(index);
       if (wanted.length === 0) continue;
+      // What is being computed comes before it in the files.
+      if (queue.length === 0 && this.#replicate(stripe, wanted)) {
+        if (this.#workedBytes - this.#pacedBytes >= STEP_BYTES) await this.#keepPace();
+        continue;
+      }
       queue.push(await this.#prepare(stripe, wanted));
-      while (queue.length > AHEAD_COUNT || queue.length * scratchBytesOf(stripe) > AHEAD_BYTES) {
+      // Copies are there at once: nothing is gained by keeping them, and what comes next can take the short way.
+      const areCopies = queue.every((prepared) => prepared.stripe.location.k === 1);
+      const most = areCopies ? 0 : Math.min(AHEAD_COUNT, Math.floor(AHEAD_BYTES / scratchBytesOf(stripe)));
+      while (queue.length > most) {
         await this.#deliver(queue.shift()!);
       }
       if (this.#workedBytes - this.#pacedBytes >= STEP_BYTES) await this.#keepPace();
@@ -97,6 +107,51 @@ class Rebuild {
     const bytes = this.#workedBytes - this.#pacedBytes;
     this.#pacedBytes = this.#workedBytes;
     await this.#job.pace(bytes);
+  }
+
+  /**
+   * A stripe with one data shard, as a lone small object makes it, has that shard in each of its files: it is copied at once if a
+   * good one lies in what was read already. @returns false: nothing was done, it has to go the long way
+   */
+  #replicate(stripe: LiveStripe, wanted: readonly number[]): boolean {
+    const { kind, k, places, shardLengthBytes } = stripe.location;
+    if (k !== 1 || kind !== 'small') return false;
+    for (const index of wanted) {
+      const { slot, offset } = places[index]!;
+      const { failure, writer } = this.#targets.get(slot)!;
+      const isFree = failure === undefined && writer.hasRoomUpTo(offset + shardLengthBytes);
+      if (!isFree || this.#job.sources.has(slot)) return false;
+    }
+    const copy = this.#heldCopy(stripe, wanted);
+    if (copy === undefined) return false;
+    const headerLength = stripeHeaderLength(stripe.location);
+    const payload = copy.subarray(headerLength);
+    for (const index of wanted) {
+      const { slot, offset } = places[index]!;
+      const target = this.#targets.get(slot)!;
+      const usedBytes = index === 0 ? endOfEntries(payload) : 0;
+      target.writer.writeNow(offset, reshapeStripeHeader(copy.subarray(0, headerLength), { index, usedBytes }));
+      target.writer.writeNow(offset + headerLength, payload);
+      target.rebuiltCount++;
+    }
+    this.#workedBytes += (1 + wanted.length) * shardLengthBytes;
+    return true;
+  }
+
+  /** A good shard that was read already and says that all have the same payload. */
+  #heldCopy(stripe: LiveStripe, wanted: readonly number[]): Buffer | undefined {
+    const { places, shardLengthBytes } = stripe.location;
+    for (let index = 0; index < places.length; index++) {
+      const { slot, offset } = places[index]!;
+      const bytes = this.#job.sources.get(slot)?.held(offset, shardLengthBytes);
+      if (bytes === undefined) continue;
+      if (!isExpectedShard(bytes, stripe, index)) {
+        this.#noteBad(slot, { shardIndex: index, offset, kind: 'corrupt' });
+        continue;
+      }
+      if (wanted.every((other) => payloadCrcIn(bytes, other) === payloadCrcIn(bytes, index))) return bytes;
+    }
+    return undefined;
   }
 
   async #prepare(stripe: LiveStripe, wanted: readonly number[]): Promise<Prepared> {
@@ -154,10 +209,12 @@ class Rebuild {
       if (!isStoreError(error)) throw error;
       kind = 'unreadable';
     }
-    this.#misses.set(place.slot, (this.#misses.get(place.slot) ?? 0) + 1);
-    if (!this.#targets.has(place.slot)) {
-      this.#job.onBadSource(place.slot, { shardIndex: index, offset: place.offset, kind });
-    }
+    this.#noteBad(place.slot, { shardIndex: index, offset: place.offset, kind });
+  }
+
+  #noteBad(slot: number, damage: Parameters<RebuildJob['onBadSource']>[1]): void {
+    this.#misses.set(slot, (this.#misses.get(slot) ?? 0) + 1);
+    if (!this.#targets.has(slot)) this.#job.onBadSource(slot, damage);
   }
 
   /** Loads others until there are k. */

@@ -21,7 +21,8 @@ const BLOCK_BYTES = 4096;
 /** What must be in each file of a volume. */
 export interface VolumePlan {
   readonly live: LiveStripes;
-  readonly expected: readonly (readonly ExpectedShard[])[];
+  /** In the file of a slot. */
+  readonly expected: (slot: number) => readonly ExpectedShard[];
 }
 
 /**
@@ -42,7 +43,13 @@ export class ShardFileMaker {
 
   async plan({ volume, blobs }: VolumeWork): Promise<VolumePlan> {
     const live = await collectLiveStripes(volume.volumeId, blobs);
-    return { live, expected: expectedShards(live, volume.diskIds.length) };
+    const known = new Map<number, readonly ExpectedShard[]>();
+    const expected = (slot: number): readonly ExpectedShard[] => {
+      let shards = known.get(slot);
+      if (shards === undefined) known.set(slot, (shards = expectedShards(live, slot)));
+      return shards;
+    };
+    return { live, expected };
   }
 
   /** Enough for a repair and three inspections, and as many again to read ahead: those are taken only while there are some. */
@@ -73,7 +80,7 @@ export class ShardFileMaker {
       return Promise.resolve({ condition: 'unreachable', goodCount: 0, damagedCount: 0, damage: [], readBytes: 0 });
     }
     const { stripes } = plan.live;
-    const expected = plan.expected[slot] ?? [];
+    const expected = plan.expected(slot);
     const buffers = this.#buffersFor(volume);
     return inspectFile({ disk, path, volume, slot, stripes, expected, buffers, pace, onGood });
   }
@@ -118,7 +125,9 @@ export class ShardFileMaker {
         const onBadSource: RebuildJob['onBadSource'] = (slot, damage) => this.#noteBadSource(volume, slot, damage);
         await rebuildShards({ stripes: plan.live.stripes, sources, absent, targets, pace, onBadSource });
       }
-      for (const target of targets) files.push(await this.#finish(work, plan, target, publish));
+      const finished = await Promise.allSettled(targets.map((target) => this.#finish(work, plan, target, publish)));
+      for (const one of finished) if (one.status === 'fulfilled') files.push(one.value);
+      for (const one of finished) if (one.status === 'rejected') throw one.reason as Error;
     } finally {
       for (const source of sources.values()) await source.close();
       for (const target of targets) await this.#discardUnlessPublished(target, files);

@@ -68,6 +68,21 @@ export class ShardFileWriter {
     return writer;
   }
 
+  /** Do bytes up to there fit into the buffer that is filled? Then `writeNow` takes them. */
+  hasRoomUpTo(endOffset: number): boolean {
+    return endOffset <= this.#start + this.#lengthBytes;
+  }
+
+  /** As `write`, without waiting for anything. */
+  writeNow(offset: number, bytes: Buffer): void {
+    assert(offset >= this.#end, `${this.path} is written from its beginning to its end`);
+    assert(this.hasRoomUpTo(offset + bytes.length), `${this.path}: no room in the buffer`);
+    const inside = offset - this.#start;
+    if (offset > this.#end) this.#filling.bytes.fill(0, this.#end - this.#start, inside);
+    bytes.copy(this.#filling.bytes, inside);
+    this.#end = offset + bytes.length;
+  }
+
   /** `bytes` are copied. Offsets ascend. @throws StoreError of this or an earlier write */
   async write(offset: number, bytes: Buffer): Promise<void> {
     assert(offset >= this.#end, `${this.path} is written from its beginning to its end`);

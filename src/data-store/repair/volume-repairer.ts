@@ -3,8 +3,10 @@ import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import type { ShardMove, VolumeRecord } from '../../model/blob.ts';
 import type {
   InspectionScope,
+  ShardDestination,
   ShardFileInspection,
   ShardFileRepair,
+  ShardMoveOutcome,
   VolumeInspection,
   VolumeRepair,
   VolumeWork,
@@ -54,8 +56,8 @@ export class VolumeRepairer {
     return running;
   }
 
-  /** See `VolumeKeeper.moveShard`. In a row with repairs. */
-  move(work: VolumeWork & { shardIndex: number; toDiskId: string }): Promise<{ movedBytes: number }> {
+  /** See `VolumeKeeper.moveShards`. In a row with repairs. */
+  move(work: VolumeWork & { moves: readonly ShardDestination[] }): Promise<ShardMoveOutcome[]> {
     const running = this.#repairing.then(() => this.#move(work));
     this.#repairing = running.catch(() => undefined);
     return running;
@@ -67,7 +69,7 @@ export class VolumeRepairer {
   async inspect(work: VolumeWork & InspectionScope): Promise<VolumeInspection> {
     const { volume, diskIds = volume.diskIds, onlyEnds = false } = work;
     const whole = await this.#maker.plan(work);
-    const plan = onlyEnds ? { ...whole, expected: whole.expected.map((file) => file.slice(-1)) } : whole;
+    const plan = onlyEnds ? { ...whole, expected: (slot: number) => whole.expected(slot).slice(-1) } : whole;
     const goodShards = new Uint8Array(plan.live.stripes.length);
     const onGood = ({ stripe }: ExpectedShard): void => void (goodShards[stripe] = (goodShards[stripe] ?? 0) + 1);
     let readBytes = 0;
@@ -77,7 +79,7 @@ export class VolumeRepairer {
         const found = await this.#maker.inspectFile(work, plan, { slot, onGood });
         readBytes += found.readBytes;
         const { condition, goodCount, damagedCount, damage } = found;
-        const shardCount = plan.expected[slot]?.length ?? 0;
+        const shardCount = plan.expected(slot).length;
         return { slot, diskId, condition, shardCount, goodCount, damagedCount, damage: [...damage] };
       }),
     );
@@ -174,48 +176,70 @@ export class VolumeRepairer {
 
   // ——— moving ———
 
-  async #move(work: VolumeWork & { shardIndex: number; toDiskId: string }): Promise<{ movedBytes: number }> {
-    const { volume, shardIndex: slot, toDiskId } = work;
-    const { table, disks } = this.#context;
-    const { volumeId } = volume;
-    const fromDiskId = volume.diskIds[slot];
-    const to = disks.byId(toDiskId);
-    if (fromDiskId === undefined) return { movedBytes: 0 };
-    if (fromDiskId === toDiskId) {
-      await this.#completeMove(volume, to);
-      return { movedBytes: 0 };
+  async #move(work: VolumeWork & { moves: readonly ShardDestination[] }): Promise<ShardMoveOutcome[]> {
+    const { volume, moves } = work;
+    const outcomes: ShardMoveOutcome[] = [];
+    const open: ShardMove[] = [];
+    for (const move of moves) {
+      const { shardIndex, toDiskId } = move;
+      const fromDiskId = volume.diskIds[shardIndex];
+      const isThere = fromDiskId === undefined || fromDiskId === toDiskId;
+      if (fromDiskId === toDiskId) await this.#completeMove(volume, this.#context.disks.byId(toDiskId));
+      const failure = isThere ? undefined : this.#whyNotTo(volume, toDiskId);
+      if (isThere || failure !== undefined) outcomes.push({ ...move, movedBytes: 0, failure });
+      else open.push({ volumeId: volume.volumeId, shardIndex, fromDiskId, toDiskId });
     }
+    if (open.length > 0) outcomes.push(...(await this.#moveTogether(work, open)));
+    return outcomes;
+  }
+
+  #whyNotTo({ volumeId, diskIds, undroppedDiskIds }: VolumeRecord, toDiskId: string): StoreError | undefined {
+    const to = this.#context.disks.byId(toDiskId);
     // Where an old file waits to be removed, a start or return of the disk would remove the new one.
-    const isTaken = volume.diskIds.includes(toDiskId) || volume.undroppedDiskIds.includes(toDiskId);
-    if (to?.state !== 'online' || to.isDraining || isTaken || this.#recovery.isInspecting(toDiskId)) {
-      throw new StoreError('NotReady', `disk ${toDiskId} takes no shard of volume ${volumeId} now`);
-    }
+    const isTaken = diskIds.includes(toDiskId) || undroppedDiskIds.includes(toDiskId);
+    if (to?.state === 'online' && !to.isDraining && !isTaken && !this.#recovery.isInspecting(toDiskId))
+      return undefined;
+    return new StoreError('NotReady', `disk ${toDiskId} takes no shard of volume ${volumeId} now`);
+  }
+
+  /** The volume is read once, whatever the number of files. */
+  async #moveTogether(work: VolumeWork, moves: readonly ShardMove[]): Promise<ShardMoveOutcome[]> {
+    const { volume } = work;
+    const { volumeId } = volume;
+    const { table } = this.#context;
     await this.#requireAsListed(volume);
     table.pin(volumeId);
     try {
       if (!table.isSettled(volumeId)) throw new StoreError('NotReady', `volume ${volumeId} is still written to`);
       const plan = await this.#maker.plan(work);
-      const shape = { ...volume, diskIds: volume.diskIds.with(slot, toDiskId) };
-      const places = [{ slot, diskId: toDiskId }];
-      let failure: unknown;
-      const made = await this.#maker.make(work, plan, { places, shape }, async (target) => {
+      const diskIds = moves.reduce(
+        (ids, { shardIndex, toDiskId }) => ids.with(shardIndex, toDiskId),
+        [...volume.diskIds],
+      );
+      const places = moves.map(({ shardIndex: slot, toDiskId: diskId }) => ({ slot, diskId }));
+      const writtenBytes = new Map<number, number>();
+      const failures = new Map<number, StoreError>();
+      const made = await this.#maker.make(work, plan, { places, shape: { ...volume, diskIds } }, async (target) => {
+        const move = moves.find(({ shardIndex }) => shardIndex === target.slot)!;
         try {
-          await this.#settleMove({ volumeId, shardIndex: slot, fromDiskId, toDiskId }, target.writer);
+          await this.#settleMove(move, target.writer);
+          writtenBytes.set(target.slot, target.writer.writtenBytes);
         } catch (error) {
-          failure = error;
+          if (isStoreError(error)) failures.set(target.slot, error);
           throw error;
         }
       });
-      if (failure !== undefined) throw failure as Error;
-      const [file] = made.files;
-      if (file === undefined || file.outcome === 'failed') {
-        throw new StoreError(
-          'DiskFailed',
-          `volume ${volumeId} could not be written to disk ${toDiskId}: ${file?.reason}`,
-        );
+      for (const { shardIndex, fromDiskId } of moves) {
+        if (writtenBytes.has(shardIndex)) await this.#removeOld({ volumeId, fromDiskId });
       }
-      await this.#removeOld({ volumeId, fromDiskId });
-      return { movedBytes: made.writtenBytes };
+      return moves.map(({ shardIndex, toDiskId }) => {
+        const movedBytes = writtenBytes.get(shardIndex);
+        if (movedBytes !== undefined) return { shardIndex, toDiskId, movedBytes, failure: undefined };
+        const reason = made.files.find(({ diskId }) => diskId === toDiskId)?.reason;
+        const message = `volume ${volumeId} could not be written to disk ${toDiskId}: ${reason}`;
+        const failure = failures.get(shardIndex) ?? new StoreError('DiskFailed', message);
+        return { shardIndex, toDiskId, movedBytes: 0, failure };
+      });
     } finally {
       table.unpin(volumeId);
     }

@@ -3,7 +3,7 @@ import { volumePath } from '../../../src/data-store/volume/volume-file.ts';
 import { StoreError } from '../../../src/errors/store-error.ts';
 import { DiskMover } from '../../../src/healing/disk-mover.ts';
 import { silentLog } from '../../../src/observability/log.ts';
-import { bodyOf, DataStoreHarness } from '../../support/data-store-harness.ts';
+import { bodyOf, DataStoreHarness, moveOneShard } from '../../support/data-store-harness.ts';
 
 const CODE = { k: 2, m: 1 };
 const BODY = bodyOf('x', 100_000);
@@ -27,7 +27,7 @@ describe('the last good copy', () => {
   test('survives a move from a disk that is away, with too few others', async () => {
     const { harness, blob, volumeId, diskIds, ids, free } = await oneVolume(7);
     harness.cluster.detach([ids.indexOf(diskIds[0]!), ids.indexOf(diskIds[1]!)]);
-    const move = harness.store.moveShard({ ...harness.workOn(volumeId), shardIndex: 0, toDiskId: free });
+    const move = moveOneShard(harness.store, { ...harness.workOn(volumeId), shardIndex: 0, toDiskId: free });
     await expect(harness.withTime(move)).rejects.toMatchObject({ code: 'DiskFailed' });
     await comeBack(harness, [diskIds[0]!]);
     expect((await harness.get(blob)).equals(BODY)).toBe(true);
@@ -39,8 +39,7 @@ describe('the last good copy', () => {
     harness.cluster.detach(away.map((id) => ids.indexOf(id)));
     const mover = new DiskMover({
       mover: {
-        moveShard: (_, shardIndex, toDiskId) =>
-          harness.store.moveShard({ ...harness.workOn(volumeId), shardIndex, toDiskId }),
+        moveShards: (_, moves) => harness.store.moveShards({ ...harness.workOn(volumeId), moves }),
       },
       metadataStore: harness.ledger,
       disks: () =>
@@ -86,7 +85,7 @@ describe('a list of volumes that is older than a move', () => {
   test('does not make a repair write where the shard was, nor the store look for it there', async () => {
     const { harness, blob, volumeId, diskIds, ids, free } = await oneVolume(5);
     const stale = harness.workOn(volumeId);
-    await harness.withTime(harness.store.moveShard({ ...stale, shardIndex: 0, toDiskId: free }));
+    await harness.withTime(moveOneShard(harness.store, { ...stale, shardIndex: 0, toDiskId: free }));
     for (const diskId of [diskIds[0]!, diskIds[1]!]) {
       const repair = harness.withTime(harness.store.repairVolume({ ...stale, diskIds: [diskId] }));
       await expect(repair).rejects.toMatchObject({ code: 'NotReady' });
@@ -100,11 +99,11 @@ describe('a list of volumes that is older than a move', () => {
     const { harness, volumeId, diskIds, ids, free } = await oneVolume(5);
     const home = diskIds[0]!;
     harness.cluster.detach([ids.indexOf(home)]);
-    await harness.withTime(harness.store.moveShard({ ...harness.workOn(volumeId), shardIndex: 0, toDiskId: free }));
+    await harness.withTime(moveOneShard(harness.store, { ...harness.workOn(volumeId), shardIndex: 0, toDiskId: free }));
     harness.cluster.attach([ids.indexOf(home)]);
     harness.cluster.diskSet.setState(home, 'online');
     // Its old file waits to be removed: until that is confirmed nothing is moved there.
-    const back = harness.store.moveShard({ ...harness.workOn(volumeId), shardIndex: 0, toDiskId: home });
+    const back = moveOneShard(harness.store, { ...harness.workOn(volumeId), shardIndex: 0, toDiskId: home });
     await expect(harness.withTime(back)).rejects.toMatchObject({ code: 'NotReady' });
   });
 });

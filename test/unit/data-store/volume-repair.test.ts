@@ -367,3 +367,60 @@ test('no handle left is no damage', async () => {
   );
   expect(files.map(({ condition }) => condition).sort()).toEqual(['good', 'good', 'unreachable']);
 });
+
+test('lone small objects, each with a stripe of its own, are copied from whichever shard of theirs is good', async () => {
+  const harness = await DataStoreHarness.start({ code: { k: 4, m: 2 }, tunables: { handleCheckAfterMs: 0 } });
+  const stored: Stored[] = [];
+  // More than one buffer of the new file.
+  for (let n = 0; n < 300; n++) {
+    const body = bodyOf(`lone ${n}`, 8000 + n);
+    stored.push({ body, blob: await harness.withTime(harness.put(body)) });
+  }
+  await harness.sealAll();
+  const { cluster } = harness;
+  const before = volumeIds(harness).map((id) => hashOfLive(harness, 1, id));
+  cluster.disks[1]!.wipe();
+  // Of some the first copy that is looked at is bad.
+  const damaged = new Set<number>();
+  for (const [n, { blob }] of stored.entries()) {
+    const [{ volumeId, places } = { volumeId: 0, places: [] }] = stripesOf(blob);
+    const { diskIds } = harness.journal.volumes.get(volumeId)!;
+    const onLost = places.some(({ slot }) => diskIds[slot] === cluster.diskIds[1]);
+    const other = places.find(({ slot }) => diskIds[slot] !== cluster.diskIds[1]);
+    if (n % 9 !== 0 || !onLost || other === undefined) continue;
+    const disk = cluster.disks[cluster.diskIds.indexOf(diskIds[other.slot]!)]!;
+    disk.poke(volumePath(volumeId), other.offset + 500, Buffer.from('flipped'));
+    damaged.add(n);
+  }
+  expect(damaged.size).toBeGreaterThan(5);
+  for (const id of volumeIds(harness)) {
+    const work = { ...harness.workOn(id), diskIds: [cluster.diskIds[1]!] };
+    const { files } = await harness.withTime(harness.store.repairVolume(work));
+    expect(files.map(({ outcome, lostCount }) => [outcome, lostCount])).toEqual([['repaired', 0]]);
+  }
+  expect(volumeIds(harness).map((id) => hashOfLive(harness, 1, id))).toEqual(before);
+});
+
+test('files of several lost disks go to new ones from one reading of the volume', async () => {
+  const harness = await DataStoreHarness.start({ code: { k: 4, m: 2 }, diskCount: 8 });
+  const body = bodyOf('large', 2_000_000);
+  const blob = await harness.withTime(harness.put(body));
+  await harness.sealAll();
+  const { cluster, journal } = harness;
+  const { volumeId } = blob.footprint[0]!;
+  const { diskIds } = journal.volumes.get(volumeId)!;
+  const lost = [diskIds[1]!, diskIds[4]!];
+  const free = cluster.diskIds.filter((id) => !diskIds.includes(id));
+  cluster.detach(lost.map((id) => cluster.diskIds.indexOf(id)));
+  const shardBytes = journal.volumes.get(volumeId)!.lengthBytes;
+  const moves = [1, 4].map((shardIndex, n) => ({ shardIndex, toDiskId: free[n]! }));
+  let workedBytes = 0;
+  const pace = async (bytes: number): Promise<void> => void (workedBytes += bytes);
+  const outcomes = await harness.withTime(harness.store.moveShards({ ...harness.workOn(volumeId), pace, moves }));
+  expect(outcomes.map(({ failure }) => failure)).toEqual([undefined, undefined]);
+  // Four files read, two written and read back; one after the other it would be twelve.
+  expect(workedBytes / shardBytes).toBeLessThan(8.1);
+  expect(journal.volumes.get(volumeId)!.diskIds.filter((id) => lost.includes(id))).toEqual([]);
+  const { files } = await harness.withTime(harness.store.inspectVolume(harness.workOn(volumeId)));
+  expect(files.every(({ condition }) => condition === 'good')).toBe(true);
+});

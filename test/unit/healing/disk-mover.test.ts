@@ -29,15 +29,20 @@ function world(options: Partial<DiskMoverOptions> = {}) {
   }
   const failures: StoreError[] = [];
   const drained: string[] = [];
+  /** How many shards were asked for at once. */
+  const calls: number[] = [];
   const mover = new DiskMover({
     mover: {
-      moveShard: async (volumeId, shardIndex, toDiskId) => {
+      moveShards: async (volumeId, moves) => {
+        calls.push(moves.length);
         await new Promise<void>((resolve) => clock.schedule(1000, resolve));
-        const failure = failures.shift();
-        if (failure !== undefined) throw failure;
-        const record = volumes.get(volumeId)!;
-        volumes.set(volumeId, { ...record, diskIds: record.diskIds.with(shardIndex, toDiskId) });
-        return { movedBytes: SIZE };
+        return moves.map((move) => {
+          const failure = failures.shift();
+          if (failure !== undefined) return { ...move, movedBytes: 0, failure };
+          const record = volumes.get(volumeId)!;
+          volumes.set(volumeId, { ...record, diskIds: record.diskIds.with(move.shardIndex, move.toDiskId) });
+          return { ...move, movedBytes: SIZE, failure };
+        });
       },
     },
     metadataStore: {
@@ -64,7 +69,7 @@ function world(options: Partial<DiskMoverOptions> = {}) {
     ...options,
   });
   const on = (diskId: string): number => [...volumes.values()].filter(({ diskIds }) => diskIds.includes(diskId)).length;
-  return { clock, draining, volumes, failures, drained, mover, on, relist: (ids: string[]) => (listed = ids) };
+  return { clock, draining, volumes, failures, drained, mover, calls, on, relist: (ids: string[]) => (listed = ids) };
 }
 
 test('a draining disk is emptied, with rate and time left, and said to be drained once', async () => {
@@ -141,5 +146,19 @@ test('evening out use keeps to its rate', async () => {
   await clock.advance(20_000);
   expect(on('e')).toBe(1);
   expect(mover.report().isBalancing).toBe(true);
+  await mover.stop();
+});
+
+test('what several disks held of one volume is moved together, and one that fails holds up no other', async () => {
+  const { clock, failures, mover, calls, on, relist } = world();
+  relist(['a', 'b', 'e', 'f']);
+  failures.push(new StoreError('DiskFull', 'not now'));
+  mover.start();
+  await clock.advance(4500);
+  expect(calls).toEqual([2, 2]);
+  expect(on('e') + on('f')).toBe(3);
+  await clock.advance(10_000);
+  expect(calls).toEqual([2, 2, 1]);
+  expect([on('e'), on('f'), mover.report().movedShardCount]).toEqual([2, 2, 4]);
   await mover.stop();
 });
