@@ -109,6 +109,7 @@ class HoldfastServer implements Server {
   #keys: KeyCommands | undefined;
   #services: S3Services | undefined;
   readonly #access: Access;
+  #closeIdentities = async (): Promise<void> => {};
   readonly #callers: ReturnType<typeof makeCallers>;
   readonly #authenticator: RequestAuthenticator;
   readonly #handler: S3RequestHandler;
@@ -151,7 +152,7 @@ class HoldfastServer implements Server {
     this.#storage = storage;
     const credentials = this.#makeCredentials(disks);
     const { isCreated } = await credentials.open(metadata.store);
-    await openIdentities(this.#access, this.#options, {
+    this.#closeIdentities = await openIdentities(this.#access, this.#options, {
       store: metadata.store,
       clusterId: disks.clusterId,
       credentials,
@@ -459,6 +460,7 @@ class HoldfastServer implements Server {
     await this.#storage?.healing.stop();
     await this.#storage?.dataStore.stop();
     await this.#keyRingCopies?.stop();
+    await this.#closeIdentities();
     await this.#metadata?.store.stop();
     await this.#inspection?.stop();
     await this.#disks?.close();

@@ -22,15 +22,25 @@ export class PolicyAuthorizer implements Authorizer {
   readonly #store: () => Pick<MetadataStore, 'getBucket' | 'getObject'>;
   readonly #callers: Callers;
   readonly #policies = new BucketPolicies();
+  readonly #onUse: (accessKeyId: string, action: string) => void;
 
-  /** @param store throws while it is not open: then nothing is allowed */
-  constructor(store: () => Pick<MetadataStore, 'getBucket' | 'getObject'>, callers: Callers) {
+  /**
+   * @param store throws while it is not open: then nothing is allowed
+   * @param onUse told of every question, whatever the answer
+   */
+  constructor(
+    store: () => Pick<MetadataStore, 'getBucket' | 'getObject'>,
+    callers: Callers,
+    onUse: (accessKeyId: string, action: string) => void = () => {},
+  ) {
     this.#store = store;
+    this.#onUse = onUse;
     this.#callers = callers;
   }
 
   async authorize(request: AuthorizationRequest): Promise<void> {
     const { principal, action, bucket: name } = request;
+    this.#onUse(principal.accessKeyId, action);
     const caller = this.#callers.resolve(principal);
     if (action === '' || caller === undefined) throw new S3Error('AccessDenied', { hint: 'denied: nobody' });
     if (isNeverFor(principal, action)) throw new S3Error('AccessDenied', { hint: 'denied: temporary or narrowed' });

@@ -1,14 +1,18 @@
 import { Callers } from '../access/callers.ts';
 import type { CredentialStore } from '../access/credential-store.ts';
 import { Identities } from '../access/identities/identities.ts';
+import { KeyUses } from '../access/identities/key-use.ts';
 import { PolicyAuthorizer } from '../access/policy-authorizer.ts';
 import type { CredentialSource } from '../access/principal.ts';
 import type { ServerOptions } from '../cli/server-types.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
+import type { Randomness } from '../model/clock.ts';
 
 /** Who may do what. Made before the stores are open: until then nobody is known and nothing is allowed. */
 export interface Access {
   readonly identities: Identities;
+  readonly keyUses: KeyUses;
+  readonly randomness: Randomness;
   readonly credentials: CredentialSource;
   readonly authorizer: PolicyAuthorizer;
 }
@@ -20,28 +24,56 @@ export interface AccessParts {
 }
 
 export function makeAccess(
-  { randomness, secrets }: Pick<ServerOptions, 'randomness' | 'secrets'>,
+  { clock, config, randomness, secrets }: Pick<ServerOptions, 'clock' | 'config' | 'randomness' | 'secrets'>,
   parts: AccessParts,
 ): Access {
   const identities = new Identities({ masterKey: secrets.masterKey, randomness });
+  const keyUses = new KeyUses(clock, config.s3.region);
+  const onUse = (accessKeyId: string, action: string): void => {
+    if (identities.accessKeys.get(accessKeyId) !== undefined) keyUses.note(accessKeyId, action);
+  };
   return {
     identities,
+    keyUses,
+    randomness,
     credentials: {
       find: (accessKeyId, sessionToken) =>
         parts.rootCredentials()?.find(accessKeyId, sessionToken) ?? identities.findCredential(accessKeyId),
     },
-    authorizer: new PolicyAuthorizer(parts.store, new Callers(identities)),
+    authorizer: new PolicyAuthorizer(parts.store, new Callers(identities), onUse),
   };
 }
 
-/** What cannot be read is named in the log and does not exist: the server starts, and nobody gets more because of it. */
+const WRITE_USES_EVERY_MS = 10 * 60_000;
+
+/**
+ * What cannot be read is named in the log and does not exist: the server starts, and nobody gets more because of it.
+ * Resolves with what ends it, which writes when keys were last used.
+ */
 export async function openIdentities(
-  { identities }: Access,
-  { log }: Pick<ServerOptions, 'log'>,
+  { identities, keyUses }: Access,
+  { clock, log }: Pick<ServerOptions, 'clock' | 'log'>,
   { store, clusterId, credentials }: { store: MetadataStore; clusterId: string; credentials: CredentialStore },
-): Promise<void> {
+): Promise<() => Promise<void>> {
   const { unreadable } = await identities.open(store, { clusterId, firstOwner: credentials.owner });
   for (const { collection, id, problem } of unreadable) {
     log.error({ collection, id, err: problem }, 'a user, key, role or policy cannot be read: it counts as absent');
   }
+  await keyUses.open(store);
+  const write = async (): Promise<void> => {
+    try {
+      await keyUses.write(store, (accessKeyId) => identities.accessKeys.get(accessKeyId) !== undefined);
+    } catch (error) {
+      log.warn({ err: error }, 'when access keys were last used could not be written; it is tried again');
+    }
+  };
+  let cancel = (): void => {};
+  const writeAgain = (): void => {
+    cancel = clock.schedule(WRITE_USES_EVERY_MS, () => void write().then(writeAgain));
+  };
+  writeAgain();
+  return async () => {
+    cancel();
+    await write();
+  };
 }

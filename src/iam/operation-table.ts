@@ -1,9 +1,29 @@
 import { IamError } from '../errors/iam-error.ts';
+import { ATTACHMENT_OPERATIONS } from './carriers/attachment-operations.ts';
+import { BOUNDARY_OPERATIONS } from './carriers/boundary-operations.ts';
+import { INLINE_POLICY_OPERATIONS } from './carriers/inline-policy-operations.ts';
+import { TAG_OPERATIONS } from './carriers/tag-operations.ts';
+import { GROUP_OPERATIONS } from './groups/group-operations.ts';
+import { ACCESS_KEY_OPERATIONS } from './keys/access-key-operations.ts';
+import { POLICY_OPERATIONS } from './policies/policy-operations.ts';
+import { POLICY_VERSION_OPERATIONS } from './policies/policy-version-operations.ts';
 import type { QueryOperationRow, QueryService } from './query-operation.ts';
 import { SESSION_OPERATIONS } from './sts/session-operations.ts';
+import { USER_OPERATIONS } from './users/user-operations.ts';
 
 /** Every operation of IAM and STS this server answers; the parts stand beside what they are about. */
-export const QUERY_OPERATIONS: readonly QueryOperationRow[] = [...SESSION_OPERATIONS];
+export const QUERY_OPERATIONS: readonly QueryOperationRow[] = [
+  ...USER_OPERATIONS,
+  ...GROUP_OPERATIONS,
+  ...ACCESS_KEY_OPERATIONS,
+  ...POLICY_OPERATIONS,
+  ...POLICY_VERSION_OPERATIONS,
+  ...INLINE_POLICY_OPERATIONS,
+  ...ATTACHMENT_OPERATIONS,
+  ...BOUNDARY_OPERATIONS,
+  ...TAG_OPERATIONS,
+  ...SESSION_OPERATIONS,
+];
 
 const SERVICES: ReadonlyMap<string, QueryService> = new Map([
   ['2010-05-08', 'iam'],

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { StoreError } from '../../../src/errors/store-error.ts';
 import { isQueryRequest } from '../../../src/iam/handle-query-request.ts';
 import type { IamServices } from '../../../src/iam/iam-services.ts';
+import { servicesOver } from '../../support/iam-fixture.ts';
 import { openTestIdentities } from '../../support/identities-fixture.ts';
 import { ALICE } from '../../support/metadata-fixtures.ts';
 import { form, QueryTestServer } from '../../support/query-test-server.ts';
@@ -10,8 +11,8 @@ import { ACCESS_KEY } from '../../support/s3-test-server.ts';
 
 const server = new QueryTestServer();
 let services: IamServices | undefined = {
+  ...servicesOver(await openTestIdentities(ALICE)),
   authorizer: { authorize: async () => {} },
-  identities: await openTestIdentities(ALICE),
 };
 let storeError: Error | undefined;
 
