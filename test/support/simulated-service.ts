@@ -28,7 +28,7 @@ import { SMALL_TUNABLES } from './data-store-harness.ts';
 import { makeTestEncryption } from './encryption-fixture.ts';
 import { callOperation, createServices, type CallOptions, type CallResult } from './service-fixture.ts';
 import { settle } from './simulated-clock.ts';
-import { SimulatedCluster } from './simulated-cluster.ts';
+import { SimulatedCluster, type SimulatedClusterOptions } from './simulated-cluster.ts';
 
 const SEGMENT_BYTES = 256 * 1024;
 const COLLECTOR_BYTES_PER_SECOND = 4 * 1024 * 1024;
@@ -66,10 +66,10 @@ export class SimulatedService {
   /** Processes that were killed: their index is closed when the folder goes. */
   readonly #killed: Promise<unknown>[] = [];
 
-  private constructor(options: { code: ErasureCode; seed: number; diskCount: number; log: Log }) {
-    this.code = options.code;
-    this.#log = options.log;
-    this.cluster = new SimulatedCluster({ diskCount: options.diskCount, seed: options.seed });
+  private constructor({ code, log, ...cluster }: { code: ErasureCode; log: Log } & SimulatedClusterOptions) {
+    this.code = code;
+    this.#log = log;
+    this.cluster = new SimulatedCluster(cluster);
   }
 
   /** Formatted disks, no process yet. */
@@ -78,10 +78,12 @@ export class SimulatedService {
     seed: number;
     diskCount?: number;
     log?: Log;
+    /** Between the stores and a disk. */
+    wrap?: SimulatedClusterOptions['wrap'];
   }): Promise<SimulatedService> {
     await prepareChecksums();
-    const { code, seed, diskCount = code.k + code.m, log = silentLog } = options;
-    const service = new SimulatedService({ code, seed, diskCount, log });
+    const { code, seed, diskCount = code.k + code.m, log = silentLog, wrap = (fs) => fs } = options;
+    const service = new SimulatedService({ code, seed, diskCount, log, wrap });
     const { cluster } = service;
     for (const disk of cluster.diskSet.disks) {
       await formatJournal(disk.fs, {
