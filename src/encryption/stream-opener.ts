@@ -1,5 +1,6 @@
 import { assert } from '../errors/assert.ts';
 import { StoreError } from '../errors/store-error.ts';
+import { copyBytes } from '../memory/copy-bytes.ts';
 import { CipherBatch, type CipherTools } from './cipher-buffers.ts';
 import { openPackages, SEALED_PACKAGE_BYTES } from './package-format.ts';
 
@@ -168,9 +169,10 @@ export class StreamOpener implements AsyncIterableIterator<Piece> {
         this.#piece = result.value;
         this.#pieceOffset = 0;
       }
-      const copied = this.#piece.bytes.copy(target, filled, this.#pieceOffset);
-      filled += copied;
-      this.#pieceOffset += copied;
+      const copied = this.#piece.bytes.subarray(this.#pieceOffset, this.#pieceOffset + target.length - filled);
+      copyBytes(copied, { target, at: filled });
+      filled += copied.length;
+      this.#pieceOffset += copied.length;
       if (this.#pieceOffset === this.#piece.bytes.length) this.#releasePiece();
     }
   }

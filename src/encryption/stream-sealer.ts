@@ -1,3 +1,4 @@
+import { copyBytes } from '../memory/copy-bytes.ts';
 import { CipherBatch, type CipherTools } from './cipher-buffers.ts';
 import { PACKAGE_BYTES } from './package-format.ts';
 
@@ -43,9 +44,11 @@ export class StreamSealer {
         continue;
       }
       const current = (this.#current ??= { batch: new CipherBatch(this.#options.tools), filled: 0 });
-      const copied = chunk.copy(current.batch.plain, current.filled, offset);
-      current.filled += copied;
-      offset += copied;
+      const { plain } = current.batch;
+      const piece = chunk.subarray(offset, offset + plain.length - current.filled);
+      copyBytes(piece, { target: plain, at: current.filled });
+      current.filled += piece.length;
+      offset += piece.length;
     }
     this.#throwIfFailed();
   }

@@ -4,6 +4,7 @@ import { sealedSizeBytes, sealPackages } from '../encryption/package-format.ts';
 import { StreamSealer } from '../encryption/stream-sealer.ts';
 import { S3Error } from '../errors/s3-error.ts';
 import { isStoreError } from '../errors/store-error.ts';
+import { copyBytes } from '../memory/copy-bytes.ts';
 import type { BlobRecord } from '../model/blob.ts';
 import type { ChecksumAlgorithm, ObjectChecksum } from '../model/object-record.ts';
 import { STANDARD } from '../model/storage-class.ts';
@@ -100,7 +101,10 @@ export class BodyWriter {
     if (slot === undefined) return await this.#writeSmall(request, joined(pieces));
     try {
       let filled = 0;
-      for (const piece of pieces) filled += piece.copy(slot.bytes, filled);
+      for (const piece of pieces) {
+        copyBytes(piece, { target: slot.bytes, at: filled });
+        filled += piece.length;
+      }
       return await this.#writeSmall(request, slot.bytes.subarray(0, lengthBytes));
     } finally {
       bodyBuffers.release(slot);

@@ -1,4 +1,5 @@
 import { assert } from '../../errors/assert.ts';
+import { copyBytes } from '../../memory/copy-bytes.ts';
 import type { BufferPool, Slot } from '../../memory/buffer-pool.ts';
 import type { StreamSource } from './large-stripe-writer.ts';
 
@@ -54,7 +55,9 @@ export class BodyPieces {
   append(chunk: Buffer, offset: number): number {
     const piece = this.#pieces.at(-1);
     assert(piece !== undefined && this.hasRoom, 'append needs room');
-    const length = chunk.copy(piece.slot.bytes, piece.end, offset);
+    const { bytes } = piece.slot;
+    const length = Math.min(chunk.length - offset, bytes.length - piece.end);
+    copyBytes(chunk.subarray(offset, offset + length), { target: bytes, at: piece.end });
     piece.end += length;
     this.#bufferedBytes += length;
     if (piece.end === piece.slot.bytes.length) this.#show(piece);
@@ -141,7 +144,9 @@ function copyParts(
   for (const part of parts) {
     const skip = from + done - position;
     if (skip < part.length && done < length) {
-      done += part.copy(target, targetStart + done, skip, Math.min(part.length, skip + length - done));
+      const bytes = part.subarray(skip, Math.min(part.length, skip + length - done));
+      copyBytes(bytes, { target, at: targetStart + done });
+      done += bytes.length;
     }
     position += part.length;
   }

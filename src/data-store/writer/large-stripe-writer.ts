@@ -1,6 +1,7 @@
 import { assert } from '../../errors/assert.ts';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import { encodeParity } from '../erasure/erasure-codec.ts';
+import { copyBytes } from '../../memory/copy-bytes.ts';
 import type { StoreContext } from '../store-context.ts';
 import {
   makeStripeHeaders,
@@ -211,6 +212,6 @@ export function sourceOf(
     streamBytes: bytes.length,
     dataBytes,
     blobOffset,
-    copyTo: (target, targetStart, from, length) => void bytes.copy(target, targetStart, from, from + length),
+    copyTo: (target, at, from, length) => copyBytes(bytes.subarray(from, from + length), { target, at }),
   };
 }

@@ -1,6 +1,7 @@
 import { assert } from '../../errors/assert.ts';
 import { isStoreError, StoreError } from '../../errors/store-error.ts';
 import type { Slot } from '../../memory/buffer-pool.ts';
+import { copyBytes } from '../../memory/copy-bytes.ts';
 import type { BlobRecord } from '../../model/blob.ts';
 import type { ErasureCode } from '../../model/erasure-code.ts';
 import { bodyCrcOf, encodeBlobLayout, type SmallBlobLayout } from '../blob-layout.ts';
@@ -199,7 +200,7 @@ export class SmallBlobWriter {
       const start = shardIndex * payloadLength;
       const entry = { blobId, kind: 'small' as const, bodyLengthBytes: body.length, descriptor };
       const bodyStart = writeBlobEntry(payloads, start + offset, entry);
-      body.copy(payloads, bodyStart);
+      copyBytes(body, { target: payloads, at: bodyStart });
       const bodyOffset = headerLength + bodyStart - start;
       const place = { stripe: facts, shardIndex, bodyOffset };
       layouts.push({
