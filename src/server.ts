@@ -31,7 +31,8 @@ import type { DiskKeyRingCopies } from './composition/key-ring-copies.ts';
 import { makeEncryption, makeKeyArns, openKeyRing, serverDefaultOf } from './composition/make-encryption.ts';
 import { makeAutoReplacer, makeDiskManager } from './composition/make-disk-manager.ts';
 import { type Healing, makeHealing } from './composition/make-healing.ts';
-import { makeCallers } from './composition/make-callers.ts';
+import { type Audit, makeAudit } from './composition/make-audit.ts';
+import { callerCounters, makeCallers } from './composition/make-callers.ts';
 import { type Lifecycle, makeLifecycle } from './composition/make-lifecycle.ts';
 import { recodeControl } from './composition/recode-control.ts';
 import { VolumeFollower } from './composition/volume-follower.ts';
@@ -111,6 +112,7 @@ class HoldfastServer implements Server {
   readonly #access: Access;
   #closeIdentities = async (): Promise<void> => {};
   readonly #callers: ReturnType<typeof makeCallers>;
+  readonly #audit: Audit | undefined;
   readonly #authenticator: RequestAuthenticator;
   readonly #handler: S3RequestHandler;
   readonly #iam: QueryRequestHandler;
@@ -135,6 +137,8 @@ class HoldfastServer implements Server {
       rootCredentials: () => this.#credentials,
     });
     this.#callers = makeCallers(options);
+    this.#audit = makeAudit(options);
+    this.#metrics.callers = () => callerCounters(this.#callers.limits, this.#audit);
     this.#authenticator = this.#makeAuthenticator();
     this.#handler = this.#makeHandler();
     this.#iam = this.#makeIam();
@@ -267,6 +271,7 @@ class HoldfastServer implements Server {
         isQueryRequest(exchange.request, s3.domains) ? this.#iam.handle(exchange) : this.#handler.handle(exchange),
       metrics: this.#metrics,
       proxies: this.#callers.proxies,
+      onFinished: this.#audit && ((exchange, durationMs) => this.#audit?.finished(exchange, durationMs)),
       registerRoutes: (app) => this.#addServerRoutes(app),
       isServerRoute: (request) => this.#isServerRoute(request),
       log,
@@ -417,6 +422,7 @@ class HoldfastServer implements Server {
       services: () => this.#services,
       domains: config.s3.domains,
       gate: this.#callers.gate,
+      isAudited: this.#audit !== undefined,
       clock,
       randomness,
       log,
@@ -428,6 +434,7 @@ class HoldfastServer implements Server {
     return new QueryRequestHandler({
       authenticator: this.#authenticator,
       gate: this.#callers.gate,
+      isAudited: this.#audit !== undefined,
       region: config.s3.region,
       services: () => (this.#services === undefined ? undefined : this.#access),
       clock,
@@ -466,6 +473,7 @@ class HoldfastServer implements Server {
     await this.#disks?.close();
     await this.#digests.stop();
     await this.#ciphers.stop();
+    await this.#audit?.close();
     this.#eventLoop.stop();
     this.#idleMemory.stop();
   }

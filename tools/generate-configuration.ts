@@ -16,6 +16,7 @@ const SECTION_TITLES: Readonly<Record<string, string>> = {
   root: 'The root key and the master key',
   limits: 'What one client, or all of them, may use',
   encryption: 'Encryption at rest',
+  audit: 'The audit log',
   log: 'The log, on standard error',
 };
 
@@ -35,7 +36,7 @@ function configurationPage(): string {
   const parts = [
     `# Configuration
 
-Generated from \`src/config/config-schema.ts\` by \`npm run docs\`; a test keeps it fresh.
+Generated from \`src/config/sections/\` by \`npm run docs\`; a test keeps it fresh.
 
 Every key can be set in four places; the later wins: the default, the TOML file given by \`--config FILE\` or
 \`HOLDFAST_CONFIG\`, the environment, the command line. Values with a dimension carry their unit (\`"64 MiB"\`, \`"30 s"\`,
@@ -65,7 +66,7 @@ ${key.what}
 function defaultFile(): string {
   const lines = [
     '# Every key with its default. Copy what you change; production.example.toml is a start.',
-    '# Generated from src/config/config-schema.ts by npm run docs. docs/CONFIGURATION.md tells more.',
+    '# Generated from src/config/sections/ by npm run docs. docs/CONFIGURATION.md tells more.',
   ];
   let section = '';
   for (const entry of CONFIG_ENTRIES) {

@@ -4,8 +4,9 @@ import type { BucketRecord, Tag } from '../model/object-record.ts';
 import { BucketPolicies, restrictsPublicPolicy, type CompiledBucketPolicy } from './bucket-policies.ts';
 import type { Caller, Callers } from './callers.ts';
 import type { ConditionContext } from './policy/condition-context.ts';
-import { decideAccess, type ResourceRules } from './policy/decide-access.ts';
-import type { AuthorizationRequest, Authorizer, Principal } from './principal.ts';
+import { AccessDeniedError } from './access-denied-error.ts';
+import { type AccessDecision, decideAccess, type ResourceRules } from './policy/decide-access.ts';
+import type { AuthorizationRequest, Authorizer, Principal, ToldDecision } from './principal.ts';
 
 /** Root of the owner's account is never locked out of these, unless it asked for it. */
 const OWNER_ACTIONS = new Set(['s3:GetBucketPolicy', 's3:PutBucketPolicy', 's3:DeleteBucketPolicy']);
@@ -39,6 +40,33 @@ export class PolicyAuthorizer implements Authorizer {
   }
 
   async authorize(request: AuthorizationRequest): Promise<void> {
+    const { onDecision } = request;
+    if (onDecision === undefined) return void (await this.#authorize(request));
+    try {
+      onDecision(this.#tell(request, await this.#authorize(request)));
+    } catch (error) {
+      if (error instanceof S3Error) onDecision(this.#tell(request, refusalOf(error)));
+      throw error;
+    }
+  }
+
+  #tell(request: AuthorizationRequest, { isAllowed, reason, statement }: ToldReason): ToldDecision {
+    const { principal, action, bucket, key, keyArn, resource } = request;
+    const arn = this.#callers.resolve(principal)?.facts('aws:principalarn')?.[0];
+    const target = bucket === undefined ? '*' : `${bucket}${key === undefined ? '' : `/${key}`}`;
+    return {
+      isAllowed,
+      action,
+      resource: resource?.arn ?? keyArn ?? `arn:aws:s3:::${target}`,
+      principalType: principal.type,
+      principalArn: arn ?? '',
+      accountId: principal.owner.accountId,
+      reason,
+      ...(statement?.sid === undefined ? {} : { statementId: statement.sid }),
+    };
+  }
+
+  async #authorize(request: AuthorizationRequest): Promise<AccessDecision> {
     const { principal, action, bucket: name } = request;
     this.#onUse(principal.accessKeyId, action);
     const caller = this.#callers.resolve(principal);
@@ -48,22 +76,22 @@ export class PolicyAuthorizer implements Authorizer {
     if (name === undefined || action === 's3:CreateBucket') return this.#decideOutside(request, caller);
     const bucket = await this.#store().getBucket(name);
     if (bucket === undefined) {
-      if (caller.policies.isRoot) return;
+      if (caller.policies.isRoot) return ROOT;
       // As on AWS, whose bucket names are no secret.
       throw new S3Error('NoSuchBucket', { details: { BucketName: name } });
     }
     const compiled = this.#policies.of(bucket);
     if (caller.policies.isRoot && principal.narrowedBy === undefined && isOwnedBy(bucket, principal)) {
-      if (compiled === undefined) return;
-      if (OWNER_ACTIONS.has(action) && bucket.configuration.policy?.bindsOwner !== true) return;
+      if (compiled === undefined) return ROOT;
+      if (OWNER_ACTIONS.has(action) && bucket.configuration.policy?.bindsOwner !== true) return ROOT;
     }
     if (compiled?.policy === 'unreadable')
       throw new S3Error('AccessDenied', { hint: 'the bucket policy cannot be read' });
-    await this.#decideInBucket(request, caller, bucket, compiled);
+    return await this.#decideInBucket(request, caller, bucket, compiled);
   }
 
   /** What is in no bucket: the list of them, a new one, keys of the key service, users, roles, the server itself. */
-  #decideOutside(request: AuthorizationRequest, caller: Caller): void {
+  #decideOutside(request: AuthorizationRequest, caller: Caller): AccessDecision {
     const { action, bucket, keyArn, resource } = request;
     const isOfServer = action.startsWith('holdfast:');
     const arn = resource?.arn ?? keyArn ?? (isOfServer ? '*' : `arn:aws:s3:::${bucket ?? '*'}`);
@@ -71,7 +99,7 @@ export class PolicyAuthorizer implements Authorizer {
     const facts = caller.facts;
     const rules = { policy: resource?.policy, isGrantedByAcl: false, isPublicPolicyRestricted: false };
     const context: ConditionContext = (key) => facts(key) ?? (SERVER_KEYS.test(key) ? undefined : request.context(key));
-    decide(request, caller, arn, context, {
+    return decide(request, caller, arn, context, {
       ...rules,
       accountId: isOfServer ? (this.#callers.firstAccountId ?? '') : accountId,
     });
@@ -82,11 +110,11 @@ export class PolicyAuthorizer implements Authorizer {
     caller: Caller,
     bucket: BucketRecord,
     compiled: CompiledBucketPolicy | undefined,
-  ): Promise<void> {
+  ): Promise<AccessDecision> {
     const readsTags = compiled?.readsObjectTags === true || caller.readsObjectTags;
     const tags = readsTags ? await this.#existingTags(request, bucket) : undefined;
     const arn = `arn:aws:s3:::${bucket.name}${request.key === undefined ? '' : `/${request.key}`}`;
-    decide(request, caller, arn, withFacts(request.context, caller, bucket, tags), {
+    return decide(request, caller, arn, withFacts(request.context, caller, bucket, tags), {
       accountId: bucket.owner.accountId,
       policy: compiled === undefined || compiled.policy === 'unreadable' ? undefined : compiled.policy,
       isGrantedByAcl: false,
@@ -101,16 +129,27 @@ export class PolicyAuthorizer implements Authorizer {
   }
 }
 
-/** @throws S3Error AccessDenied */
+const ROOT: AccessDecision = { isAllowed: true, reason: 'root', statement: undefined };
+
+type ToldReason = Pick<AccessDecision, 'isAllowed' | 'statement'> & { readonly reason: string };
+
+/** Where no policy decided, the hint or the code says why. */
+function refusalOf(error: S3Error): ToldReason {
+  if (error instanceof AccessDeniedError) return error.decision;
+  return { isAllowed: false, reason: error.hint ?? error.code, statement: undefined };
+}
+
+/** @throws AccessDeniedError */
 function decide(
   { action }: AuthorizationRequest,
   { principal, policies }: Caller,
   resource: string,
   context: ConditionContext,
   rules: ResourceRules,
-): void {
+): AccessDecision {
   const decision = decideAccess({ principal, action, resource, context }, policies, rules);
-  if (!decision.isAllowed) throw new S3Error('AccessDenied', { hint: `denied: ${decision.reason}` });
+  if (!decision.isAllowed) throw new AccessDeniedError(decision);
+  return decision;
 }
 
 function isOwnedBy(bucket: BucketRecord, { owner }: Principal): boolean {

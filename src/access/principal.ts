@@ -67,6 +67,22 @@ export interface AuthorizationRequest {
   readonly versionId?: string | undefined;
   /** What conditions ask of the request. What belongs to the principal and the bucket is added by the authorizer. */
   readonly context: ConditionContext;
+  /** Told what was decided and why, before `authorize` resolves or rejects. Costs nothing when it is absent. */
+  readonly onDecision?: ((decision: ToldDecision) => void) | undefined;
+}
+
+/** A decision as the audit log tells it. */
+export interface ToldDecision {
+  readonly isAllowed: boolean;
+  readonly action: string;
+  /** ARN. */
+  readonly resource: string;
+  readonly principalType: Principal['type'];
+  /** Empty for anonymous, and for whoever does not exist any more. */
+  readonly principalArn: string;
+  readonly accountId: string;
+  readonly reason: string;
+  readonly statementId?: string;
 }
 
 /** Something that is not in a bucket. */

@@ -1,4 +1,4 @@
-import { DURATION_BOUNDS_SECONDS, type RequestMetrics } from '../observability/request-metrics.ts';
+import { type CallerCounters, DURATION_BOUNDS_SECONDS, type RequestMetrics } from '../observability/request-metrics.ts';
 import type { EventLoopDelays } from '../observability/event-loop-delay.ts';
 import type { StatusReport } from './status-report.ts';
 
@@ -45,10 +45,30 @@ export function renderPrometheus(sources: {
 
 type Family = (name: string, type: 'counter' | 'gauge' | 'histogram', help: string, samples: Sample[]) => void;
 
+function addCallers(family: Family, callers: CallerCounters): void {
+  family(
+    'requests_limited_total',
+    'counter',
+    'Requests answered SlowDown because of the rate of a key or an address.',
+    [[{}, callers.limitedCount]],
+  );
+  family('requests_waiting', 'gauge', 'Requests that wait until other keys have had their share.', [
+    [{}, callers.waitingCount],
+  ]);
+  family('failed_signatures_total', 'counter', 'Requests with an unknown key or a wrong signature.', [
+    [{}, callers.failedSignatureCount],
+  ]);
+  family('audit_dropped_total', 'counter', 'Lines of the audit log that could not be kept.', [
+    [{}, callers.auditDroppedCount],
+  ]);
+}
+
 function addRequests(family: Family, requests: RequestMetrics): void {
   const operations = requests.operations();
   family('requests_in_flight', 'gauge', 'S3 requests being answered.', [[{}, requests.inFlight]]);
   family('connections', 'gauge', 'Open client connections.', [[{}, requests.openConnections]]);
+  const callers = requests.callers?.();
+  if (callers !== undefined) addCallers(family, callers);
   family(
     'requests_total',
     'counter',

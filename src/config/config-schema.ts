@@ -1,5 +1,6 @@
 import type { ConfigKey } from './config-key.ts';
 import { adminSection } from './sections/admin.ts';
+import { auditSection } from './sections/audit.ts';
 import { durabilitySection } from './sections/durability.ts';
 import { encryptionSection } from './sections/encryption.ts';
 import { lifecycleSection } from './sections/lifecycle.ts';
@@ -21,6 +22,7 @@ export const CONFIG_SCHEMA = {
   root: rootSection,
   limits: limitsSection,
   encryption: encryptionSection,
+  audit: auditSection,
   log: logSection,
 } as const;
 

@@ -32,6 +32,8 @@ export interface AccessEntry {
   /** S3's error code; empty for success. */
   code: string;
   accessKeyId: string;
+  /** What the authorizer said: the refusal, or else the first permission. */
+  decision?: AccessEntryDecision;
   /** As whom it was let in and counts as in flight. */
   caller?: string;
   /** Why it went wrong, for the operator. Never a secret or a signature. */
@@ -41,6 +43,21 @@ export interface AccessEntry {
   body: { readonly receivedBytes: number } | undefined;
   /** Bytes of the answer's body handed to the socket. */
   bytesOut: number;
+}
+
+/** For the audit log. Names and ARNs, never a secret. */
+export interface AccessEntryDecision {
+  readonly isAllowed: boolean;
+  readonly action: string;
+  readonly resource: string;
+  readonly principalType: string;
+  /** Empty for anonymous. */
+  readonly principalArn: string;
+  readonly accountId: string;
+  /** Which rule decided. */
+  readonly reason: string;
+  /** Sid of the statement that decided, if it has one. */
+  readonly statementId?: string;
 }
 
 /** What answering needs of the listener. */

@@ -1,7 +1,6 @@
 import { hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { ConditionContext } from '../access/policy/condition-context.ts';
-import type { Principal } from '../access/principal.ts';
+import type { AuthorizationRequest } from '../access/principal.ts';
 import { IamError } from '../errors/iam-error.ts';
 import { S3Error } from '../errors/s3-error.ts';
 import { isStoreError } from '../errors/store-error.ts';
@@ -10,6 +9,7 @@ import { sendBuffer } from '../http/send-buffer.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Log } from '../observability/log.ts';
 import type { CallerGate } from '../s3/caller-gate.ts';
+import { noteDecision } from '../s3/note-decision.ts';
 import { requestConditions } from '../s3/request-conditions.ts';
 import { parseRawRequest, type RawRequest, virtualHostedBucket } from '../s3/sigv4/raw-request.ts';
 import type { RequestAuthenticator } from '../s3/sigv4/request-authenticator.ts';
@@ -30,6 +30,8 @@ export interface QueryRequestHandlerOptions {
   /** `undefined` until recovery is over: every request is answered 503 meanwhile. */
   readonly services: () => IamServices | undefined;
   readonly gate: CallerGate;
+  /** Decisions are noted for an audit log. */
+  readonly isAudited?: boolean;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly log: Log;
 }
@@ -104,6 +106,7 @@ export class QueryRequestHandler {
     if (!isSigned && row.isUnsigned !== true) throw new IamError('MissingAuthenticationToken');
     const facts = { authenticated, remoteAddress: exchange.remoteAddress, nowMs, region };
     const context = requestConditions(facts);
+    const onDecision = this.#options.isAudited ? noteDecision(exchange.access) : undefined;
     const request: QueryRequest<never> = {
       parameters: readParameters(row.parameters, parameters, row.name) as never,
       principal,
@@ -113,7 +116,7 @@ export class QueryRequestHandler {
       context,
       signal: exchange.signal,
       log: this.#options.log,
-      authorize: (action, target) => authorize(services, { principal, action, target, context }),
+      authorize: (action, target) => authorize(services, { principal, action, target, context, onDecision }),
     };
     await authorizeRow(row, request);
     return { row, result: await row.handler(request) };
@@ -185,9 +188,9 @@ async function authorizeRow(row: QueryOperationRow, request: QueryRequest<never>
 /** @throws IamError AccessDenied, in IAM's words */
 async function authorize(
   { authorizer }: IamServices,
-  question: { principal: Principal; action: string; target: QueryTarget; context: ConditionContext },
+  question: Pick<AuthorizationRequest, 'principal' | 'action' | 'context' | 'onDecision'> & { target: QueryTarget },
 ): Promise<void> {
-  const { principal, action, target, context } = question;
+  const { principal, action, target, context, onDecision } = question;
   const { resource, conditions } = target;
   try {
     await authorizer.authorize({
@@ -197,6 +200,7 @@ async function authorize(
       key: undefined,
       resource,
       context: (key) => conditions?.(key) ?? context(key),
+      onDecision,
     });
   } catch (error) {
     if (!(error instanceof S3Error) || error.code !== 'AccessDenied') throw error;

@@ -20,11 +20,23 @@ export interface OperationCounters {
   bytesOut: number;
 }
 
+export interface CallerCounters {
+  /** Requests that were answered SlowDown because of a rate. */
+  limitedCount: number;
+  /** Requests that wait for their turn. */
+  waitingCount: number;
+  failedSignatureCount: number;
+  /** Lines of the audit log that could not be kept. */
+  auditDroppedCount: number;
+}
+
 /**
  * Counters of S3 requests by operation. `observe` runs once for every request, so it only adds to numbers that exist;
  * its labels come from the operation table, never from the client, so that their number is bounded.
  */
 export class RequestMetrics {
+  /** How the limits of callers stand; set by whoever enforces them. */
+  callers: (() => CallerCounters) | undefined;
   readonly #byOperation = new Map<string, OperationCounters>();
   /** Requests being answered now. */
   inFlight = 0;

@@ -15,6 +15,7 @@ import type { CallerGate } from './caller-gate.ts';
 import { checkExpectedOwners } from './expected-owners.ts';
 import { refuseUnimplementedInputs } from './implemented-inputs.ts';
 import { matchOperation } from './match-operation.ts';
+import { noteDecision } from './note-decision.ts';
 import type { OperationRow, S3Response } from './operation.ts';
 import { PipelineRequest } from './pipeline-request.ts';
 import { RequestAccess } from './request-access.ts';
@@ -35,6 +36,8 @@ export interface S3RequestHandlerOptions {
   /** Names whose subdomains are buckets, lower-case, without port. */
   readonly domains: readonly string[];
   readonly gate: CallerGate;
+  /** Decisions are noted for an audit log. */
+  readonly isAudited?: boolean;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly randomness: Randomness;
   readonly log: Log;
@@ -142,7 +145,11 @@ export class S3RequestHandler {
       throw new S3Error('NotImplemented', { message: `${operation.name} is not implemented` });
     }
     const facts = { authenticated, remoteAddress: exchange.remoteAddress, nowMs, region };
-    const requestAccess = new RequestAccess(authorizer, facts);
+    const requestAccess = new RequestAccess(
+      authorizer,
+      facts,
+      this.#options.isAudited ? noteDecision(access) : undefined,
+    );
     await authorizeRequest(operation, authenticated, requestAccess);
     refuseUnimplementedInputs(operation, authenticated.headers, authenticated.query);
     const body = formBody ?? (access.body = this.#openBody(exchange, operation, authenticated));

@@ -1,5 +1,5 @@
 import type { ConditionContext } from '../access/policy/condition-context.ts';
-import type { Authorizer } from '../access/principal.ts';
+import type { Authorizer, ToldDecision } from '../access/principal.ts';
 import { S3Error } from '../errors/s3-error.ts';
 import { requestConditions, type RequestFacts } from './request-conditions.ts';
 
@@ -16,11 +16,14 @@ export interface AccessTarget {
 export class RequestAccess {
   readonly #authorizer: Authorizer;
   readonly #facts: RequestFacts;
+  readonly #onDecision: ((decision: ToldDecision) => void) | undefined;
   #context: ConditionContext | undefined;
 
-  constructor(authorizer: Authorizer, facts: RequestFacts) {
+  /** @param onDecision told each decision that the request depends on, for the audit log */
+  constructor(authorizer: Authorizer, facts: RequestFacts, onDecision?: (decision: ToldDecision) => void) {
     this.#authorizer = authorizer;
     this.#facts = facts;
+    this.#onDecision = onDecision;
   }
 
   /**
@@ -28,7 +31,16 @@ export class RequestAccess {
    *   empty list says that there is none, whatever a header claims
    * @throws S3Error AccessDenied | NoSuchBucket
    */
-  authorize(action: string, { bucket, key, versionId, keyArn }: AccessTarget, extra?: ConditionContext): Promise<void> {
+  authorize(action: string, target: AccessTarget, extra?: ConditionContext): Promise<void> {
+    return this.#ask(action, target, extra, this.#onDecision);
+  }
+
+  #ask(
+    action: string,
+    { bucket, key, versionId, keyArn }: AccessTarget,
+    extra: ConditionContext | undefined,
+    onDecision: ((decision: ToldDecision) => void) | undefined,
+  ): Promise<void> {
     const { principal } = this.#facts.authenticated;
     const context = (this.#context ??= requestConditions(this.#facts));
     return this.#authorizer.authorize({
@@ -38,6 +50,7 @@ export class RequestAccess {
       key,
       versionId,
       keyArn,
+      onDecision,
       context: (name) => {
         // Of the source of a copy, or of an entry of DeleteObjects, the query says nothing.
         if (name === 's3:versionid') return versionId === undefined ? undefined : [versionId];
@@ -51,7 +64,7 @@ export class RequestAccess {
   /** As `authorize`, for what must be answered either way. */
   async isAllowed(action: string, target: AccessTarget, extra?: ConditionContext): Promise<boolean> {
     try {
-      await this.authorize(action, target, extra);
+      await this.#ask(action, target, extra, undefined);
       return true;
     } catch (error) {
       if (error instanceof S3Error) return false;

@@ -33,6 +33,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'access',
     'http',
     's3/caller-gate.ts',
+    's3/note-decision.ts',
     's3/request-conditions.ts',
     's3/store-error-to-s3.ts',
     's3/sigv4/percent-encoding.ts',
