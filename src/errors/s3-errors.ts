@@ -35,6 +35,11 @@ export const S3_ERRORS = {
   EntityTooLarge: { status: 400, message: 'Your proposed upload exceeds the maximum allowed size' },
   EntityTooSmall: { status: 400, message: 'Your proposed upload is smaller than the minimum allowed size' },
   ExpiredToken: { status: 400, message: 'The provided token has expired.' },
+  EncryptionTypeMismatch: {
+    status: 400,
+    message:
+      'The existing object was created with a different encryption type. Subsequent write requests must include the appropriate encryption parameters in the request.',
+  },
   IdempotencyParameterMismatch: {
     status: 400,
     message: 'Parameters on this idempotent request are inconsistent with parameters used in previous request(s).',
@@ -84,6 +89,10 @@ export const S3_ERRORS = {
   InvalidTag: { status: 400, message: 'The tag provided was not a valid tag.' },
   InvalidToken: { status: 400, message: 'The provided token is malformed or otherwise invalid.' },
   InvalidURI: { status: 400, message: "Couldn't parse the specified URI." },
+  InvalidWriteOffset: {
+    status: 400,
+    message: 'The write offset value that you specified does not match the current object size.',
+  },
   'KMS.DisabledException': {
     status: 400,
     message: 'The request was rejected because the specified KMS key is not enabled.',
@@ -177,6 +186,10 @@ export const S3_ERRORS = {
       'The request signature we calculated does not match the signature you provided. Check your key and signing method.',
   },
   SlowDown: { status: 503, message: 'Please reduce your request rate.' },
+  TooManyParts: {
+    status: 400,
+    message: 'You have attempted to add more parts than the maximum of 10000 that are allowed for this object.',
+  },
   TooManyBuckets: { status: 400, message: 'You have attempted to create more buckets than allowed' },
   XAmzContentChecksumMismatch: { status: 400, message: 'The provided checksum does not match the computed checksum.' },
   XAmzContentSHA256Mismatch: {

@@ -12,6 +12,7 @@ import type {
   ListedObject,
   ListedVersion,
   ObjectAttributes,
+  ObjectChecksum,
   ObjectRecord,
   Owner,
   PartRecord,
@@ -218,6 +219,26 @@ export type Mutation =
       described?: { storageClass: string; blobs: readonly BlobUse[] };
     } // NoSuchBucket | PreconditionFailed | AccessDenied (its lock) | BlobGone
   /**
+   * The object goes on with the blobs and has `sizeBytes` then; nothing else of it changes. In a bucket that never had
+   * versions. ConditionalRequestConflict: it is as long as it was, but not what was seen.
+   */
+  | {
+      type: 'AppendObject';
+      bucketId: number;
+      key: string;
+      seen: { order: number; sizeBytes: number; attributes: ObjectAttributes };
+      /** Of the whole from now on. */
+      etag: string;
+      sizeBytes: number;
+      lastModifiedMs: number;
+      checksum: ObjectChecksum | undefined;
+      encryption: Buffer | undefined;
+      /** Numbered on; what was one body before becomes the first. */
+      parts: readonly { sizeBytes: number; checksum?: string }[];
+      blobs: readonly BlobUse[];
+      preconditions?: WritePreconditions;
+    } // NoSuchBucket | NoSuchKey | PreconditionFailed | NotImplemented (versions) | InvalidWriteOffset | ConditionalRequestConflict | BlobGone
+  /**
    * The object under `sourceKey` becomes the object under `key`, in one step: never both, never none. In a bucket that never
    * had versions. With a token that is remembered nothing happens: a retry of what was done. ConditionalRequestConflict:
    * one of the keys is not as it was seen.
@@ -309,7 +330,7 @@ export type VersionChange =
 
 export type MutationResult<M extends Mutation> = M extends { type: 'CreateBucket' }
   ? BucketRecord
-  : M extends { type: 'PutObject' }
+  : M extends { type: 'PutObject' | 'AppendObject' }
     ? WrittenVersion
     : M extends { type: 'CompleteMultipartUpload' }
       ? WrittenVersion

@@ -247,6 +247,7 @@ const OBJECT_ROWS: readonly OperationRow[] = [
       'if-none-match',
       'x-amz-storage-class',
       'x-amz-tagging',
+      'x-amz-write-offset-bytes',
       ...OBJECT_LOCK_HEADERS,
     ],
   }),

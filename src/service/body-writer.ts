@@ -30,6 +30,8 @@ export interface StoreBodyRequest<R> {
   body: RequestBody;
   /** Kept with the content when the client sent no checksum; `undefined`: none. */
   defaultChecksum: ChecksumAlgorithm | undefined;
+  /** Kept with the content whatever the client sent, which is compared all the same. */
+  keptChecksum?: ChecksumAlgorithm | undefined;
   /** Seals what is stored; `undefined`: it is stored as it is. Sizes, ETag and checksum of the content are those of the plain bytes. */
   sealing?: VersionSealing | undefined;
   /** In whose volumes the bytes come to lie. */
@@ -244,8 +246,10 @@ async function pump(
   return received;
 }
 
-/** The algorithm whose value is kept: the one the client sent, else the default. */
-function keptAlgorithm({ body, defaultChecksum }: StoreBodyRequest<unknown>): ChecksumAlgorithm | undefined {
+/** The algorithm whose value is kept: the one that must be, else the one the client sent, else the default. */
+function keptAlgorithm(request: StoreBodyRequest<unknown>): ChecksumAlgorithm | undefined {
+  const { body, defaultChecksum, keptChecksum } = request;
+  if (keptChecksum !== undefined) return keptChecksum;
   return body.expectations.find(({ kind }) => kind === 'checksum')?.algorithm ?? defaultChecksum;
 }
 

@@ -16,6 +16,7 @@ import { refuseCustomerKey } from './encryption/encryption-service.ts';
 import { rangeAsBody, sealPart, unseal, type Unsealed } from './encryption/read-sealed.ts';
 import type { VersionSealing } from './encryption/version-sealing.ts';
 import type { ObjectReader } from './object-reader.ts';
+import { wasAppended } from './object-appender.ts';
 import { shownSourceVersionId, SINGLE_BODY_LIMIT_BYTES } from './object-rules.ts';
 import type { ObjectAddress, PutObjectRequest, WrittenObject } from './objects.ts';
 import { placeBlobs } from './place-blobs.ts';
@@ -59,7 +60,7 @@ type CopiedContent = Pick<ObjectAttributes, 'etag' | 'sizeBytes' | 'checksum' | 
  * not have is computed, by reading; then the ETag is the MD5 of the bytes that were read, as AWS's is.
  *
  * So it is between two places with the same encryption: the data key goes along under a new envelope. Where the
- * encryption changes, or a customer's key has a part in it, the bytes are read and written again, as an upload is.
+ * encryption changes, or a customer's key has a part in it, or the source was appended to piece by piece, the bytes are read and written again, as an upload is.
  */
 export class ObjectCopier {
   readonly #stores: ServiceStores;
@@ -89,6 +90,7 @@ export class ObjectCopier {
     const effective = this.#stores.encryption.effective(request.bucket, request.encryption);
     if (source.encryption === undefined && effective === undefined) {
       refuseCustomerKey(request.sourceCustomerKey);
+      if (wasAppended(source)) return await this.#rewrite({ object: source, sealing: undefined }, request);
       return await this.#commit(source, request, await this.#content({ object: source, sealing: undefined }, computed));
     }
     const permit = { customerKey: request.sourceCustomerKey, authorizeKey: request.encryption.authorizeKey };
@@ -97,6 +99,7 @@ export class ObjectCopier {
     if (
       effective === undefined ||
       encryption === undefined ||
+      wasAppended(source) ||
       !this.#stores.encryption.canRewrap(encryption, effective)
     ) {
       return await this.#rewrite(unsealed, request);

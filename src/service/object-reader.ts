@@ -77,7 +77,10 @@ export class ObjectReader {
   async #relocate(object: ObjectRecord): Promise<readonly BlobRecord[]> {
     const { bucketId, key, versionId } = object;
     const found = await this.#metadataStore.getObject({ bucketId, key, versionId });
-    if (found?.order === object.order) return found.blobs;
+    // What was appended to meanwhile begins with the same blobs.
+    const isSame =
+      found?.order === object.order || object.blobs.every(({ blobId }, at) => found?.blobs[at]?.blobId === blobId);
+    if (found !== undefined && isSame) return found.blobs;
     throw new StoreError('BlobGone', `object ${bucketId}/${key} was replaced or deleted while it was read`);
   }
 }

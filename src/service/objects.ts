@@ -19,6 +19,7 @@ import type { EncryptionFacts, EncryptionWish } from './encryption/encryption-mo
 import { encryptionFacts } from './encryption/encryption-record.ts';
 import { openRange, type ReadPermit, unseal } from './encryption/read-sealed.ts';
 import { updateEncryption, type UpdateEncryptionRequest } from './encryption/update-encryption.ts';
+import { ObjectAppender } from './object-appender.ts';
 import { ObjectCopier, type CopyObjectRequest, type CopiedObject } from './object-copier.ts';
 import { ObjectReader } from './object-reader.ts';
 import { ObjectRenamer, type RenameObjectRequest } from './object-renamer.ts';
@@ -49,6 +50,8 @@ export interface PutObjectRequest {
   defaultChecksum?: ChecksumAlgorithm | undefined;
   preconditions: WritePreconditions | undefined;
   encryption: EncryptionWish;
+  /** The body goes behind that of the object, which has this many bytes (ObjectAppender). */
+  append?: { offsetBytes: number; namedStorageClass: string | undefined } | undefined;
 }
 
 export interface WrittenObject {
@@ -101,11 +104,13 @@ export class ObjectService {
   readonly #reader: ObjectReader;
   readonly #copier: ObjectCopier;
   readonly #renamer: ObjectRenamer;
+  readonly #appender: ObjectAppender;
 
   constructor(stores: ServiceStores) {
     this.#stores = stores;
     this.#bodies = new BodyWriter(stores);
     this.#reader = new ObjectReader(stores);
+    this.#appender = new ObjectAppender(stores, this.#bodies, (request) => this.putObject(request));
     this.#renamer = new ObjectRenamer(stores);
     this.#copier = new ObjectCopier(stores, this.#reader, (request) => this.putObject(request));
   }
@@ -117,6 +122,7 @@ export class ObjectService {
    *   PreconditionFailed | NoSuchKey (If-Match on a missing key) | NoSuchBucket
    */
   async putObject(request: PutObjectRequest): Promise<WrittenObject> {
+    if (request.append !== undefined) return await this.#appender.append(request, request.append);
     const { bucket, key, preconditions, lock } = request;
     const lastModifiedMs = this.#stores.clock.nowMs();
     const { headers, userMetadata, tags, storageClass } = request;

@@ -114,6 +114,60 @@ export function describeVersions(current: () => MetadataStore): void {
       await expectCode(rename('a', 'b'), 'NotImplemented');
     });
 
+    const append = async (key: string, offsetBytes: number, content: string, more: { order?: number } = {}) => {
+      const object = (await get(key))!;
+      const { order, sizeBytes, parts } = object;
+      const added = { sizeBytes: 10, checksum: content };
+      return await store.commit({
+        type: 'AppendObject',
+        bucketId,
+        key,
+        seen: { order: more.order ?? order, sizeBytes: offsetBytes, attributes: attributesOf(object) },
+        etag: etagOf(content),
+        sizeBytes: offsetBytes + 10,
+        lastModifiedMs: 7000,
+        checksum: undefined,
+        encryption: undefined,
+        parts: parts === undefined ? [{ sizeBytes }, added] : [added],
+        blobs: [{ newBlob: newBlob(store, volumeId, 10) }],
+      });
+    };
+
+    test('an append goes on with the object: its parts and blobs, size and time, and nothing else of it', async () => {
+      await put('k', 'a');
+      const before = (await get('k'))!;
+      for (let count = 1; count <= 12; count++) await append('k', 10 * count, `body-${count}`);
+      const after = (await get('k'))!;
+      expect(after).toMatchObject({
+        ...before,
+        etag: etagOf('body-12'),
+        sizeBytes: 130,
+        lastModifiedMs: 7000,
+        order: after.order,
+        blobs: after.blobs,
+      });
+      expect(after.order).toBeGreaterThan(before.order);
+      expect(after.blobs[0]).toEqual(before.blobs[0]);
+      expect([after.blobs.length, new Set(after.blobs.map(({ blobId }) => blobId)).size]).toEqual([13, 13]);
+      expect(after.parts?.map(({ partNumber }) => partNumber)).toEqual(Array.from({ length: 13 }, (_, at) => at + 1));
+      expect(after.parts?.map(({ checksum }) => checksum).slice(0, 3)).toEqual([undefined, 'body-1', 'body-2']);
+      expect(await store.bucketUsage(bucketId)).toMatchObject({ objectCount: 1, sizeBytes: 130 });
+      expect(await list()).toMatchObject({ versions: [{ key: 'k', sizeBytes: 130 }] });
+      await remove('k');
+      const volumes = await store.listVolumes();
+      expect(volumes.find((volume) => volume.volumeId === volumeId)?.liveBytes).toBe(0);
+    });
+
+    test('an append at another size, to another object or to none changes nothing', async () => {
+      await put('k', 'a');
+      const before = (await get('k'))!;
+      await expectCode(append('k', 9, 'b'), 'InvalidWriteOffset');
+      await expectCode(append('k', 10, 'b', { order: before.order - 1 }), 'ConditionalRequestConflict');
+      expect(await get('k')).toEqual(before);
+      await setVersioning('Suspended');
+      await expectCode(append('k', 10, 'b'), 'NotImplemented');
+    });
+
     test('while versioning was never enabled, an object has the null version only and is replaced', async () => {
       expect((await put('k', 'a')).versionId).toBe('null');
       await put('k', 'b');

@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   CreateBucketCommand,
   GetObjectCommand,
@@ -94,5 +96,25 @@ describe('newer operations, as the SDK sends them', { timeout: 60_000 }, () => {
     await expect(
       client.send(new RenameObjectCommand({ Bucket, Key: 'c', RenameSource: 'b/target', ClientToken: 'once' })),
     ).rejects.toMatchObject({ name: 'IdempotencyParameterMismatch' });
+  });
+
+  test('PutObject with WriteOffsetBytes appends, and a restart without the index knows all of it', async () => {
+    const bodies = [payloadOf('first', 3000), payloadOf('second', 400_000), payloadOf('third', 70_000)];
+    let size = 0;
+    for (const Body of bodies) {
+      const written = await client.send(new PutObjectCommand({ Bucket, Key: 'log', Body, WriteOffsetBytes: size }));
+      size += Body.length;
+      expect(written.Size).toBe(size);
+    }
+    const late = client.send(new PutObjectCommand({ Bucket, Key: 'log', Body: 'x', WriteOffsetBytes: 3000 }));
+    await expect(late).rejects.toMatchObject({ name: 'InvalidWriteOffset' });
+    await server.kill();
+    rmSync(join(server.stateDirectory, 'index.sqlite'));
+    await server.start();
+    client.destroy();
+    client = server.client();
+    expect((await bytesOf('log')).equals(Buffer.concat(bodies))).toBe(true);
+    const head = await client.send(new HeadObjectCommand({ Bucket, Key: 'log', ChecksumMode: 'ENABLED' }));
+    expect(head).toMatchObject({ ContentLength: size, ChecksumType: 'FULL_OBJECT' });
   });
 });

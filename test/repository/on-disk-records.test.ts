@@ -206,6 +206,23 @@ describe('records', () => {
       record: { type: 'RememberToken', bucketId: 1, token: 't', meaning: Buffer.from('m'), decidedAtMs: -2 },
       fields: [1, 't', 'm', -2],
     },
+    {
+      record: {
+        type: 'AppendObject',
+        bucketId: 1,
+        key,
+        order: 2,
+        newOrder: 3,
+        lastModifiedMs: -4,
+        etag: 'e',
+        sizeBytes: 5,
+        checksum: 6,
+        details: Buffer.from('d'),
+        parts: [{ sizeBytes: 7, checksum: 'c' }, { sizeBytes: 8 }],
+        blobs: [],
+      },
+      fields: [1, 'ключ', 2, 3, -4, 'e', 5, 6, 'd', [[[7, ['c']]], [[8, undefined]]], []],
+    },
     { record: { type: 'RaiseFormat', formatVersion: 2 }, fields: [2] },
     {
       record: { type: 'OpenClassVolume', volume, storageClass: 's' },

@@ -259,6 +259,23 @@ class State:
     def _raise_format(self, reader):
         reader.varint()
 
+    def _append_object(self, reader):
+        bucket_id, key, order, new_order = reader.varint(), reader.bytes(), reader.varint(), reader.varint()
+        modified_ms, etag, size = reader.signed(), reader.string(), reader.varint()
+        reader.varint()
+        details = reader.bytes()
+        added = reader.list(lambda: (reader.varint(), reader.optional(reader.string)))
+        added_ids = self._blob_uses(reader)
+        at = (bucket_id, key, order)
+        parts, blob_ids = self.db.execute(
+            'SELECT parts, blob_ids FROM versions WHERE bucket_id = ? AND key = ? AND ord = ?', at
+        ).fetchone()
+        self.db.execute(
+            'UPDATE versions SET ord = ?, modified_ms = ?, etag = ?, size_bytes = ?, details = ?, parts = ?, blob_ids = ?'
+            ' WHERE bucket_id = ? AND key = ? AND ord = ?',
+            (new_order, modified_ms, etag, size, details, append_parts(parts, added), blob_ids + added_ids, *at),
+        )
+
     def _move_shard(self, reader):
         volume_id, slot = reader.varint(), reader.varint()
         reader.string()
@@ -318,6 +335,7 @@ _RECORDS = {
     26: lambda state, reader: state._put_part(reader, is_encrypted=True),
     27: State._transition_version,
     28: lambda _, reader: (reader.varint(), reader.string(), reader.bytes(), reader.signed()),
+    29: State._append_object,
     30: State._raise_format,
     31: State._open_class_volume,
 }
@@ -346,6 +364,17 @@ def read_details(details):
     if flags & 64:
         found['encryption'] = reader.bytes()
     return found
+
+
+def append_parts(parts, added):
+    """The parts with more of them, numbered on."""
+    reader = Reader(parts)
+    count = reader.varint() if parts else 0
+    pieces = [encode_varint(count + len(added)), parts[len(encode_varint(count)) :] if parts else b'']
+    for size, checksum in added:
+        text = None if checksum is None else checksum.encode()
+        pieces += [encode_varint(1), encode_varint(size), b'\0' if text is None else b'\1' + encode_varint(len(text)) + text]
+    return b''.join(pieces)
 
 
 def read_part_sizes(parts):

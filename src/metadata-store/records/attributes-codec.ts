@@ -9,7 +9,7 @@ import type {
 } from '../../model/object-record.ts';
 import { ByteReader, corrupt } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
-import type { EncodedAttributes } from './journal-record.ts';
+import type { AppendedPart, EncodedAttributes } from './journal-record.ts';
 
 /**
  * The attributes of a version in their stored form, the same bytes in journal and index.
@@ -148,6 +148,23 @@ export function encodeParts(parts: readonly ObjectPart[] | undefined): Buffer {
     if (part.checksum !== undefined) scratch.string(part.checksum);
   }
   return scratch.toBuffer();
+}
+
+/** `parts` with more of them, numbered on; the same as if all had been encoded together. */
+export function appendParts(parts: Buffer, added: readonly AppendedPart[]): Buffer {
+  const reader = new ByteReader(parts);
+  const count = parts.length === 0 ? 0 : reader.varint();
+  scratch.clear();
+  scratch.varint(count + added.length);
+  const head = scratch.toBuffer();
+  scratch.clear();
+  for (const { sizeBytes, checksum } of added) {
+    scratch.varint(1);
+    scratch.varint(sizeBytes);
+    scratch.byte(checksum === undefined ? 0 : 1);
+    if (checksum !== undefined) scratch.string(checksum);
+  }
+  return Buffer.concat([head, parts.subarray(reader.offset), scratch.toBuffer()]);
 }
 
 export function decodeParts(encoded: Buffer): ObjectPart[] | undefined {

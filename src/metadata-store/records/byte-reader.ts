@@ -9,6 +9,11 @@ export class ByteReader {
     this.#buffer = buffer;
   }
 
+  /** Of the next byte. */
+  get offset(): number {
+    return this.#offset;
+  }
+
   get isAtEnd(): boolean {
     return this.#offset === this.#buffer.length;
   }

@@ -62,12 +62,17 @@ import type { BlobUse, DamageRecord, DocumentAddress } from '../metadata-store.t
  *                               use): the version of that order lies there from now on, nothing else of it changes
  *     28 RememberToken          bucketId varint, token string, meaning bytes, decidedAtMs signed: of a request that must not be
  *                               done twice. Remembered for an hour; older memories go
+ *     29 AppendObject           bucketId varint, key bytes, order varint, newOrder varint, lastModifiedMs signed, etag string,
+ *                               sizeBytes varint, checksum varint, details bytes, list(appended part), list(blob use): the
+ *                               current version of that order goes on with these parts and blobs and has the other order;
+ *                               size, etag, checksum and details are of the whole. Parts are numbered on
  *     30 RaiseFormat            formatVersion varint. From this batch on payloads are of this format
  *     31 OpenClassVolume        the fields of OpenVolume, storageClass string: not STANDARD
  *
  *     blob use    byte 0, then a blob; or byte 1, then the blobId varint of a live one
  *     blob        blobId varint, sizeBytes varint, layout bytes, footprint
  *     footprint   list(volumeId varint, storedBytes varint)
+ *     appended part  sizeBytes varint, optional(checksum string)
  *     attributes  etag string, sizeBytes varint, storageClass string (empty: STANDARD), checksum varint, details, parts
  *     details, parts, checksum: see `attributes-codec.ts`; as `bytes`, empty when there are none
  *
@@ -128,6 +133,7 @@ export type JournalRecord =
   | { type: 'ChangeDetails'; bucketId: number; key: Buffer; order: number; details: Buffer }
   | ({ type: 'CompleteVersion'; versionId: string } & CompleteFields)
   | ({ type: 'TransitionVersion' } & TransitionFields)
+  | ({ type: 'AppendObject' } & AppendFields)
   | { type: 'RememberToken'; bucketId: number; token: string; meaning: Buffer; decidedAtMs: number }
   | { type: 'RaiseFormat'; formatVersion: number };
 
@@ -139,6 +145,25 @@ export interface PutFields {
   lastModifiedMs: number;
   attributes: EncodedAttributes;
   blobs: readonly BlobUse[];
+}
+
+export interface AppendFields {
+  bucketId: number;
+  key: Buffer;
+  order: number;
+  newOrder: number;
+  lastModifiedMs: number;
+  etag: string;
+  sizeBytes: number;
+  checksum: number;
+  details: Buffer;
+  parts: readonly AppendedPart[];
+  blobs: readonly BlobUse[];
+}
+
+export interface AppendedPart {
+  sizeBytes: number;
+  checksum?: string;
 }
 
 export interface TransitionFields {

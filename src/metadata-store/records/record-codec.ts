@@ -6,7 +6,15 @@ import { newerFormat } from '../newer-format.ts';
 import { FORMAT_1_DETAILS_FLAGS } from './attributes-codec.ts';
 import { ByteReader, corrupt } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
-import type { CompleteFields, EncodedAttributes, JournalRecord, PutFields, PutPartFields } from './journal-record.ts';
+import type {
+  AppendedPart,
+  AppendFields,
+  CompleteFields,
+  EncodedAttributes,
+  JournalRecord,
+  PutFields,
+  PutPartFields,
+} from './journal-record.ts';
 
 /** Greater numbers are records of format 2. */
 const GREATEST_TYPE_OF_FORMAT_1 = 19;
@@ -43,6 +51,7 @@ const TYPE_NUMBERS: { readonly [Type in JournalRecord['type']]: number } = {
   PutEncryptedPart: 26,
   TransitionVersion: 27,
   RememberToken: 28,
+  AppendObject: 29,
   RaiseFormat: 30,
   OpenClassVolume: 31,
 };
@@ -185,6 +194,8 @@ function writeFields(writer: ByteWriter, record: JournalRecord): void {
     case 'DeleteDocument':
       writer.string(record.address.collection);
       return writer.string(record.address.id);
+    case 'AppendObject':
+      return writeAppend(writer, record);
     case 'RememberToken':
       writer.varint(record.bucketId);
       writer.string(record.token);
@@ -246,6 +257,44 @@ function writePut(writer: ByteWriter, record: PutFields): void {
   writer.signedVarint(record.lastModifiedMs);
   writeAttributes(writer, record.attributes);
   writeList(writer, record.blobs, writeBlobUse);
+}
+
+function writeAppend(writer: ByteWriter, record: AppendFields): void {
+  writer.varint(record.bucketId);
+  writer.bytes(record.key);
+  writer.varint(record.order);
+  writer.varint(record.newOrder);
+  writer.signedVarint(record.lastModifiedMs);
+  writer.string(record.etag);
+  writer.varint(record.sizeBytes);
+  writer.varint(record.checksum);
+  writer.bytes(record.details);
+  writeList(writer, record.parts, (out, { sizeBytes, checksum }) => {
+    out.varint(sizeBytes);
+    out.byte(checksum === undefined ? 0 : 1);
+    if (checksum !== undefined) out.string(checksum);
+  });
+  writeList(writer, record.blobs, writeBlobUse);
+}
+
+function readAppend(r: ByteReader): AppendFields {
+  return {
+    bucketId: r.varint(),
+    key: r.bytes(),
+    order: r.varint(),
+    newOrder: r.varint(),
+    lastModifiedMs: r.signedVarint(),
+    etag: r.string(),
+    sizeBytes: r.varint(),
+    checksum: r.varint(),
+    details: r.bytes(),
+    parts: r.list(() => {
+      const part: AppendedPart = { sizeBytes: r.varint() };
+      if (r.byte() === 1) part.checksum = r.string();
+      return part;
+    }),
+    blobs: r.list(() => readBlobUse(r)),
+  };
 }
 
 function writePart(writer: ByteWriter, record: PutPartFields): void {
@@ -444,6 +493,7 @@ const READERS: Readonly<Record<number, (reader: ByteReader) => JournalRecord>> =
     meaning: r.bytes(),
     decidedAtMs: r.signedVarint(),
   }),
+  29: (r) => ({ type: 'AppendObject', ...readAppend(r) }),
   30: (r) => ({ type: 'RaiseFormat', formatVersion: r.varint() }),
   31: (r) => ({ type: 'OpenClassVolume', volume: readOpenedVolume(r), storageClass: r.string() }),
 };

@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3';
 import { assert } from '../../errors/assert.ts';
-import type { EncodedAttributes, TransitionFields } from '../records/journal-record.ts';
+import { appendParts } from '../records/attributes-codec.ts';
+import type { AppendFields, EncodedAttributes, TransitionFields } from '../records/journal-record.ts';
 import { decodeBlobIds, encodeBlobIds, INLINE_BLOB_LIMIT } from './blob-ids.ts';
 import type { BlobReferences } from './blob-references.ts';
 import type { BucketUsage } from './bucket-usage.ts';
@@ -119,6 +120,23 @@ export class ObjectApplier {
     const place = [storageClass, large ? 1 : 0, onlyBlobId, inline, bucketId, key, order] as const;
     if (isCurrent) this.#sql.placeObject.run(...place);
     else this.#sql.placeVersion.run(...place);
+  }
+
+  /** The only version of the key goes on with more parts and blobs. What is there is not decoded, however much it is. */
+  append(record: Omit<AppendFields, 'blobs'>, addedBlobIds: readonly number[]): void {
+    const { bucketId, key, order, newOrder, sizeBytes } = record;
+    const row = this.#sql.selectObject.get(bucketId, key);
+    assert(row?.[0] === order, `version ${order} is appended to but not there`);
+    const [, formerBytes, hasLargeLists, onlyBlobId, inline] = row;
+    const large = hasLargeLists === 1 ? this.#sql.selectLargeLists.get(order) : undefined;
+    const former = onlyBlobId === null ? (large?.[0] ?? inline) : encodeBlobIds([onlyBlobId]);
+    const blobIds = Buffer.concat([former, encodeBlobIds(addedBlobIds)]);
+    const parts = appendParts(large?.[1] ?? EMPTY, record.parts);
+    if (large !== undefined) this.#sql.deleteLargeLists.run(order);
+    this.#sql.insertLargeLists.run(newOrder, blobIds, parts);
+    const { etag, lastModifiedMs, checksum, details } = record;
+    this.#sql.continueObject.run(newOrder, sizeBytes, etag, lastModifiedMs, checksum, details, bucketId, key);
+    this.#usage.add(bucketId, { objectBytes: sizeBytes - formerBytes });
   }
 
   /** What is said of one version, current or not. */
@@ -243,6 +261,13 @@ function prepareStatements(db: Database) {
       'INSERT INTO large_lists (ord, blob_ids, parts) VALUES (?, ?, ?)',
     ),
     selectLargeBlobIds: db.prepare<[number], Buffer>('SELECT blob_ids FROM large_lists WHERE ord = ?').pluck(),
+    selectLargeLists: db
+      .prepare<[number], [blobIds: Buffer, parts: Buffer]>('SELECT blob_ids, parts FROM large_lists WHERE ord = ?')
+      .raw(),
+    continueObject: db.prepare<[number, number, string, number, number, Buffer, number, Buffer]>(
+      `UPDATE objects SET ord = ?, size_bytes = ?, etag = ?, modified_ms = ?, checksum = ?, details = ?,
+       has_large_lists = 1, only_blob_id = NULL, blob_ids = x'' WHERE bucket_id = ? AND key = ?`,
+    ),
     selectParts: db.prepare<[number], Buffer>('SELECT parts FROM large_lists WHERE ord = ?').pluck(),
     deleteLargeLists: db.prepare<[number]>('DELETE FROM large_lists WHERE ord = ?'),
     selectVersion: db

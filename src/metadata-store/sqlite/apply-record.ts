@@ -58,6 +58,8 @@ export class RecordApplier {
         return this.#objects.removeVersion(record.bucketId, record.key, record.order);
       case 'TransitionVersion':
         return this.#objects.transition(record, this.blobs.take(record.blobs));
+      case 'AppendObject':
+        return this.#objects.append(record, this.blobs.take(record.blobs));
       case 'ChangeDetails':
         return this.#objects.changeDetails(record);
       case 'InternOwner':

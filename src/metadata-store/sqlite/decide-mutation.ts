@@ -8,6 +8,7 @@ import { requireStoreFormat } from '../../model/store-format.ts';
 import type { Mutation, WrittenVersion } from '../metadata-store.ts';
 import { encodeChecksumKind, encodeDetails, encodeStorageClass } from '../records/attributes-codec.ts';
 import type { JournalRecord } from '../records/journal-record.ts';
+import { DecideAppend } from './decide-append.ts';
 import { DecideBlobs } from './decide-blobs.ts';
 import { DecideBuckets } from './decide-buckets.ts';
 import { DecideObjects, shownVersionId } from './decide-objects.ts';
@@ -51,6 +52,7 @@ export class MutationDecider {
   readonly #objects: DecideObjects;
   readonly #versionChanges: DecideVersionChanges;
   readonly #renames: DecideRename;
+  readonly #appends: DecideAppend;
   readonly #blobs: DecideBlobs;
   readonly #volumes: DecideVolumes;
   readonly #sql;
@@ -66,6 +68,12 @@ export class MutationDecider {
     this.#blobs = new DecideBlobs(options.db, options.known);
     this.#objects = new DecideObjects({ ...options, internOwner, buckets: this.#buckets, blobs: this.#blobs });
     this.#versionChanges = new DecideVersionChanges({
+      ...options,
+      buckets: this.#buckets,
+      objects: this.#objects,
+      blobs: this.#blobs,
+    });
+    this.#appends = new DecideAppend({
       ...options,
       buckets: this.#buckets,
       objects: this.#objects,
@@ -93,6 +101,8 @@ export class MutationDecider {
         return this.#objects.transition(mutation);
       case 'ChangeVersion':
         return this.#versionChanges.change(mutation);
+      case 'AppendObject':
+        return this.#appends.append(mutation);
       case 'RenameObject':
         return this.#renames.rename(mutation);
       case 'ReplaceEncryption':

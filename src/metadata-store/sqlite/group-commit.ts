@@ -37,13 +37,14 @@ const GROWING: ReadonlySet<Mutation['type']> = new Set([
   'CreateMultipartUpload',
   'PutPart',
   'RenameObject',
+  'AppendObject',
 ] as const);
 
 /**
  * What follows the bytes of a body. The stripe has gathered those that came together, and they come here in one run of
  * microtasks: a turn of the event loop, a millisecond under load, would bring no more.
  */
-const GATHERED: ReadonlySet<Mutation['type']> = new Set(['PutObject', 'PutPart'] as const);
+const GATHERED: ReadonlySet<Mutation['type']> = new Set(['PutObject', 'PutPart', 'AppendObject'] as const);
 
 interface Waiting {
   mutation: Mutation;

@@ -74,6 +74,7 @@ export class UndecidedScope {
       case 'DeleteVersion':
       case 'TransitionVersion':
       case 'ChangeDetails':
+      case 'AppendObject':
         return this.#addObject(record.bucketId, record.key);
       case 'CreateBucket':
         this.#createdBucketIds.add(record.bucketId);

@@ -13,7 +13,8 @@ import { storeObject } from '../store-object.ts';
  *
  * @throws S3Error NoSuchBucket | MissingContentLength | EntityTooLarge | IncompleteBody | BadDigest |
  *   XAmzContentSHA256Mismatch | MetadataTooLarge | InvalidTag | InvalidArgument | InvalidRequest (lock) | PreconditionFailed | NoSuchKey
- *   (If-Match on a missing key)
+ *   (If-Match on a missing key) | InvalidWriteOffset | TooManyParts | EncryptionTypeMismatch | ConditionalRequestConflict |
+ *   NotImplemented (an append to a bucket with versions)
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
  */
 export async function putObject(request: S3Request, services: S3Services): Promise<S3Response> {

@@ -171,6 +171,20 @@ const generators: { [Type in JournalRecord['type']]: fc.Arbitrary<Extract<Journa
     meaning: bytes,
     decidedAtMs: time,
   }),
+  AppendObject: fc.record({
+    type: fc.constant('AppendObject'),
+    bucketId: id,
+    key: bytes,
+    order: id,
+    newOrder: id,
+    lastModifiedMs: time,
+    etag: text,
+    sizeBytes: id,
+    checksum: id,
+    details: bytes,
+    parts: list(fc.record({ sizeBytes: id, checksum: text }, { requiredKeys: ['sizeBytes'] })),
+    blobs: put.blobs,
+  }),
   RaiseFormat: fc.record({ type: fc.constant('RaiseFormat'), formatVersion: fc.constant(2) }),
 };
 
