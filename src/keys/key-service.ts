@@ -18,6 +18,11 @@ export interface GeneratedDataKey {
 export interface KeyService {
   /** A new random data key under the newest version of the key. */
   generateDataKey(request: { keyArn: string; context: EncryptionContext }): Promise<GeneratedDataKey>;
+  /**
+   * Throws as the others where the key may not be used now, so that nobody uses it who keeps a data key of it. Absent: a
+   * remote service that is asked again when a kept key has served its time.
+   */
+  requireUsable?(keyArn: string): void;
   /** Also under older versions of the key. */
   decryptDataKey(request: { keyArn: string; sealed: Buffer; context: EncryptionContext }): Promise<Buffer>;
 }

@@ -51,6 +51,10 @@ export class LocalKeyService implements KeyService {
     }
   }
 
+  requireUsable(keyArn: string): void {
+    this.#enabledKey(keyArn);
+  }
+
   async #keyToUse(keyArn: string): Promise<NamedKey> {
     const name = keyNameOf(keyArn);
     if (name === this.#defaultKey && this.#ring.key(name) === undefined) {

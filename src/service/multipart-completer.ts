@@ -73,9 +73,17 @@ export class MultipartCompleter {
       try {
         return await this.#completeAsListed(request, upload, sealing);
       } catch (error) {
-        if (!isStoreError(error, 'BlobGone') || attempt === READ_LIMIT) throw error;
+        if (isStoreError(error, 'BlobGone') && attempt < READ_LIMIT) continue;
+        // Its parts may be gone because the same completion, sent twice, has ended meanwhile.
+        if (!isLate(error) || (await this.#isThere(request))) throw error;
+        return await this.#answerRetry(request);
       }
     }
+  }
+
+  async #isThere({ bucket, key, uploadId }: CompleteRequest): Promise<boolean> {
+    const { bucketId } = bucket;
+    return (await this.#stores.metadataStore.getUpload({ bucketId, key, uploadId })) !== undefined;
   }
 
   async #completeAsListed(
@@ -194,6 +202,8 @@ export class MultipartCompleter {
         ...(seed ? { versionSeed: seed } : {}),
         ...(preconditions ? { preconditions } : {}),
       });
+      // Somebody else's completion came first, with other parts.
+      if (written.etag !== attributes.etag) throw noSuchUpload(uploadId);
       const facts = encryptionFacts(encryption);
       const { sizeBytes, tags = [] } = attributes;
       return {
@@ -235,6 +245,11 @@ export class MultipartCompleter {
       ...(isCurrent ? { tags: object.tags ?? [] } : {}),
     };
   }
+}
+
+/** What a completion is told of an upload that ends while it looks. */
+function isLate(error: unknown): boolean {
+  return error instanceof S3Error && (error.code === 'InvalidPart' || error.code === 'NoSuchUpload');
 }
 
 /** With its checksum in the clear; without one when that is sealed and no key is at hand. */

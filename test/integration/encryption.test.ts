@@ -365,3 +365,27 @@ describe('a part that is sent again while the upload is completed', () => {
     spy.mockRestore();
   });
 });
+
+describe('a KMS key that is disabled', () => {
+  it.each([SSE_KMS, SSE_KMS_BUCKET_KEY])(
+    'serves nobody from then on, and again when it is enabled: $name',
+    async ({ write }) => {
+      await call('PutObject', { headers: write, body: 'secret' });
+      expect((await call('GetObject', {})).body.toString()).toBe('secret');
+      await s3.ring.setEnabled('first', false);
+      try {
+        for (const [operation, headers] of [
+          ['GetObject', {}],
+          ['PutObject', write],
+        ] as const) {
+          await expect(call(operation, { headers, body: 'x' })).rejects.toMatchObject({
+            code: 'KMS.DisabledException',
+          });
+        }
+      } finally {
+        await s3.ring.setEnabled('first', true);
+      }
+      expect((await call('GetObject', {})).body.toString()).toBe('secret');
+    },
+  );
+});

@@ -182,6 +182,46 @@ describe('a multipart upload', () => {
     expect(await codeOf(complete('key', uploadId, different))).toBe('NoSuchUpload');
   });
 
+  it.each(['listParts', 'writeSmall'] as const)(
+    'that is completed twice at once is answered alike, wherever the second one stands (%s)',
+    async (step) => {
+      const uploadId = await create('key');
+      const parts = [await upload('key', uploadId, 1, 'x')];
+      const first: Promise<CallResult>[] = [];
+      const target = (step === 'listParts' ? s3.metadata : s3.data) as unknown as Record<
+        string,
+        (...given: unknown[]) => Promise<unknown>
+      >;
+      const original = target[step]!.bind(target);
+      target[step] = async (...given) => {
+        target[step] = original;
+        first.push(complete('key', uploadId, parts));
+        await first[0];
+        return await original(...given);
+      };
+      const second = await complete('key', uploadId, parts);
+      expect(second.body.toString()).toBe((await first[0]!).body.toString());
+      expect((await s3.get(bucket, 'key')).body.toString()).toBe('x');
+    },
+  );
+
+  it('that was completed with other parts meanwhile is gone for the second completion', async () => {
+    const uploadId = await create('key');
+    const parts = [
+      await upload('key', uploadId, 1, payloadOf('first', MINIMUM)),
+      await upload('key', uploadId, 2, 'last'),
+    ];
+    const { metadataStore } = s3.stores;
+    const commit = metadataStore.commit.bind(metadataStore);
+    metadataStore.commit = async (mutation) => {
+      metadataStore.commit = commit;
+      await complete('key', uploadId, parts.slice(0, 1));
+      return await commit(mutation);
+    };
+    expect(await codeOf(complete('key', uploadId, parts))).toBe('NoSuchUpload');
+    expect((await s3.call('HeadObject', { bucket, key: 'key' })).headers['content-length']).toBe(MINIMUM);
+  });
+
   it('with another bucket, key or id is NoSuchUpload, for every operation', async () => {
     await s3.createBucket(`${bucket}-2`);
     await s3.put(bucket, 'source', 'x');

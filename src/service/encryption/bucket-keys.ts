@@ -14,7 +14,8 @@ interface Kept<T> {
 /**
  * S3 Bucket Keys: one data key of the key service wraps the data keys of many objects of a bucket for some minutes, so
  * that the service is asked once and not for every object. Each object's envelope still has a salt and a name of its own.
- * The keys live in memory only and are shared: nobody zeroes them.
+ * The keys live in memory only and are shared: nobody zeroes them. A key that the server's own ring has disabled serves nobody
+ * from then on, kept or not.
  */
 export class BucketKeys {
   readonly #clock: Pick<Clock, 'monotonicMs'>;
@@ -25,17 +26,24 @@ export class BucketKeys {
     this.#clock = clock;
   }
 
-  generate(service: KeyService, request: { keyArn: string; context: EncryptionContext }): Promise<GeneratedDataKey> {
+  async generate(
+    service: KeyService,
+    request: { keyArn: string; context: EncryptionContext },
+  ): Promise<GeneratedDataKey> {
     const id = `${request.keyArn}\0${canonicalContext(request.context)}`;
-    return this.#keep(this.#generated, id, () => service.generateDataKey(request));
+    const generated = await this.#keep(this.#generated, id, () => service.generateDataKey(request));
+    service.requireUsable?.(request.keyArn);
+    return generated;
   }
 
-  decrypt(
+  async decrypt(
     service: KeyService,
     request: { keyArn: string; sealed: Buffer; context: EncryptionContext },
   ): Promise<Buffer> {
     const id = `${request.keyArn}\0${canonicalContext(request.context)}\0${request.sealed.toString('base64')}`;
-    return this.#keep(this.#decrypted, id, () => service.decryptDataKey(request));
+    const decrypted = await this.#keep(this.#decrypted, id, () => service.decryptDataKey(request));
+    service.requireUsable?.(request.keyArn);
+    return decrypted;
   }
 
   #keep<T>(kept: Map<string, Kept<T>>, id: string, make: () => Promise<T>): Promise<T> {
