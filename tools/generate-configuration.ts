@@ -17,6 +17,7 @@ const SECTION_TITLES: Readonly<Record<string, string>> = {
   limits: 'What one client, or all of them, may use',
   encryption: 'Encryption at rest',
   audit: 'The audit log',
+  identity: 'Who callers are',
   log: 'The log, on standard error',
 };
 

@@ -97,7 +97,8 @@ export class PolicyAuthorizer implements Authorizer {
     const arn = resource?.arn ?? keyArn ?? (isOfServer ? '*' : `arn:aws:s3:::${bucket ?? '*'}`);
     const accountId = keyArn === undefined ? resource?.accountId : keyArn.split(':')[4];
     const facts = caller.facts;
-    const rules = { policy: resource?.policy, isGrantedByAcl: false, isPublicPolicyRestricted: false };
+    const { policy, mustAllow = false } = resource ?? {};
+    const rules = { policy, mustAllow, isGrantedByAcl: false, isPublicPolicyRestricted: false };
     const context: ConditionContext = (key) => facts(key) ?? (SERVER_KEYS.test(key) ? undefined : request.context(key));
     return decide(request, caller, arn, context, {
       ...rules,

@@ -26,6 +26,8 @@ export interface PrincipalSession {
   readonly issuedAtMs: number;
   /** They come before the tags of the role. */
   readonly tags: readonly Tag[];
+  /** Of `tags`: these go on into sessions that are begun with this one. */
+  readonly transitiveTagKeys?: readonly string[];
   /** More condition keys, lower-case, that the token vouches for: `aws:federatedprovider`, `aws:sourceidentity`, … */
   readonly facts: ReadonlyMap<string, readonly string[]>;
 }
@@ -92,4 +94,6 @@ export interface AccessResource {
   readonly accountId?: string | undefined;
   /** A role's trust policy. */
   readonly policy?: Policy | undefined;
+  /** Without an Allow of that policy nobody gets it, not even root: of roles. */
+  readonly mustAllow?: true;
 }

@@ -3,7 +3,11 @@ import type { CredentialStore } from '../access/credential-store.ts';
 import { Identities } from '../access/identities/identities.ts';
 import { KeyUses } from '../access/identities/key-use.ts';
 import { PolicyAuthorizer } from '../access/policy-authorizer.ts';
-import type { CredentialSource } from '../access/principal.ts';
+import type { Credential, CredentialSource } from '../access/principal.ts';
+import { Sessions } from '../access/sessions/sessions.ts';
+import { TrustPolicies } from '../access/sessions/trust-policy.ts';
+import { fetchJson } from '../access/web-identity/fetch-json.ts';
+import { WebIdentities } from '../access/web-identity/web-identities.ts';
 import type { ServerOptions } from '../cli/server-types.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { Randomness } from '../model/clock.ts';
@@ -15,6 +19,9 @@ export interface Access {
   readonly randomness: Randomness;
   readonly credentials: CredentialSource;
   readonly authorizer: PolicyAuthorizer;
+  readonly sessions: Sessions;
+  readonly trustPolicies: TrustPolicies;
+  readonly webIdentities: WebIdentities;
 }
 
 export interface AccessParts {
@@ -32,13 +39,23 @@ export function makeAccess(
   const onUse = (accessKeyId: string, action: string): void => {
     if (identities.accessKeys.get(accessKeyId) !== undefined) keyUses.note(accessKeyId, action);
   };
+  const findPermanent = (accessKeyId: string): Credential | undefined =>
+    parts.rootCredentials()?.find(accessKeyId) ?? identities.findCredential(accessKeyId);
+  const sessions = new Sessions({ identities, findPermanent, clock, randomness });
   return {
     identities,
     keyUses,
+    sessions,
+    trustPolicies: new TrustPolicies(),
+    webIdentities: new WebIdentities(identities, {
+      clock,
+      fetchJson: (url, { thumbprints }) =>
+        fetchJson(url, { thumbprints, allowsPrivate: config.identity.privateIssuers, nowMs: clock.nowMs() }),
+    }),
     randomness,
     credentials: {
       find: (accessKeyId, sessionToken) =>
-        parts.rootCredentials()?.find(accessKeyId, sessionToken) ?? identities.findCredential(accessKeyId),
+        sessionToken === undefined ? findPermanent(accessKeyId) : sessions.find(accessKeyId, sessionToken),
     },
     authorizer: new PolicyAuthorizer(parts.store, new Callers(identities), onUse),
   };
@@ -51,11 +68,12 @@ const WRITE_USES_EVERY_MS = 10 * 60_000;
  * Resolves with what ends it, which writes when keys were last used.
  */
 export async function openIdentities(
-  { identities, keyUses }: Access,
-  { clock, log }: Pick<ServerOptions, 'clock' | 'log'>,
+  { identities, keyUses, sessions }: Access,
+  { clock, log, secrets }: Pick<ServerOptions, 'clock' | 'log' | 'secrets'>,
   { store, clusterId, credentials }: { store: MetadataStore; clusterId: string; credentials: CredentialStore },
 ): Promise<() => Promise<void>> {
   const { unreadable } = await identities.open(store, { clusterId, firstOwner: credentials.owner });
+  sessions.open({ masterKey: secrets.masterKey, clusterId });
   for (const { collection, id, problem } of unreadable) {
     log.error({ collection, id, err: problem }, 'a user, key, role or policy cannot be read: it counts as absent');
   }

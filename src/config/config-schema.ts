@@ -3,6 +3,7 @@ import { adminSection } from './sections/admin.ts';
 import { auditSection } from './sections/audit.ts';
 import { durabilitySection } from './sections/durability.ts';
 import { encryptionSection } from './sections/encryption.ts';
+import { identitySection } from './sections/identity.ts';
 import { lifecycleSection } from './sections/lifecycle.ts';
 import { limitsSection } from './sections/limits.ts';
 import { logSection } from './sections/log.ts';
@@ -23,6 +24,7 @@ export const CONFIG_SCHEMA = {
   limits: limitsSection,
   encryption: encryptionSection,
   audit: auditSection,
+  identity: identitySection,
   log: logSection,
 } as const;
 

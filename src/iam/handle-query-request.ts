@@ -20,7 +20,7 @@ import { readParameters } from './parameter.ts';
 import type { QueryOperationRow, QueryRequest, QueryService, QueryTarget } from './query-operation.ts';
 import { parseQueryParameters } from './query-parameters.ts';
 import { renderAnswer, renderIamError } from './render-answer.ts';
-import { principalArn } from './principal-arn.ts';
+import { principalNames } from './principal-names.ts';
 import { toIamError } from './to-iam-error.ts';
 
 export interface QueryRequestHandlerOptions {
@@ -187,7 +187,7 @@ async function authorizeRow(row: QueryOperationRow, request: QueryRequest<never>
 
 /** @throws IamError AccessDenied, in IAM's words */
 async function authorize(
-  { authorizer }: IamServices,
+  { authorizer, identities }: IamServices,
   question: Pick<AuthorizationRequest, 'principal' | 'action' | 'context' | 'onDecision'> & { target: QueryTarget },
 ): Promise<void> {
   const { principal, action, target, context, onDecision } = question;
@@ -204,7 +204,8 @@ async function authorize(
     });
   } catch (error) {
     if (!(error instanceof S3Error) || error.code !== 'AccessDenied') throw error;
-    const who = `User: ${principalArn(principal)} is not authorized to perform: ${action} on resource: ${resource.arn}`;
+    const { arn } = principalNames(principal, identities);
+    const who = `User: ${arn} is not authorized to perform: ${action} on resource: ${resource.arn}`;
     throw new IamError('AccessDenied', who, {
       cause: error,
       ...(error.hint === undefined ? {} : { hint: error.hint }),

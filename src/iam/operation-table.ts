@@ -8,6 +8,8 @@ import { ACCESS_KEY_OPERATIONS } from './keys/access-key-operations.ts';
 import { POLICY_OPERATIONS } from './policies/policy-operations.ts';
 import { POLICY_VERSION_OPERATIONS } from './policies/policy-version-operations.ts';
 import type { QueryOperationRow, QueryService } from './query-operation.ts';
+import { PROVIDER_OPERATIONS } from './providers/provider-operations.ts';
+import { ROLE_OPERATIONS } from './roles/role-operations.ts';
 import { SESSION_OPERATIONS } from './sts/session-operations.ts';
 import { USER_OPERATIONS } from './users/user-operations.ts';
 
@@ -22,6 +24,8 @@ export const QUERY_OPERATIONS: readonly QueryOperationRow[] = [
   ...ATTACHMENT_OPERATIONS,
   ...BOUNDARY_OPERATIONS,
   ...TAG_OPERATIONS,
+  ...ROLE_OPERATIONS,
+  ...PROVIDER_OPERATIONS,
   ...SESSION_OPERATIONS,
 ];
 

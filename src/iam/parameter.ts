@@ -111,6 +111,16 @@ export function flag(): Parameter<boolean> {
   };
 }
 
+/** Known to AWS, and not to this server: said rather than ignored. */
+export function notImplemented(what: string): Parameter<undefined> {
+  return {
+    read(source, name) {
+      if (source.has(name)) throw new IamError('NotImplemented', `${what} is not implemented.`);
+      return undefined;
+    },
+  };
+}
+
 /** `undefined` when neither it nor anything below it is sent. */
 export function optional<T>(inner: Parameter<T>): Parameter<T | undefined> {
   return { read: (source, name) => (source.has(name) ? inner.read(source, name) : undefined) };

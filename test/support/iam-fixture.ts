@@ -2,6 +2,9 @@ import { Callers } from '../../src/access/callers.ts';
 import { KeyUses } from '../../src/access/identities/key-use.ts';
 import type { Identities } from '../../src/access/identities/identities.ts';
 import { PolicyAuthorizer } from '../../src/access/policy-authorizer.ts';
+import { Sessions } from '../../src/access/sessions/sessions.ts';
+import { TrustPolicies } from '../../src/access/sessions/trust-policy.ts';
+import { WebIdentities } from '../../src/access/web-identity/web-identities.ts';
 import type { IamServices } from '../../src/iam/iam-services.ts';
 import type { Owner } from '../../src/model/object-record.ts';
 import { SystemClock, SystemRandomness } from '../../src/observability/system-clock.ts';
@@ -28,7 +31,19 @@ export function servicesOver(identities: Identities): IamServices {
   const store = { getBucket: async () => undefined, getObject: async () => undefined };
   const onUse = (accessKeyId: string, action: string): void => keyUses.note(accessKeyId, action);
   const authorizer = new PolicyAuthorizer(() => store, new Callers(identities), onUse);
-  return { authorizer, identities, keyUses, randomness: new SystemRandomness() };
+  const randomness = new SystemRandomness();
+  const noNetwork = async (url: string): Promise<never> => {
+    throw new Error(`${url} was asked for`);
+  };
+  return {
+    authorizer,
+    identities,
+    keyUses,
+    randomness,
+    sessions: new Sessions({ identities, findPermanent: () => undefined, clock, randomness }),
+    trustPolicies: new TrustPolicies(),
+    webIdentities: new WebIdentities(identities, { clock, fetchJson: noNetwork }),
+  };
 }
 
 /** IAM over HTTP with its real authenticator, authorizer and identities; `call` signs as root unless told otherwise. */

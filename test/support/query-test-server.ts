@@ -9,6 +9,7 @@ import { QueryRequestHandler } from '../../src/iam/handle-query-request.ts';
 import type { IamServices } from '../../src/iam/iam-services.ts';
 import { SystemClock, SystemRandomness } from '../../src/observability/system-clock.ts';
 import { RequestAuthenticator } from '../../src/s3/sigv4/request-authenticator.ts';
+import { formatBasicTimestamp } from '../../src/s3/sigv4/timestamp.ts';
 import { StallWatchdog } from '../../src/streams/stall-watchdog.ts';
 import { RecordingLog } from './recording-log.ts';
 
@@ -33,9 +34,16 @@ export interface QueryTestRequest {
 export class QueryTestServer {
   readonly log = new RecordingLog();
   #listener: Listener | undefined;
+  #nowMs: () => number = Date.now;
 
-  async start(credentials: CredentialSource, services: () => IamServices | undefined): Promise<this> {
+  /** @param nowMs what the server's clock shows; requests are signed at that time */
+  async start(
+    credentials: CredentialSource,
+    services: () => IamServices | undefined,
+    nowMs: () => number = Date.now,
+  ): Promise<this> {
     const clock = new SystemClock();
+    this.#nowMs = nowMs;
     const handler = new QueryRequestHandler({
       authenticator: new RequestAuthenticator({
         credentials,
@@ -46,7 +54,7 @@ export class QueryTestServer {
       gate: makeTestGate(),
       region: 'us-east-1',
       services,
-      clock,
+      clock: { nowMs },
       log: this.log,
     });
     this.#listener = await createListener({
@@ -87,10 +95,12 @@ export class QueryTestServer {
       service = 'sts',
       region = 'us-east-1',
     } = request;
+    const time = { 'X-Amz-Date': formatBasicTimestamp(this.#nowMs()) };
     const type = body === '' ? {} : { 'Content-Type': 'application/x-www-form-urlencoded; charset=utf-8' };
     let options = { host: '127.0.0.1', port: this.port, method, path, headers: { ...type, ...headers }, agent: false };
     if (signer !== undefined) {
-      const signed = aws4.sign({ ...options, service, region, body }, signer);
+      const timed = { ...options, headers: { ...options.headers, ...time } };
+      const signed = aws4.sign({ ...timed, service, region, body }, signer);
       options = { ...options, headers: signed.headers as Record<string, string> };
     }
     return new Promise((resolve, reject) => {

@@ -5,7 +5,13 @@ const KEY_ALPHABET = 'ABCDEFGHJKLMNPQRSTUVWXYZ23456789';
 const ID_LETTERS = 17;
 
 /** AWS's prefixes: tools tell users from roles by them. */
-export const ID_PREFIXES = { users: 'AIDA', groups: 'AGPA', roles: 'AROA', policies: 'ANPA' } as const;
+export const ID_PREFIXES = {
+  users: 'AIDA',
+  groups: 'AGPA',
+  roles: 'AROA',
+  policies: 'ANPA',
+  oidcProviders: 'OIDC',
+} as const;
 
 export function makeEntityId(kind: keyof typeof ID_PREFIXES, randomness: Randomness): string {
   return `${ID_PREFIXES[kind]}${randomLetters(randomness, ID_LETTERS)}`;

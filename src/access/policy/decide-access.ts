@@ -17,6 +17,8 @@ export interface ResourceRules {
   /** Account that owns it; undefined for what belongs to nobody in particular (ListBuckets). */
   readonly accountId: string | undefined;
   readonly policy: Policy | undefined;
+  /** Nobody is allowed what `policy` itself does not allow, whatever the caller's own policies say: of roles. */
+  readonly mustAllow?: boolean;
   /** An ACL gives this to the caller. */
   readonly isGrantedByAcl: boolean;
   /** RestrictPublicBuckets holds and the policy is public: it gives nothing to anonymous callers and other accounts. */
@@ -53,6 +55,8 @@ export function decideAccess(request: PolicyRequest, caller: CallerPolicies, res
   const bySession = caller.session.map(verdictOf);
   const denial = [byResource, ...byIdentity, byBoundary, ...bySession].find((verdict) => verdict?.effect === 'deny');
   if (denial !== undefined) return { isAllowed: false, reason: 'explicit-deny', statement: denial.statement };
+  const isNamed = byResource?.effect === 'allow' || byResource?.effect === 'allow-account';
+  if (resource.mustAllow === true && !isNamed) return refusal('no-allow');
   const given = whatIsGiven(request, caller, resource, byResource, byIdentity);
   if (!given.isAllowed) return given;
   if (byBoundary !== undefined && byBoundary.effect === 'none') return refusal('boundary');

@@ -66,8 +66,9 @@ const S3_KEYS = new Set(
     .map((name) => `s3:${name}`),
 );
 const S3_KEY_PREFIXES = ['s3:existingobjecttag/', 's3:requestobjecttag/', 's3:buckettag/'];
-/** Other services' keys are theirs to know: a policy may name them, and no request of ours has them. */
-const OTHER_KEY = /^(aws|kms|iam|sts|saml|oidc|[a-z0-9.-]+\.[a-z]+(\/[^:]*)?):[a-z0-9_./:=@+-]+$/;
+/** Other services' keys are theirs to know: a policy may name them. Those of identity providers begin with a host. */
+const OTHER_KEY =
+  /^(aws|kms|iam|sts|saml|oidc|([a-z0-9-]+(\.[a-z0-9-]+)+|[a-z0-9-]+(?=:\d))(:\d+)?(\/[^:]*)?):[a-z0-9_./:=@+-]+$/;
 
 export const POLICY_VOCABULARY: PolicyVocabulary = {
   actions: [...prefixed('s3', S3_ACTIONS), ...prefixed('kms', KMS_ACTIONS)],

@@ -3,17 +3,13 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { StoreError } from '../../../src/errors/store-error.ts';
 import { isQueryRequest } from '../../../src/iam/handle-query-request.ts';
 import type { IamServices } from '../../../src/iam/iam-services.ts';
-import { servicesOver } from '../../support/iam-fixture.ts';
-import { openTestIdentities } from '../../support/identities-fixture.ts';
 import { ALICE } from '../../support/metadata-fixtures.ts';
 import { form, QueryTestServer } from '../../support/query-test-server.ts';
 import { ACCESS_KEY } from '../../support/s3-test-server.ts';
+import { StsFixture } from '../../support/sts-fixture.ts';
 
 const server = new QueryTestServer();
-let services: IamServices | undefined = {
-  ...servicesOver(await openTestIdentities(ALICE)),
-  authorizer: { authorize: async () => {} },
-};
+let services: IamServices | undefined = new StsFixture().access;
 let storeError: Error | undefined;
 
 beforeAll(async () => {
