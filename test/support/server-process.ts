@@ -96,6 +96,11 @@ exec "$@"`;
     };
   }
 
+  get isAlive(): boolean {
+    const child = this.#child;
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
   get processId(): number {
     return this.#child?.pid ?? -1;
   }

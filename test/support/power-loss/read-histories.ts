@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { S3Error } from '../../../src/errors/s3-error.ts';
 import type { S3ErrorCode } from '../../../src/errors/s3-errors.ts';
 import { type CallOptions, type CallResult, elementOf } from '../service-fixture.ts';
+import type { TestServer } from '../server-process.ts';
+import { signRequest } from '../signed-client.ts';
 import { describeHistory, VERSIONED_BUCKET, type VersionFacts } from './version-workload.ts';
 
 type Call = (operation: string, options: CallOptions) => Promise<CallResult>;
@@ -24,7 +26,8 @@ export async function checkHistories(call: Call, allowed: ReadonlyMap<string, re
   return violations;
 }
 
-async function readHistory(call: Call, key: string): Promise<VersionFacts[]> {
+/** Newest version first. */
+export async function readHistory(call: Call, key: string): Promise<VersionFacts[]> {
   const listing = { bucket: VERSIONED_BUCKET, query: { prefix: key } };
   const answer = await absent(call('ListObjectVersions', listing), 'NoSuchBucket');
   if (answer === undefined) return [];
@@ -63,4 +66,27 @@ async function absent(answer: Promise<CallResult>, code: S3ErrorCode): Promise<C
     if (error instanceof S3Error && error.code === code) return undefined;
     throw error;
   }
+}
+
+const SELECTORS: Readonly<Record<string, string>> = {
+  ListObjectVersions: 'versions',
+  GetObjectTagging: 'tagging',
+  GetObjectRetention: 'retention',
+  GetObjectLegalHold: 'legal-hold',
+};
+
+/** Calls reading operations of a server that runs. */
+export function callOver(server: TestServer): Call {
+  return async (operation, { bucket = '', key = '', query = {} }) => {
+    const selector = SELECTORS[operation];
+    const parameters = Object.entries({ ...(selector !== undefined && { [selector]: '' }), ...query });
+    const text = parameters.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&');
+    const { host, hostname, port } = new URL(server.endpoint);
+    const path = `/${bucket}/${key}${text === '' ? '' : `?${text}`}`;
+    const signed = signRequest({ host: hostname, port: Number(port) }, server, { path, signQuery: true });
+    const answer = await fetch(`http://${host}${signed.path}`);
+    const body = Buffer.from(await answer.arrayBuffer());
+    if (!answer.ok) throw new S3Error((elementOf(body, 'Code') ?? 'InternalError') as S3ErrorCode);
+    return { status: answer.status, headers: Object.fromEntries(answer.headers), body };
+  };
 }

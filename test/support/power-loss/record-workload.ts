@@ -59,7 +59,10 @@ export async function recordWorkload(rounds: number): Promise<Recording> {
   });
   const recorder = new WriteRecorder(server.client(), logPath);
   const workBeganBytes = recorder.logBytes();
-  const versions = new VersionWorkload(recorder.client, () => recorder.logBytes());
+  const versions = new VersionWorkload(
+    () => recorder.client,
+    () => recorder.logBytes(),
+  );
   await versions.createBucket();
   for (let round = 0; round < rounds; round++) await Promise.all([work(recorder, round), versions.work(round)]);
   await server.kill();

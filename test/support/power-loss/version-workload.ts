@@ -33,31 +33,57 @@ export function describeHistory(versions: readonly VersionFacts[]): string {
   return JSON.stringify(versions);
 }
 
+/** In place of the id of a version whose write has had no answer. */
+const UNKNOWN_ID = '?';
+
 /** Changes versions of the keys of a bucket with Object Lock, one change of a key at a time, and records what each leaves. */
 export class VersionWorkload {
   readonly histories: RecordedHistory[] = [];
-  readonly #client: S3Client;
+  readonly #client: () => S3Client;
   readonly #logBytes: () => number;
   readonly #versions = new Map<string, VersionFacts[]>();
+  /** What a change that has had no answer leaves when it happens. */
+  readonly #pending = new Map<string, VersionFacts[]>();
 
   /** `logBytes`: the length of the log of calls now. */
-  constructor(client: S3Client, logBytes: () => number) {
+  constructor(client: () => S3Client, logBytes: () => number = () => 0) {
     this.#client = client;
     this.#logBytes = logBytes;
   }
 
   async createBucket(): Promise<void> {
-    await this.#client.send(new CreateBucketCommand({ Bucket: VERSIONED_BUCKET, ObjectLockEnabledForBucket: true }));
+    await this.#client().send(new CreateBucketCommand({ Bucket: VERSIONED_BUCKET, ObjectLockEnabledForBucket: true }));
   }
 
   /** Versions, delete markers, tags, encrypted bodies, retention and a legal hold: on three keys at once. */
-  async work(round: number): Promise<void> {
-    await Promise.all(['v/small', 'v/large', 'v/sealed'].map((key) => this.#changeKey(key, round)));
+  async work(round: number, folder = 'v'): Promise<void> {
+    const names = ['small', 'large', 'sealed'] as const;
+    await Promise.all(names.map((name) => this.#changeKey(`${folder}/${name}`, name, round)));
   }
 
-  async #changeKey(key: string, round: number): Promise<void> {
-    const sizeBytes = { 'v/small': 2000, 'v/large': 300_000, 'v/sealed': 70_000 }[key] ?? 0;
-    const encryption = key === 'v/sealed' ? 'AES256' : '';
+  keys(): string[] {
+    return [...new Set([...this.#versions.keys(), ...this.#pending.keys()])];
+  }
+
+  /**
+   * What is wrong with the versions of a key as they are seen after a crash: they are those of the last answer, or those of the
+   * change that had none. From now on they are what was seen.
+   */
+  judge(key: string, seen: VersionFacts[]): string | undefined {
+    const known = this.#versions.get(key) ?? [];
+    const pending = this.#pending.get(key);
+    const ids = new Set(known.map(({ versionId }) => versionId));
+    const asPending = seen.map((one) => (ids.has(one.versionId) ? one : { ...one, versionId: UNKNOWN_ID }));
+    this.#versions.set(key, seen);
+    this.#pending.delete(key);
+    if (describeHistory(seen) === describeHistory(known)) return undefined;
+    if (pending !== undefined && describeHistory(asPending) === describeHistory(pending)) return undefined;
+    return `${key}: its versions may not be ${describeHistory(seen)} after ${describeHistory(known)}`;
+  }
+
+  async #changeKey(key: string, name: 'small' | 'large' | 'sealed', round: number): Promise<void> {
+    const sizeBytes = { small: 2000, large: 300_000, sealed: 70_000 }[name];
+    const encryption = name === 'sealed' ? 'AES256' : '';
     const first = await this.#put(key, payloadOf(`${key} ${round} first`, sizeBytes), { encryption });
     await this.#tag(key, first, `round=${round}`);
     const marker = await this.#mark(key);
@@ -73,13 +99,15 @@ export class VersionWorkload {
     if (round % 2 === 1) await this.#mark(key);
   }
 
-  async #put(
+  #put(
     key: string,
     body: Buffer,
     { encryption, tags = '', retention }: { encryption: string; tags?: string; retention?: Date },
   ): Promise<string> {
-    return this.#change(key, async () => {
-      const { VersionId = '' } = await this.#client.send(
+    const sha256 = createHash('sha256').update(body).digest('hex');
+    const content = { sha256, tags, encryption, retention: retention?.toISOString() ?? '', legalHold: '' };
+    return this.#change(key, withVersion(content), async () => {
+      const { VersionId } = await this.#client().send(
         new PutObjectCommand({
           Bucket: VERSIONED_BUCKET,
           Key: key,
@@ -89,17 +117,15 @@ export class VersionWorkload {
           ...(retention && { ObjectLockMode: 'GOVERNANCE', ObjectLockRetainUntilDate: retention }),
         }),
       );
-      const sha256 = createHash('sha256').update(body).digest('hex');
-      const retained = retention === undefined ? '' : retention.toISOString();
-      const content = { sha256, tags, encryption, retention: retained, legalHold: '' };
-      return { versionId: VersionId, change: (all) => [{ versionId: VersionId, content }, ...all] };
+      return VersionId;
     });
   }
 
   /** Brings an older version back as the newest one, with its tags. */
   async #copyBack(key: string, versionId: string, encryption: string): Promise<void> {
-    await this.#change(key, async () => {
-      const { VersionId = '' } = await this.#client.send(
+    const source = this.#versions.get(key)?.find((each) => each.versionId === versionId)?.content;
+    await this.#change(key, withVersion(source), async () => {
+      const { VersionId } = await this.#client().send(
         new CopyObjectCommand({
           Bucket: VERSIONED_BUCKET,
           Key: key,
@@ -107,65 +133,73 @@ export class VersionWorkload {
           ...(encryption === 'AES256' && { ServerSideEncryption: encryption }),
         }),
       );
-      return {
-        versionId: VersionId,
-        change: (all) => {
-          const source = all.find((each) => each.versionId === versionId)?.content;
-          return [{ versionId: VersionId, ...(source && { content: source }) }, ...all];
-        },
-      };
+      return VersionId;
     });
   }
 
   async #tag(key: string, versionId: string, tags: string): Promise<void> {
     const [Key = '', Value = ''] = tags.split('=');
     const at = { Bucket: VERSIONED_BUCKET, Key: key, VersionId: versionId };
-    await this.#change(key, async () => {
-      await this.#client.send(new PutObjectTaggingCommand({ ...at, Tagging: { TagSet: [{ Key, Value }] } }));
-      return { versionId, change: withContent(versionId, { tags }) };
+    await this.#change(key, withContent(versionId, { tags }), async () => {
+      await this.#client().send(new PutObjectTaggingCommand({ ...at, Tagging: { TagSet: [{ Key, Value }] } }));
+      return versionId;
     });
   }
 
   async #hold(key: string, versionId: string): Promise<void> {
     const at = { Bucket: VERSIONED_BUCKET, Key: key, VersionId: versionId };
-    await this.#change(key, async () => {
-      await this.#client.send(new PutObjectLegalHoldCommand({ ...at, LegalHold: { Status: 'ON' } }));
-      return { versionId, change: withContent(versionId, { legalHold: 'ON' }) };
+    await this.#change(key, withContent(versionId, { legalHold: 'ON' }), async () => {
+      await this.#client().send(new PutObjectLegalHoldCommand({ ...at, LegalHold: { Status: 'ON' } }));
+      return versionId;
     });
   }
 
-  async #mark(key: string): Promise<string> {
-    return this.#change(key, async () => {
-      const { VersionId = '' } = await this.#client.send(
-        new DeleteObjectCommand({ Bucket: VERSIONED_BUCKET, Key: key }),
-      );
-      return { versionId: VersionId, change: (all) => [{ versionId: VersionId }, ...all] };
+  #mark(key: string): Promise<string> {
+    return this.#change(key, withVersion(undefined), async () => {
+      const { VersionId } = await this.#client().send(new DeleteObjectCommand({ Bucket: VERSIONED_BUCKET, Key: key }));
+      return VersionId;
     });
   }
 
   async #remove(key: string, versionId: string): Promise<void> {
-    await this.#change(key, async () => {
-      await this.#client.send(new DeleteObjectCommand({ Bucket: VERSIONED_BUCKET, Key: key, VersionId: versionId }));
-      return { versionId, change: (all) => all.filter((each) => each.versionId !== versionId) };
-    });
+    const without = (all: VersionFacts[]): VersionFacts[] => all.filter((each) => each.versionId !== versionId);
+    await this.#change(
+      key,
+      () => without,
+      async () => {
+        await this.#client().send(
+          new DeleteObjectCommand({ Bucket: VERSIONED_BUCKET, Key: key, VersionId: versionId }),
+        );
+        return versionId;
+      },
+    );
   }
 
-  async #change(
-    key: string,
-    send: () => Promise<{ versionId: string; change: (all: VersionFacts[]) => VersionFacts[] }>,
-  ): Promise<string> {
+  /** `send` tells the id of the version that was changed. */
+  async #change(key: string, change: Change, send: () => Promise<string | undefined>): Promise<string> {
     const beganBytes = this.#logBytes();
-    const { versionId, change } = await send();
-    const versions = change(this.#versions.get(key) ?? []);
+    const before = this.#versions.get(key) ?? [];
+    this.#pending.set(key, change(UNKNOWN_ID)(before));
+    const versionId = (await send()) ?? '';
+    const versions = change(versionId)(before);
     this.#versions.set(key, versions);
+    this.#pending.delete(key);
     const history = describeHistory(versions);
     this.histories.push({ key, history, beganBytes, acknowledgedBytes: this.#logBytes() });
     return versionId;
   }
 }
 
-function withContent(versionId: string, changed: Partial<NonNullable<VersionFacts['content']>>) {
-  return (all: VersionFacts[]): VersionFacts[] =>
+/** What the change of a version with this id makes of all versions of its key. */
+type Change = (versionId: string) => (all: VersionFacts[]) => VersionFacts[];
+
+/** Without content: a delete marker. */
+function withVersion(content: VersionFacts['content']): Change {
+  return (versionId) => (all) => [{ versionId, ...(content && { content }) }, ...all];
+}
+
+function withContent(versionId: string, changed: Partial<NonNullable<VersionFacts['content']>>): Change {
+  return () => (all) =>
     all.map((each) => {
       const isThis = each.versionId === versionId && each.content !== undefined;
       return isThis ? { versionId, content: { ...each.content!, ...changed } } : each;
