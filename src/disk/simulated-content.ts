@@ -8,11 +8,22 @@ const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
  */
 export class SimulatedContent {
   sizeBytes = 0;
-  readonly #pages: Map<number, Buffer>;
+  #pages: Map<number, Buffer>;
+  /** The map is that of a copy too: it is copied before the first change. */
+  #isShared = false;
 
   constructor(from?: SimulatedContent) {
-    this.#pages = new Map(from === undefined ? [] : from.#pages);
-    if (from !== undefined) this.sizeBytes = from.sizeBytes;
+    this.#pages = from === undefined ? new Map<number, Buffer>() : from.#pages;
+    if (from === undefined) return;
+    this.sizeBytes = from.sizeBytes;
+    this.#isShared = true;
+    from.#isShared = true;
+  }
+
+  #ownPages(): Map<number, Buffer> {
+    if (this.#isShared) this.#pages = new Map(this.#pages);
+    this.#isShared = false;
+    return this.#pages;
   }
 
   get allocatedPages(): number {
@@ -29,6 +40,7 @@ export class SimulatedContent {
 
   /** Does not move the end of the file: see `sizeBytes`. Keeps views of `bytes`, which must not change any more. */
   write(bytes: Buffer, offset: number): void {
+    const pages = this.#ownPages();
     let done = 0;
     while (done < bytes.length) {
       const page = Math.floor((offset + done) / PAGE_BYTES);
@@ -36,11 +48,11 @@ export class SimulatedContent {
       const count = Math.min(PAGE_BYTES - start, bytes.length - done);
       const piece = bytes.subarray(done, done + count);
       if (count === PAGE_BYTES) {
-        this.#pages.set(page, piece.equals(ZERO_PAGE) ? ZERO_PAGE : piece);
+        pages.set(page, piece.equals(ZERO_PAGE) ? ZERO_PAGE : piece);
       } else {
-        const copy = Buffer.from(this.#pages.get(page) ?? ZERO_PAGE);
+        const copy = Buffer.from(pages.get(page) ?? ZERO_PAGE);
         piece.copy(copy, start);
-        this.#pages.set(page, copy);
+        pages.set(page, copy);
       }
       done += count;
     }
@@ -48,27 +60,34 @@ export class SimulatedContent {
 
   /** A copy of a range without regard to the end of the file. */
   slice(offset: number, lengthBytes: number): Buffer {
-    const result = Buffer.alloc(lengthBytes);
+    const result = Buffer.allocUnsafe(lengthBytes);
+    this.readInto(result, offset, lengthBytes);
+    return result;
+  }
+
+  /** Fills the first `lengthBytes` of `target`, without regard to the end of the file. */
+  readInto(target: Uint8Array, offset: number, lengthBytes: number): void {
+    const bytes = Buffer.from(target.buffer, target.byteOffset, lengthBytes).fill(0);
     let done = 0;
     while (done < lengthBytes) {
       const start = (offset + done) % PAGE_BYTES;
       const count = Math.min(PAGE_BYTES - start, lengthBytes - done);
       const page = this.#pages.get(Math.floor((offset + done) / PAGE_BYTES));
-      page?.copy(result, done, start, start + count);
+      if (page !== ZERO_PAGE) page?.copy(bytes, done, start, start + count);
       done += count;
     }
-    return result;
   }
 
   /** Sets the end of the file; what lies beyond it is zeros should the file grow again. */
   truncate(lengthBytes: number): void {
     if (lengthBytes < this.sizeBytes) {
       const keptPages = Math.ceil(lengthBytes / PAGE_BYTES);
-      for (const page of this.#pages.keys()) if (page >= keptPages) this.#pages.delete(page);
+      const pages = this.#ownPages();
+      for (const page of pages.keys()) if (page >= keptPages) pages.delete(page);
       const rest = lengthBytes % PAGE_BYTES;
-      const last = this.#pages.get(keptPages - 1);
+      const last = pages.get(keptPages - 1);
       if (rest !== 0 && last !== undefined) {
-        this.#pages.set(keptPages - 1, Buffer.concat([last.subarray(0, rest), ZERO_PAGE.subarray(rest)]));
+        pages.set(keptPages - 1, Buffer.concat([last.subarray(0, rest), ZERO_PAGE.subarray(rest)]));
       }
     }
     this.sizeBytes = lengthBytes;

@@ -57,7 +57,7 @@ export class SimulatedDiskFile implements DiskFile {
     await this.#fs.turn('read', this.path);
     const content = this.#node.current;
     const count = Math.max(0, Math.min(buffer.length, content.sizeBytes - offset));
-    buffer.set(content.slice(offset, count));
+    content.readInto(buffer, offset, count);
     return count;
   }
 
