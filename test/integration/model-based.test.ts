@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { repositoryRoot } from '../repository/tracked-files.ts';
-import { codeOfSeed, isVersionedSeed, USUAL_STEPS } from '../support/schedule-steps.ts';
+import { codeOfSeed, hasLocksSeed, isVersionedSeed, USUAL_STEPS } from '../support/schedule-steps.ts';
 import { runServiceSchedule, type ServiceScheduleOptions } from '../support/service-schedule.ts';
 
 /**
@@ -13,7 +13,7 @@ import { runServiceSchedule, type ServiceScheduleOptions } from '../support/serv
 const FIRST_SEED = Number(process.env['MODEL_FIRST_SEED'] ?? 1);
 const BUDGET_MS = Number(process.env['MODEL_SECONDS'] ?? 20) * 1000;
 
-type SavedSeed = Pick<ServiceScheduleOptions, 'seed' | 'steps' | 'isVersioned'> & {
+type SavedSeed = Pick<ServiceScheduleOptions, 'seed' | 'steps' | 'isVersioned' | 'hasLocks'> & {
   dice: 'by-step' | 'one-stream';
   /** Of a shrunk failure. */
   without?: number[];
@@ -38,6 +38,7 @@ it(
         seed,
         code: codeOfSeed(seed),
         isVersioned: isVersionedSeed(seed),
+        hasLocks: hasLocksSeed(seed),
         steps: USUAL_STEPS,
       });
       total.schedules++;

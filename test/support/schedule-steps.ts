@@ -70,5 +70,10 @@ export function isVersionedSeed(seed: number): boolean {
   return seed % 2 === 1;
 }
 
+/** Whether a bucket of it has Object Lock. */
+export function hasLocksSeed(seed: number): boolean {
+  return seed % 3 === 0;
+}
+
 /** Steps of a schedule where nothing else is said. */
 export const USUAL_STEPS = 60;

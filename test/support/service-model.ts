@@ -7,6 +7,10 @@ export interface ObjectValue {
   readonly etag: string;
   /** `x-amz-meta-note`: tells which write it is, apart from its bytes. */
   readonly note: string;
+  /** Of a version in a bucket with Object Lock: it may not be deleted. */
+  readonly isLocked?: boolean;
+  /** The server keeps it encrypted, and says so. */
+  readonly isEncrypted?: boolean;
 }
 
 /** What a read answered: `bytes` from `start` of an object of `totalBytes`. */

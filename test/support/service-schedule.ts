@@ -20,7 +20,7 @@ import { kindOfDice, noSteps, ScheduleViolation, STEP_SEED_FACTOR, type StepKind
 import { settle } from './simulated-clock.ts';
 import type { SeededRandomness } from './simulated-randomness.ts';
 import { SimulatedService, type IndexFate } from './simulated-service.ts';
-import { VERSIONED_BUCKET, VersionOperations } from './version-operations.ts';
+import { LOCKED_BUCKET, VERSIONED_BUCKET, VersionOperations } from './version-operations.ts';
 
 /** How often something is tried again that must work once faults are over. */
 const PATIENCE = 40;
@@ -34,6 +34,8 @@ export interface ServiceScheduleOptions {
   steps: number;
   /** Half of the operations go to a bucket with versions. Default false. */
   isVersioned?: boolean;
+  /** A third of the operations go to a bucket with Object Lock: versions with tags, some locked, some encrypted. Default false. */
+  hasLocks?: boolean;
   /** Numbers of steps to leave out, from 0: the others throw the same dice as with them. */
   without?: ReadonlySet<number>;
   /** How the seed is used: afresh for each step (default), or as one stream, as seeds were before steps could be left out. */
@@ -80,6 +82,8 @@ class ServiceSchedule {
   readonly #operations: ServiceOperations;
   /** `undefined`: no bucket has versions. */
   readonly #versions: VersionOperations | undefined;
+  /** `undefined`: no bucket has Object Lock. */
+  readonly #locks: VersionOperations | undefined;
   readonly #images = new Map<number, SimulatedDiskImage>();
   /** Disks whose content went back in time or was damaged: as good as lost until something heals them. */
   readonly #damaged = new Set<number>();
@@ -87,12 +91,17 @@ class ServiceSchedule {
   readonly #violations: string[] = [];
   readonly #outcome: ServiceScheduleOutcome = { steps: noSteps(), calls: {}, operations: 0, unknown: 0, starts: 0 };
 
-  constructor(service: SimulatedService, { code, isVersioned }: ServiceScheduleOptions) {
+  constructor(service: SimulatedService, { code, isVersioned, hasLocks }: ServiceScheduleOptions) {
     this.#service = service;
     this.#random = service.cluster.random;
     this.#operations = new ServiceOperations(service.cluster.random);
     this.#versions = isVersioned ? new VersionOperations(service.cluster.random) : undefined;
+    this.#locks = hasLocks ? new VersionOperations(service.cluster.random, LOCKED_BUCKET) : undefined;
     this.#code = code;
+  }
+
+  get #versioned(): VersionOperations[] {
+    return [this.#versions, this.#locks].filter((one) => one !== undefined);
   }
 
   async run({ seed, steps, without, dice = 'by-step' }: ServiceScheduleOptions): Promise<ServiceScheduleOutcome> {
@@ -100,6 +109,10 @@ class ServiceSchedule {
     const { buckets } = this.#service.process.services;
     await this.#service.withTime(buckets.createBucket({ name: BUCKET, owner: ALICE, locationConstraint: undefined }));
     if (this.#versions !== undefined) await this.#makeVersionedBucket();
+    if (this.#locks !== undefined) {
+      const headers = { 'x-amz-bucket-object-lock-enabled': 'true' };
+      await this.#must('CreateBucket', { bucket: LOCKED_BUCKET, headers });
+    }
     for (let step = 0; step < steps; step++) {
       this.currentStep = step;
       if (dice === 'by-step') this.#random.restart(seed * STEP_SEED_FACTOR + step);
@@ -193,9 +206,12 @@ class ServiceSchedule {
     for (const key of [...this.#operations.model.keys(), 'last']) {
       await this.#must('DeleteObject', { bucket: BUCKET, key });
     }
-    for (const key of this.#versions?.model.keys() ?? []) {
-      for (const { versionId } of this.#versions!.model.certain(key)) {
-        await this.#must('DeleteObject', { bucket: VERSIONED_BUCKET, key, query: { versionId } });
+    const headers = { 'x-amz-bypass-governance-retention': 'true' };
+    for (const { bucket, model } of this.#versioned) {
+      for (const key of model.keys()) {
+        for (const { versionId } of model.certain(key)) {
+          await this.#must('DeleteObject', { bucket, key, query: { versionId }, headers });
+        }
       }
     }
     const uploads = await this.#must('ListMultipartUploads', { bucket: BUCKET });
@@ -230,8 +246,7 @@ class ServiceSchedule {
   async #batch(): Promise<void> {
     const operations: Operation[] = [];
     for (let count = 1 + this.#random.below(5); count > 0; count--) {
-      const operation =
-        this.#versions !== undefined && this.#random.below(2) === 0 ? this.#versions.make() : this.#operations.make();
+      const operation = this.#makeOperation();
       if (operation && operations.every((other) => areIndependent(operation, other))) operations.push(operation);
     }
     this.#tell(operations.map(({ name, key }) => `${name}:${key}`).join('+'));
@@ -257,6 +272,12 @@ class ServiceSchedule {
     }
     await this.#service.withTime(ends);
     this.#judge(operations, answers);
+  }
+
+  #makeOperation(): Operation | undefined {
+    if (this.#locks !== undefined && this.#random.below(3) === 0) return this.#locks.make();
+    if (this.#versions !== undefined && this.#random.below(2) === 0) return this.#versions.make();
+    return this.#operations.make();
   }
 
   #judge(operations: readonly Operation[], answers: readonly Answer[]): void {
@@ -302,12 +323,12 @@ class ServiceSchedule {
     }
     await this.#checkList();
     for (const upload of this.#operations.uploads) await this.#checkParts(upload);
-    if (this.#versions !== undefined) await this.#checkVersions(this.#versions);
+    for (const versions of this.#versioned) await this.#checkVersions(versions);
   }
 
   /** Every version is listed in its place, and read as what was written. */
   async #checkVersions(versions: VersionOperations): Promise<void> {
-    const status = await this.#must('GetBucketVersioning', { bucket: VERSIONED_BUCKET });
+    const status = await this.#must('GetBucketVersioning', { bucket: versions.bucket });
     versions.learnStatus(elementOf(status, 'Status'));
     const judged = (name: string, options: CallOptions, judge: (answer: Exclude<Answer, 'unknown'>) => void) =>
       this.#until(`${name} of ${options.key ?? options.query?.['prefix']}`, async () => {
@@ -321,6 +342,12 @@ class ServiceSchedule {
       for (const versionId of [undefined, ...ids]) {
         const options = versions.readOptions(key, versionId);
         await judged('GetObject', options, (answer) => versions.judgeRead(key, versionId, answer));
+      }
+      if (versions !== this.#locks) continue;
+      for (const { versionId, value } of versions.model.certain(key)) {
+        if (value === undefined) continue;
+        const options = versions.readOptions(key, versionId);
+        await judged('GetObjectTagging', options, (answer) => versions.judgeTags(key, value, answer));
       }
     }
   }

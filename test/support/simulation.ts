@@ -1,4 +1,4 @@
-import { codeOfSeed, isVersionedSeed, ScheduleViolation } from './schedule-steps.ts';
+import { codeOfSeed, hasLocksSeed, isVersionedSeed, ScheduleViolation } from './schedule-steps.ts';
 import type { ServiceScheduleOptions, ServiceScheduleOutcome } from './service-schedule.ts';
 import { shrinkSteps } from './shrink-steps.ts';
 
@@ -30,6 +30,7 @@ export async function simulate(options: SimulationOptions, world: SimulationWorl
       seed,
       code: codeOfSeed(seed),
       isVersioned: isVersionedSeed(seed),
+      hasLocks: hasLocksSeed(seed),
       steps: options.steps,
       without: options.without,
     };
