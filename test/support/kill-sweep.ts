@@ -42,6 +42,8 @@ export async function makeSweep(name: SweepName): Promise<Sweep> {
   await objects.createBucket(server.client());
   const swept = await makeWork(name, server, objects);
   await server.kill();
+  // What the first visit collects.
+  if (name === 'collecting') await swept.prepare('before');
   return { server, swept };
 }
 
