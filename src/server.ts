@@ -13,6 +13,7 @@ import { CipherPool } from './encryption/cipher-pool.ts';
 import { prepareChecksums } from './checksums/wasm-hashers.ts';
 import type { Composition, Server, ServerFacts, ServerOptions } from './cli/server-types.ts';
 import { clockMemory } from './composition/clock-memory.ts';
+import { identityCommands } from './composition/identity-commands.ts';
 import { keyCommands } from './composition/key-commands.ts';
 import { explainLive } from './composition/explain-live.ts';
 import { formatStorage } from './composition/format-storage.ts';
@@ -323,6 +324,10 @@ class HoldfastServer implements Server {
         disks: () => this.#readyStorage().diskManager,
         census: () => this.#openStorage().healing.census,
         keys: () => this.#openKeys(),
+        identities: () => {
+          this.#readyStorage();
+          return identityCommands({ ...this.#options, services: this.#access });
+        },
         acceptClock: () => this.#acceptClock(),
         finalizeUpgrade: () => this.#finalizeUpgrade(),
         scrub: () => this.#openStorage().healing.scrubber,

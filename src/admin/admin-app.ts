@@ -1,4 +1,5 @@
 import fastify, { type FastifyInstance } from 'fastify';
+import { IamError } from '../errors/iam-error.ts';
 import { S3Error } from '../errors/s3-error.ts';
 import { isStoreError, type StoreError } from '../errors/store-error.ts';
 import type { EventLoopDelayMonitor } from '../observability/event-loop-delay.ts';
@@ -6,6 +7,7 @@ import type { Log } from '../observability/log.ts';
 import type { RequestMetrics } from '../observability/request-metrics.ts';
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from './prometheus.ts';
 import type { ExplainedAddress, ExplainReport } from './explain-report.ts';
+import type { IdentityCommand, IdentityCommands } from './identity-commands.ts';
 import type { KeyAction, KeyCommands } from './key-report.ts';
 import { answerHealth, notReadyBody, type Readiness } from './readiness.ts';
 import type { StatusReport } from './status-report.ts';
@@ -31,6 +33,8 @@ export interface AdminActions {
   disks(): DiskCommands;
   /** Only for the socket. @throws StoreError NotReady */
   keys(): KeyCommands;
+  /** Only for the socket: the caller is root. @throws StoreError NotReady */
+  identities(): IdentityCommands;
   /** @throws StoreError NotReady while the stores are not open. */
   census(): CensusControl;
   /** The clock is right as it is; only for the socket. Tells what was thought of it before. @throws StoreError */
@@ -161,7 +165,7 @@ function addReadingRoutes(app: FastifyInstance, actions: AdminActions): void {
 
 function statusOfAny(error: Error & { statusCode?: number }): number {
   if (isStoreError(error)) return statusOf(error);
-  return error instanceof S3Error ? error.status : (error.statusCode ?? 500);
+  return error instanceof S3Error || error instanceof IamError ? error.status : (error.statusCode ?? 500);
 }
 
 /** A command that was refused has changed nothing; anything else may be tried again. */
@@ -256,6 +260,27 @@ function addKeyRoutes(app: FastifyInstance, keys: () => KeyCommands): void {
   );
 }
 
+const IDENTITY_COMMAND = {
+  type: 'object',
+  required: ['action', 'parameters'],
+  additionalProperties: false,
+  properties: {
+    action: { type: 'string', minLength: 1 },
+    parameters: { type: 'object', additionalProperties: { type: 'string' } },
+    accountId: { type: 'string', minLength: 1 },
+  },
+} as const;
+/** A policy fits. */
+const IDENTITY_BODY_LIMIT_BYTES = 256 * 1024;
+
+function addIdentityRoutes(app: FastifyInstance, identities: () => IdentityCommands): void {
+  app.post<{ Body: IdentityCommand }>(
+    '/identities',
+    { schema: { body: IDENTITY_COMMAND }, bodyLimit: IDENTITY_BODY_LIMIT_BYTES },
+    async ({ body }, reply) => reply.send(await identities().call(body)),
+  );
+}
+
 function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void {
   app.get('/census/wait', async (_request, reply) => reply.send(await actions.census().wait()));
   app.post<{ Body: Parameters<RecodeControl['start']>[0] }>(
@@ -289,4 +314,5 @@ function addPrivilegedRoutes(app: FastifyInstance, actions: AdminActions): void 
   app.post('/upgrade/finalize', async (_request, reply) => reply.send(await actions.finalizeUpgrade()));
   addDiskRoutes(app, () => actions.disks());
   addKeyRoutes(app, () => actions.keys());
+  addIdentityRoutes(app, () => actions.identities());
 }

@@ -12,6 +12,7 @@ import { explainCommand } from './explain-command.ts';
 import { explainError } from './explain-error.ts';
 import { formatCommand } from './format-command.ts';
 import { commandHelp, overviewHelp } from './help.ts';
+import { IDENTITY_COMMANDS } from './identity-commands.ts';
 import { inspectCommand } from './inspect-command.ts';
 import { printConfigCommand } from './print-config-command.ts';
 import { recodeCommand } from './recode-command.ts';
@@ -37,6 +38,7 @@ export const COMMANDS: readonly Command[] = [
   explainCommand,
   inspectCommand,
   credentialsCommand,
+  ...IDENTITY_COMMANDS,
   kmsCommand,
   doctorCommand,
   durabilityCommand,

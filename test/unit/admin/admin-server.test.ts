@@ -46,6 +46,7 @@ beforeEach(async () => {
     acceptClock: async () => ({ before: { jump: undefined } }),
     finalizeUpgrade: async () => ({ active: 2, newest: 2 }),
     keys: () => ({ list: () => [], run: async () => {} }),
+    identities: () => ({ call: async ({ action }) => ({ action }) }),
     recode: () => ({
       start: async () => ({}),
       stop: async () => ({}),

@@ -177,6 +177,7 @@ async function serveAdmin(actions: Partial<AdminActions>): Promise<AdminServer> 
       acceptClock: async () => ({ before: { jump: undefined } }),
       finalizeUpgrade: async () => ({ active: 2, newest: 2 }),
       keys: () => ({ list: () => [], run: async () => {} }),
+      identities: () => ({ call: async ({ action }) => ({ action }) }),
       recode: () => ({
         start: async () => ({}),
         stop: async () => ({}),
