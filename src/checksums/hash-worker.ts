@@ -21,9 +21,10 @@ interface Lane {
 
 /**
  * How long the bytes of one MD5 wait for those of others: four together take little more time than one. Bodies that
- * arrive together reach a piece each within this, and nobody waits for an update before the buffers run short.
+ * arrive together reach a piece each within this, also when one of them waits for a sync; nobody waits for an update
+ * before the buffers run short, and a digest that is asked for waits for nobody.
  */
-const COMPANY_MS = 5;
+const COMPANY_MS = 15;
 
 /** Thread of `HashWorker`: hashes views of shared memory, lane by lane. */
 assert(parentPort !== null, 'hash-worker runs as a worker thread');

@@ -142,7 +142,7 @@ export interface BlobWriter {
   /** Copies `chunk`; resolves when there is room for more. Rejects once a write has failed for good. */
   write(chunk: Buffer): Promise<void>;
   /**
-   * Hands what was written and not yet observed to `observe` and resolves when all its promises have. Called once,
+   * Hands what was written and not yet observed to `observe`, at once, and resolves when all its promises have. Called once,
    * after the last `write` and before `finish`, so that digests are compared before the blob is finished.
    */
   settle(): Promise<void>;

@@ -158,8 +158,10 @@ export class BodyWriter {
       });
       const target = writer;
       const sizeBytes = await pump(request.body, (chunk) => target.write(chunk), lengthBytes);
-      await writer.settle();
-      const content = verify(request, await digests.digests(), sizeBytes, kept);
+      // Asked for with the last bytes: those of a body that may go on wait for others to be hashed with.
+      const settled = writer.settle();
+      const [found] = await Promise.all([digests.digests(), settled]);
+      const content = verify(request, found, sizeBytes, kept);
       const pinned = await writer.finish(request.describe(content));
       try {
         return await request.commit(content, pinned.blob);
