@@ -36,6 +36,7 @@ export async function largeBucket(
   const { figures, problems } = result;
   try {
     await makeBucket(server, settings.treeBucket);
+    await makeBucket(server, settings.bucket);
     const runner = new CellRunner({ server, load, settings: { ...settings, treeKeyCount: keyCount } });
     say(`fill of ${keyCount} keys`);
     const began = performance.now();
