@@ -27,7 +27,7 @@ import type { S3Services } from '../../src/service/services.ts';
 import { SMALL_TUNABLES } from './data-store-harness.ts';
 import { makeTestEncryption } from './encryption-fixture.ts';
 import { callOperation, createServices, type CallOptions, type CallResult } from './service-fixture.ts';
-import { settle } from './simulated-clock.ts';
+import { ManualClock, settle } from './simulated-clock.ts';
 import { SimulatedCluster, type SimulatedClusterOptions } from './simulated-cluster.ts';
 
 const SEGMENT_BYTES = 256 * 1024;
@@ -80,10 +80,18 @@ export class SimulatedService {
     log?: Log;
     /** Between the stores and a disk. */
     wrap?: SimulatedClusterOptions['wrap'];
+    clock?: ManualClock;
   }): Promise<SimulatedService> {
     await prepareChecksums();
-    const { code, seed, diskCount = code.k + code.m, log = silentLog, wrap = (fs) => fs } = options;
-    const service = new SimulatedService({ code, seed, diskCount, log, wrap });
+    const {
+      code,
+      seed,
+      diskCount = code.k + code.m,
+      log = silentLog,
+      wrap = (fs) => fs,
+      clock = new ManualClock(),
+    } = options;
+    const service = new SimulatedService({ code, seed, diskCount, log, wrap, clock });
     const { cluster } = service;
     for (const disk of cluster.diskSet.disks) {
       await formatJournal(disk.fs, {
