@@ -26,7 +26,7 @@ import { explainOffline, readOfflineStatus } from './composition/offline-status.
 import { codeOf, indexPathOf, makeMetadata, type Metadata, openDisks } from './composition/open-metadata.ts';
 import type { AutoReplacer } from './composition/auto-replacer.ts';
 import { type DiskManager, placesOf } from './composition/disk-manager.ts';
-import { type Access, makeAccess, openIdentities } from './composition/make-access.ts';
+import { type Access, makeAccess, makeAccessControl, openIdentities } from './composition/make-access.ts';
 import { makeBodyBuffers, makeDataStore } from './composition/make-data-store.ts';
 import type { DiskKeyRingCopies } from './composition/key-ring-copies.ts';
 import { makeEncryption, makeKeyArns, openKeyRing, serverDefaultOf } from './composition/make-encryption.ts';
@@ -393,6 +393,7 @@ class HoldfastServer implements Server {
       region,
       clock,
       buckets,
+      accessControl: makeAccessControl(this.#access, this.#options),
       bucketEncryption: new BucketEncryptionService({ metadataStore, serverDefault: serverDefaultOf(config) }),
       listing: new ListingService({ metadataStore, buckets }),
       objects,

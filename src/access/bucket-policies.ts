@@ -1,4 +1,4 @@
-import { publicAccessBlockOf } from '../model/bucket-access.ts';
+import { type PublicAccessBlock, publicAccessBlockOf } from '../model/bucket-access.ts';
 import type { BucketRecord } from '../model/object-record.ts';
 import { isPublicPolicy } from './policy/is-public-policy.ts';
 import { namesKey } from './policy/names-key.ts';
@@ -52,7 +52,11 @@ function compile(document: string): CompiledBucketPolicy {
   }
 }
 
-/** A public policy gives nothing to anonymous callers and other accounts. */
-export function restrictsPublicPolicy(bucket: BucketRecord): boolean {
-  return publicAccessBlockOf(bucket.configuration.publicAccessBlock)?.restrictPublicBuckets === true;
+/** A block that holds in the bucket or in all of its account. */
+export function isBlockedIn(
+  bucket: BucketRecord,
+  ofAccount: PublicAccessBlock | undefined,
+  block: 'ignorePublicAcls' | 'restrictPublicBuckets',
+): boolean {
+  return publicAccessBlockOf(bucket.configuration.publicAccessBlock)?.[block] === true || ofAccount?.[block] === true;
 }

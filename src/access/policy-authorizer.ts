@@ -1,7 +1,9 @@
 import { S3Error } from '../errors/s3-error.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
-import type { BucketRecord, Tag } from '../model/object-record.ts';
-import { BucketPolicies, restrictsPublicPolicy, type CompiledBucketPolicy } from './bucket-policies.ts';
+import type { PublicAccessBlock } from '../model/bucket-access.ts';
+import type { BucketRecord, ObjectRecord, Tag } from '../model/object-record.ts';
+import { type AclFacts, aclFacts, isObjectOwners, usesAcls } from './acl-access.ts';
+import { BucketPolicies, type CompiledBucketPolicy, isBlockedIn } from './bucket-policies.ts';
 import type { Caller, Callers } from './callers.ts';
 import type { ConditionContext } from './policy/condition-context.ts';
 import { AccessDeniedError } from './access-denied-error.ts';
@@ -22,21 +24,25 @@ const SERVER_KEYS =
 export class PolicyAuthorizer implements Authorizer {
   readonly #store: () => Pick<MetadataStore, 'getBucket' | 'getObject'>;
   readonly #callers: Callers;
+  readonly #accountBlock: (accountId: string) => PublicAccessBlock | undefined;
   readonly #policies = new BucketPolicies();
   readonly #onUse: (accessKeyId: string, action: string) => void;
 
   /**
    * @param store throws while it is not open: then nothing is allowed
    * @param onUse told of every question, whatever the answer
+   * @param accountBlock what is blocked in all buckets of an account
    */
   constructor(
     store: () => Pick<MetadataStore, 'getBucket' | 'getObject'>,
     callers: Callers,
     onUse: (accessKeyId: string, action: string) => void = () => {},
+    accountBlock: (accountId: string) => PublicAccessBlock | undefined = () => undefined,
   ) {
     this.#store = store;
     this.#onUse = onUse;
     this.#callers = callers;
+    this.#accountBlock = accountBlock;
   }
 
   async authorize(request: AuthorizationRequest): Promise<void> {
@@ -82,7 +88,7 @@ export class PolicyAuthorizer implements Authorizer {
     }
     const compiled = this.#policies.of(bucket);
     if (caller.policies.isRoot && principal.narrowedBy === undefined && isOwnedBy(bucket, principal)) {
-      if (compiled === undefined) return ROOT;
+      if (compiled === undefined && !(usesAcls(bucket) && isObjectOwners(request))) return ROOT;
       if (OWNER_ACTIONS.has(action) && bucket.configuration.policy?.bindsOwner !== true) return ROOT;
     }
     if (compiled?.policy === 'unreadable')
@@ -112,21 +118,32 @@ export class PolicyAuthorizer implements Authorizer {
     bucket: BucketRecord,
     compiled: CompiledBucketPolicy | undefined,
   ): Promise<AccessDecision> {
+    if (bucket.configuration.requestPayment !== undefined) requirePayer(request, bucket);
     const readsTags = compiled?.readsObjectTags === true || caller.readsObjectTags;
-    const tags = readsTags ? await this.#existingTags(request, bucket) : undefined;
+    const hasAcls = usesAcls(bucket);
+    const readsObject = readsTags || (hasAcls && isObjectOwners(request));
+    const object = readsObject ? await this.#existingObject(request, bucket) : undefined;
+    const tags = readsTags ? (object?.tags ?? []) : undefined;
+    const ofAccount = this.#accountBlock(bucket.owner.accountId);
+    const acl: AclFacts | undefined = hasAcls
+      ? aclFacts(request, bucket, object, isBlockedIn(bucket, ofAccount, 'ignorePublicAcls'))
+      : undefined;
     const arn = `arn:aws:s3:::${bucket.name}${request.key === undefined ? '' : `/${request.key}`}`;
     return decide(request, caller, arn, withFacts(request.context, caller, bucket, tags), {
-      accountId: bucket.owner.accountId,
+      accountId: acl === undefined ? bucket.owner.accountId : acl.accountId,
       policy: compiled === undefined || compiled.policy === 'unreadable' ? undefined : compiled.policy,
-      isGrantedByAcl: false,
-      isPublicPolicyRestricted: compiled?.isPublic === true && restrictsPublicPolicy(bucket),
+      isGrantedByAcl: acl?.isGrantedByAcl === true,
+      policyGivesNothing: acl?.policyGivesNothing === true,
+      isPublicPolicyRestricted: compiled?.isPublic === true && isBlockedIn(bucket, ofAccount, 'restrictPublicBuckets'),
     });
   }
 
-  async #existingTags({ key, versionId }: AuthorizationRequest, { bucketId }: BucketRecord): Promise<readonly Tag[]> {
-    if (key === undefined) return [];
-    const object = await this.#store().getObject({ bucketId, key, ...(versionId === undefined ? {} : { versionId }) });
-    return object?.tags ?? [];
+  async #existingObject(
+    { key, versionId }: AuthorizationRequest,
+    { bucketId }: BucketRecord,
+  ): Promise<ObjectRecord | undefined> {
+    if (key === undefined) return undefined;
+    return await this.#store().getObject({ bucketId, key, ...(versionId === undefined ? {} : { versionId }) });
   }
 }
 
@@ -138,6 +155,13 @@ type ToldReason = Pick<AccessDecision, 'isAllowed' | 'statement'> & { readonly r
 function refusalOf(error: S3Error): ToldReason {
   if (error instanceof AccessDeniedError) return error.decision;
   return { isAllowed: false, reason: error.hint ?? error.code, statement: undefined };
+}
+
+/** Where requesters pay, others than the owner's account must say that they do. @throws S3Error AccessDenied */
+function requirePayer({ principal, paysAsRequester }: AuthorizationRequest, bucket: BucketRecord): void {
+  if (principal.type !== 'anonymous' && isOwnedBy(bucket, principal)) return;
+  if (principal.type !== 'anonymous' && paysAsRequester?.() === true) return;
+  throw new S3Error('AccessDenied', { hint: 'denied: the requester does not say that it pays' });
 }
 
 /** @throws AccessDeniedError */

@@ -67,6 +67,10 @@ export interface AuthorizationRequest {
   readonly resource?: AccessResource | undefined;
   /** The version that is named; its tags are what conditions on existing tags look at. */
   readonly versionId?: string | undefined;
+  /** Asked about what the request is going to write: its writer will own it, whatever is there. */
+  readonly isUpload?: true | undefined;
+  /** It says that the caller's account pays, which other accounts must say where requesters pay. */
+  readonly paysAsRequester?: () => boolean;
   /** What conditions ask of the request. What belongs to the principal and the bucket is added by the authorizer. */
   readonly context: ConditionContext;
   /** Told what was decided and why, before `authorize` resolves or rejects. Costs nothing when it is absent. */

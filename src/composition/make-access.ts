@@ -1,3 +1,4 @@
+import { AccountPublicAccess } from '../access/account-public-access.ts';
 import { Callers } from '../access/callers.ts';
 import type { CredentialStore } from '../access/credential-store.ts';
 import { Identities } from '../access/identities/identities.ts';
@@ -11,6 +12,7 @@ import { WebIdentities } from '../access/web-identity/web-identities.ts';
 import type { ServerOptions } from '../cli/server-types.ts';
 import type { MetadataStore } from '../metadata-store/metadata-store.ts';
 import type { Randomness } from '../model/clock.ts';
+import { AccessControlService } from '../service/access-control.ts';
 
 /** Who may do what. Made before the stores are open: until then nobody is known and nothing is allowed. */
 export interface Access {
@@ -22,6 +24,7 @@ export interface Access {
   readonly sessions: Sessions;
   readonly trustPolicies: TrustPolicies;
   readonly webIdentities: WebIdentities;
+  readonly accountPublicAccess: AccountPublicAccess;
 }
 
 export interface AccessParts {
@@ -34,6 +37,7 @@ export function makeAccess(
   { clock, config, randomness, secrets }: Pick<ServerOptions, 'clock' | 'config' | 'randomness' | 'secrets'>,
   parts: AccessParts,
 ): Access {
+  const accountPublicAccess = new AccountPublicAccess();
   const identities = new Identities({ masterKey: secrets.masterKey, randomness });
   const keyUses = new KeyUses(clock, config.s3.region);
   const onUse = (accessKeyId: string, action: string): void => {
@@ -57,8 +61,21 @@ export function makeAccess(
       find: (accessKeyId, sessionToken) =>
         sessionToken === undefined ? findPermanent(accessKeyId) : sessions.find(accessKeyId, sessionToken),
     },
-    authorizer: new PolicyAuthorizer(parts.store, new Callers(identities), onUse),
+    authorizer: new PolicyAuthorizer(parts.store, new Callers(identities), onUse, (id) => accountPublicAccess.of(id)),
+    accountPublicAccess,
   };
+}
+
+/** The rules of ownership and ACLs over these accounts. */
+export function makeAccessControl(
+  { identities, accountPublicAccess }: Access,
+  { config }: Pick<ServerOptions, 'config'>,
+): AccessControlService {
+  return new AccessControlService({
+    accounts: identities,
+    defaultOwnership: config.s3.objectOwnership,
+    accountBlock: (accountId) => accountPublicAccess.of(accountId),
+  });
 }
 
 const WRITE_USES_EVERY_MS = 10 * 60_000;
@@ -68,12 +85,13 @@ const WRITE_USES_EVERY_MS = 10 * 60_000;
  * Resolves with what ends it, which writes when keys were last used.
  */
 export async function openIdentities(
-  { identities, keyUses, sessions }: Access,
+  { identities, keyUses, sessions, accountPublicAccess }: Access,
   { clock, log, secrets }: Pick<ServerOptions, 'clock' | 'log' | 'secrets'>,
   { store, clusterId, credentials }: { store: MetadataStore; clusterId: string; credentials: CredentialStore },
 ): Promise<() => Promise<void>> {
   const { unreadable } = await identities.open(store, { clusterId, firstOwner: credentials.owner });
   sessions.open({ masterKey: secrets.masterKey, clusterId });
+  await accountPublicAccess.open(store);
   for (const { collection, id, problem } of unreadable) {
     log.error({ collection, id, err: problem }, 'a user, key, role or policy cannot be read: it counts as absent');
   }

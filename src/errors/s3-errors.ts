@@ -5,6 +5,7 @@ interface S3ErrorRow {
 
 /** Every S3 error this server answers, with AWS's HTTP status and wording. The one place that says so. */
 export const S3_ERRORS = {
+  AccessControlListNotSupported: { status: 400, message: 'The bucket does not allow ACLs' },
   AccessDenied: { status: 403, message: 'Access Denied' },
   AccessForbidden: { status: 403, message: 'Access forbidden' },
   AuthorizationHeaderMalformed: { status: 400, message: 'The authorization header you provided is invalid.' },
@@ -56,6 +57,14 @@ export const S3_ERRORS = {
   InternalError: { status: 500, message: 'We encountered an internal error. Please try again.' },
   InvalidAccessKeyId: { status: 403, message: 'The AWS Access Key Id you provided does not exist in our records.' },
   InvalidArgument: { status: 400, message: 'Invalid Argument' },
+  InvalidBucketAclWithBlockPublicAccessError: {
+    status: 400,
+    message: 'Bucket cannot have public ACLs set with BlockPublicAccess enabled',
+  },
+  InvalidBucketAclWithObjectOwnership: {
+    status: 400,
+    message: "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+  },
   InvalidBucketOwnerAWSAccountID: {
     status: 400,
     message: 'The value of the expected bucket owner parameter must be an AWS account ID',
@@ -106,6 +115,10 @@ export const S3_ERRORS = {
     message: 'The request was rejected because the specified entity or resource could not be found.',
   },
   KeyTooLongError: { status: 400, message: 'Your key is too long' },
+  MalformedACLError: {
+    status: 400,
+    message: 'The XML you provided was not well-formed or did not validate against our published schema',
+  },
   MalformedPOSTRequest: {
     status: 400,
     message: 'The body of your POST request is not well-formed multipart/form-data.',
@@ -191,6 +204,11 @@ export const S3_ERRORS = {
     message: 'You have attempted to add more parts than the maximum of 10000 that are allowed for this object.',
   },
   TooManyBuckets: { status: 400, message: 'You have attempted to create more buckets than allowed' },
+  UnexpectedContent: { status: 400, message: 'This request does not support content' },
+  UnresolvableGrantByEmailAddress: {
+    status: 400,
+    message: 'The e-mail address you provided does not match any account on record.',
+  },
   XAmzContentChecksumMismatch: { status: 400, message: 'The provided checksum does not match the computed checksum.' },
   XAmzContentSHA256Mismatch: {
     status: 400,

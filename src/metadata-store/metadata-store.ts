@@ -1,3 +1,4 @@
+import type { Grant } from '../model/access-control.ts';
 import type { JournalRecord } from './records/journal-record.ts';
 import type { BlobFootprint, BlobRecord, ShardMove, VolumeRecord, OpenedVolumeRecord } from '../model/blob.ts';
 import type {
@@ -326,7 +327,9 @@ export type VersionChange =
   | { member: 'tags'; tags: readonly Tag[] }
   /** `undefined` removes it. Only in a bucket with Object Lock. */
   | { member: 'retention'; retention: Retention | undefined; bypassesGovernance: boolean }
-  | { member: 'legalHold'; legalHold: LegalHold };
+  | { member: 'legalHold'; legalHold: LegalHold }
+  /** `undefined`: full control for the owner. */
+  | { member: 'acl'; acl: readonly Grant[] | undefined };
 
 export type MutationResult<M extends Mutation> = M extends { type: 'CreateBucket' }
   ? BucketRecord

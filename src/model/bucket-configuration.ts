@@ -1,6 +1,7 @@
 import type { LifecycleConfiguration } from './lifecycle-configuration.ts';
 import type { BucketEncryption } from './bucket-encryption.ts';
 import type { BucketPolicyConfiguration, PublicAccessBlockSetting } from './bucket-access.ts';
+import type { Grant, ObjectOwnershipSetting } from './access-control.ts';
 import type { CorsRule } from './cors-rule.ts';
 import type { Tag } from './object-record.ts';
 
@@ -22,6 +23,12 @@ export interface BucketConfiguration {
   readonly cors?: readonly CorsRule[];
   /** Absent: all four blocks hold. */
   readonly publicAccessBlock?: PublicAccessBlockSetting;
+  /** Absent: BucketOwnerEnforced. */
+  readonly ownershipControls?: ObjectOwnershipSetting;
+  /** Absent: full control for the owner. Empty: for nobody. */
+  readonly acl?: readonly Grant[];
+  /** Absent: the owner. */
+  readonly requestPayment?: 'Requester';
 }
 
 export interface ObjectLockConfiguration {

@@ -1,3 +1,4 @@
+import type { Grant } from './access-control.ts';
 import type { BlobRecord } from './blob.ts';
 import type { BucketConfiguration } from './bucket-configuration.ts';
 import type { ObjectLock } from './object-lock.ts';
@@ -57,6 +58,8 @@ export interface ObjectAttributes extends ObjectLock {
   checksum?: ObjectChecksum;
   /** Object tags, ascending by key. */
   tags?: readonly Tag[];
+  /** Absent: full control for the owner of the version. */
+  acl?: readonly Grant[];
   /**
    * Present on an encrypted version: how, opaque here (service/encryption). Then checksum values are sealed, and blobs are
    * as long as the sealed bytes; `sizeBytes` and `parts` are those of the plain ones.
@@ -143,6 +146,8 @@ export interface UploadRecord extends ObjectLock {
   tags?: readonly Tag[];
   checksumAlgorithm?: ChecksumAlgorithm;
   checksumType?: ChecksumType;
+  /** That of the object to come. */
+  acl?: readonly Grant[];
   /** As in ObjectAttributes, without any bytes yet. */
   encryption?: Buffer;
 }

@@ -1,4 +1,5 @@
 import { S3Error } from '../errors/s3-error.ts';
+import { OBJECT_ACL_HEADERS } from './headers/acl-headers.ts';
 import { parseCopySource } from './headers/copy-source.ts';
 import { parseRenameSource } from './headers/rename-source.ts';
 import { OPERATION_TABLE } from './operation-table.ts';
@@ -8,6 +9,8 @@ import type { AuthenticatedRequest } from './sigv4/authenticated-request.ts';
 
 interface HeaderActions {
   readonly header: string;
+  /** About what the request is going to write, not about what is there. */
+  readonly isOfUpload?: true;
   /** What it needs on the request's target. */
   readonly actions: readonly string[];
   /** Asked for by `true` only; otherwise by any value. */
@@ -16,6 +19,7 @@ interface HeaderActions {
 
 /** Headers that ask for more than the row does. */
 const HEADER_ACTIONS: readonly HeaderActions[] = [
+  ...OBJECT_ACL_HEADERS.map((header): HeaderActions => ({ header, actions: ['s3:PutObjectAcl'], isOfUpload: true })),
   { header: 'x-amz-tagging', actions: ['s3:PutObjectTagging'] },
   { header: 'x-amz-object-lock-mode', actions: ['s3:PutObjectRetention'] },
   { header: 'x-amz-object-lock-legal-hold', actions: ['s3:PutObjectLegalHold'] },
@@ -27,11 +31,19 @@ const HEADER_ACTIONS: readonly HeaderActions[] = [
   },
 ];
 
+/** Where the ACL itself is what the row is about, its action is all. */
+const ACL_ROWS = new Set(['CreateBucket', 'PutBucketAcl', 'PutObjectAcl']);
+
 /** Those that a row acts on. DeleteObjects asks for each key itself. */
 const headerActionsOf = new Map(
   OPERATION_TABLE.map((row) => [
     row,
-    HEADER_ACTIONS.filter(({ header }) => row.authorizes !== 'each-key' && row.implementedInputs?.includes(header)),
+    HEADER_ACTIONS.filter(
+      ({ header, isOfUpload }) =>
+        row.authorizes !== 'each-key' &&
+        row.implementedInputs?.includes(header) &&
+        !(isOfUpload && ACL_ROWS.has(row.name)),
+    ),
   ]),
 );
 
@@ -58,10 +70,12 @@ export async function authorizeRequest(
     await access.authorize(source.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion', source);
   }
   const isRead = row.method === 'GET' || row.method === 'HEAD';
-  for (const { header, actions, isFlag } of headerActionsOf.get(row) ?? []) {
+  for (const { header, actions, isFlag, isOfUpload } of headerActionsOf.get(row) ?? []) {
     const value = headers.get(header);
     if (value === undefined || (isFlag && value.toLowerCase() !== 'true')) continue;
-    for (const action of actions) await access.authorize(action, target);
+    for (const action of actions) {
+      await access.authorize(action, isOfUpload ? { ...target, isUpload: true } : target);
+    }
   }
   if (!isRead && row.target === 'object' && namesEtag(headers)) {
     await access.authorize(target.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion', target);

@@ -16,21 +16,8 @@ const PIPELINE_HEADERS: ReadonlySet<string> = new Set([
 
 /** Values that state what already holds; with any other value the header is answered 501. */
 export const HOLDING_VALUES: ReadonlyMap<string, readonly string[]> = new Map([
-  ['x-amz-acl', ['private', 'bucket-owner-full-control']],
   ['x-amz-bucket-namespace', ['global']],
-  ['x-amz-object-ownership', ['BucketOwnerEnforced']],
   ['x-amz-request-payer', ['requester']],
-]);
-
-const CANNED_ACLS: ReadonlySet<string> = new Set([
-  'authenticated-read',
-  'aws-exec-read',
-  'bucket-owner-full-control',
-  'bucket-owner-read',
-  'log-delivery-write',
-  'private',
-  'public-read',
-  'public-read-write',
 ]);
 
 /** Inputs of one row that are answered 501. */
@@ -64,7 +51,7 @@ export function unimplementedInputs(row: OperationRow): UnimplementedInputs {
  * Refuses what S3 defines for this operation and this server does not do: nothing is accepted and ignored, except values
  * that state what already holds.
  *
- * @throws S3Error NotImplemented, naming the input | InvalidArgument (no such canned ACL)
+ * @throws S3Error NotImplemented, naming the input
  */
 export function refuseUnimplementedInputs(
   row: OperationRow,
@@ -88,9 +75,6 @@ export function refuseUnimplementedInputs(
 function refuseHeader(name: string, value: string): void {
   const holding = HOLDING_VALUES.get(name);
   if (holding?.includes(value)) return;
-  if (name === 'x-amz-acl' && !CANNED_ACLS.has(value)) {
-    throw new S3Error('InvalidArgument', { details: { ArgumentName: name, ArgumentValue: value } });
-  }
   throw notImplemented('Header', name);
 }
 

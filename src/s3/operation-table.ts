@@ -1,3 +1,4 @@
+import { ACL_HEADERS, OBJECT_ACL_HEADERS } from './headers/acl-headers.ts';
 import { COPY_SOURCE_KEY_HEADERS, CUSTOMER_KEY_HEADERS, SSE_HEADERS } from './headers/encryption.ts';
 import { BUCKET_POLICY_LIMIT_BYTES } from '../access/check-bucket-policy.ts';
 import { OBJECT_LOCK_HEADERS } from './headers/object-lock-headers.ts';
@@ -65,6 +66,9 @@ import { listObjectVersions } from './operations/list-object-versions.ts';
 import { listObjects } from './operations/list-objects.ts';
 import { listObjectsV2 } from './operations/list-objects-v2.ts';
 import { listParts } from './operations/list-parts.ts';
+import { deleteBucketOwnershipControls } from './operations/delete-bucket-ownership-controls.ts';
+import { putBucketOwnershipControls } from './operations/put-bucket-ownership-controls.ts';
+import { putBucketRequestPayment } from './operations/put-bucket-request-payment.ts';
 import { putBucketAcl } from './operations/put-bucket-acl.ts';
 import { putBucketVersioning } from './operations/put-bucket-versioning.ts';
 import { putBucketEncryption } from './operations/put-bucket-encryption.ts';
@@ -172,10 +176,14 @@ const SERVICE_AND_BUCKET_ROWS: readonly OperationRow[] = [
   row('CreateBucket', 'PUT', 'bucket', [], 's3:CreateBucket', createBucket, {
     body: 'xml',
     bodyLimitBytes: 64 * KIBIBYTE,
-    implementedInputs: ['x-amz-bucket-object-lock-enabled'],
+    implementedInputs: ['x-amz-bucket-object-lock-enabled', 'x-amz-object-ownership', ...ACL_HEADERS],
   }),
   row('HeadBucket', 'HEAD', 'bucket', [], 's3:ListBucket', headBucket),
-  row('PutBucketAcl', 'PUT', 'bucket', ['acl'], 's3:PutBucketAcl', putBucketAcl),
+  row('PutBucketAcl', 'PUT', 'bucket', ['acl'], 's3:PutBucketAcl', putBucketAcl, {
+    body: 'xml',
+    bodyLimitBytes: 64 * KIBIBYTE,
+    implementedInputs: ACL_HEADERS,
+  }),
   row('DeleteBucket', 'DELETE', 'bucket', [], 's3:DeleteBucket', deleteBucket),
   row('GetBucketLocation', 'GET', 'bucket', ['location'], 's3:GetBucketLocation', getBucketLocation),
   row('ListObjects', 'GET', 'bucket', [], 's3:ListBucket', listObjects, {
@@ -249,6 +257,7 @@ const OBJECT_ROWS: readonly OperationRow[] = [
       'x-amz-tagging',
       'x-amz-write-offset-bytes',
       ...OBJECT_LOCK_HEADERS,
+      ...OBJECT_ACL_HEADERS,
     ],
   }),
   // Not in AWS's model: a browser's form, whose fields are named as the headers of PutObject.
@@ -263,6 +272,7 @@ const OBJECT_ROWS: readonly OperationRow[] = [
       'x-amz-storage-class',
       'x-amz-tagging',
       ...OBJECT_LOCK_HEADERS,
+      ...OBJECT_ACL_HEADERS,
     ],
   }),
   row('CopyObject', 'PUT', 'object', [], 's3:PutObject', copyObject, {
@@ -281,6 +291,7 @@ const OBJECT_ROWS: readonly OperationRow[] = [
       'x-amz-tagging',
       'x-amz-tagging-directive',
       ...OBJECT_LOCK_HEADERS,
+      ...OBJECT_ACL_HEADERS,
     ],
   }),
   row('GetObject', 'GET', 'object', [], 's3:GetObject', getObject, {
@@ -307,7 +318,9 @@ const OBJECT_ROWS: readonly OperationRow[] = [
   }),
   row('PutObjectAcl', 'PUT', 'object', ['acl'], 's3:PutObjectAcl', putObjectAcl, {
     versionAction: 's3:PutObjectVersionAcl',
-    implementedInputs: ['versionId'],
+    body: 'xml',
+    bodyLimitBytes: 64 * KIBIBYTE,
+    implementedInputs: ['versionId', ...ACL_HEADERS],
   }),
   row('GetObjectTagging', 'GET', 'object', ['tagging'], 's3:GetObjectTagging', getObjectTagging, {
     versionAction: 's3:GetObjectVersionTagging',
@@ -382,6 +395,7 @@ const OBJECT_ROWS: readonly OperationRow[] = [
       'x-amz-storage-class',
       'x-amz-tagging',
       ...OBJECT_LOCK_HEADERS,
+      ...OBJECT_ACL_HEADERS,
     ],
   }),
   row('UploadPart', 'PUT', 'object', ['partNumber', 'uploadId'], 's3:PutObject', uploadPart, {
@@ -470,7 +484,7 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('DeleteBucketMetadataConfiguration', 'DELETE', 'bucket', ['metadataConfiguration'], 's3:DeleteBucketMetadataTableConfiguration'),
   unimplemented('DeleteBucketMetadataTableConfiguration', 'DELETE', 'bucket', ['metadataTable'], 's3:DeleteBucketMetadataTableConfiguration'),
   unimplemented('DeleteBucketMetricsConfiguration', 'DELETE', 'bucket', ['metrics', 'id'], 's3:PutMetricsConfiguration'),
-  unimplemented('DeleteBucketOwnershipControls', 'DELETE', 'bucket', ['ownershipControls'], 's3:PutBucketOwnershipControls'),
+  row('DeleteBucketOwnershipControls', 'DELETE', 'bucket', ['ownershipControls'], 's3:PutBucketOwnershipControls', deleteBucketOwnershipControls),
   row('DeleteBucketPolicy', 'DELETE', 'bucket', ['policy'], 's3:DeleteBucketPolicy', deleteBucketPolicy),
   unimplemented('DeleteBucketReplication', 'DELETE', 'bucket', ['replication'], 's3:PutReplicationConfiguration'),
   unimplemented('DeleteBucketWebsite', 'DELETE', 'bucket', ['website'], 's3:DeleteBucketWebsite'),
@@ -491,14 +505,14 @@ const UNIMPLEMENTED_ROWS: readonly OperationRow[] = [
   unimplemented('PutBucketLogging', 'PUT', 'bucket', ['logging'], 's3:PutBucketLogging'),
   unimplemented('PutBucketMetricsConfiguration', 'PUT', 'bucket', ['metrics', 'id'], 's3:PutMetricsConfiguration'),
   unimplemented('PutBucketNotificationConfiguration', 'PUT', 'bucket', ['notification'], 's3:PutBucketNotification'),
-  unimplemented('PutBucketOwnershipControls', 'PUT', 'bucket', ['ownershipControls'], 's3:PutBucketOwnershipControls'),
+  row('PutBucketOwnershipControls', 'PUT', 'bucket', ['ownershipControls'], 's3:PutBucketOwnershipControls', putBucketOwnershipControls, { body: 'xml', bodyLimitBytes: 64 * KIBIBYTE }),
   row('PutBucketPolicy', 'PUT', 'bucket', ['policy'], 's3:PutBucketPolicy', putBucketPolicy, {
     body: 'xml',
     bodyLimitBytes: BUCKET_POLICY_LIMIT_BYTES,
     implementedInputs: ['x-amz-confirm-remove-self-bucket-access'],
   }),
   unimplemented('PutBucketReplication', 'PUT', 'bucket', ['replication'], 's3:PutReplicationConfiguration'),
-  unimplemented('PutBucketRequestPayment', 'PUT', 'bucket', ['requestPayment'], 's3:PutBucketRequestPayment'),
+  row('PutBucketRequestPayment', 'PUT', 'bucket', ['requestPayment'], 's3:PutBucketRequestPayment', putBucketRequestPayment, { body: 'xml', bodyLimitBytes: 64 * KIBIBYTE }),
   unimplemented('PutBucketWebsite', 'PUT', 'bucket', ['website'], 's3:PutBucketWebsite'),
   unimplemented('PutObjectAnnotation', 'PUT', 'object', ['annotation', 'annotationName'], 's3:PutObjectAnnotation'),
   row('PutPublicAccessBlock', 'PUT', 'bucket', ['publicAccessBlock'], 's3:PutBucketPublicAccessBlock', putPublicAccessBlock, {

@@ -10,7 +10,11 @@ export interface AccessTarget {
   readonly versionId?: string | undefined;
   /** The resource of `kms:` actions. */
   readonly keyArn?: string | undefined;
+  /** Asked about what the request is going to write. */
+  readonly isUpload?: true;
 }
+
+const REQUEST_PAYER = 'x-amz-request-payer';
 
 /** One request before the one authorizer: who asks, and what conditions may look at. */
 export class RequestAccess {
@@ -37,11 +41,11 @@ export class RequestAccess {
 
   #ask(
     action: string,
-    { bucket, key, versionId, keyArn }: AccessTarget,
+    { bucket, key, versionId, keyArn, isUpload }: AccessTarget,
     extra: ConditionContext | undefined,
     onDecision: ((decision: ToldDecision) => void) | undefined,
   ): Promise<void> {
-    const { principal } = this.#facts.authenticated;
+    const { principal, headers } = this.#facts.authenticated;
     const context = (this.#context ??= requestConditions(this.#facts));
     return this.#authorizer.authorize({
       principal,
@@ -51,6 +55,8 @@ export class RequestAccess {
       versionId,
       keyArn,
       onDecision,
+      isUpload,
+      paysAsRequester: () => headers.get(REQUEST_PAYER) === 'requester',
       context: (name) => {
         // Of the source of a copy, or of an entry of DeleteObjects, the query says nothing.
         if (name === 's3:versionid') return versionId === undefined ? undefined : [versionId];

@@ -11,6 +11,7 @@ import { readTaggingHeader } from './headers/tagging-header.ts';
 import { readUserMetadata } from './headers/user-metadata.ts';
 import { readWholeNumber } from './headers/whole-number.ts';
 import type { S3Request } from './operation.ts';
+import { uploadOwnership } from './upload-ownership.ts';
 
 const WRITE_OFFSET = 'x-amz-write-offset-bytes';
 
@@ -24,6 +25,7 @@ export async function storeObject(
   services: S3Services,
 ): Promise<{ written: WrittenObject; headers: Record<string, string | number> }> {
   const bucket = await services.buckets.requireBucket(request.bucket);
+  const ownership = uploadOwnership(request, bucket, services);
   const tags = readTaggingHeader(request.headers);
   const lock = readObjectLock(request);
   checkLockedUpload(bucket, lock, request.body);
@@ -36,6 +38,7 @@ export async function storeObject(
     tags,
     lock,
     storageClass: services.storageClasses.choose(request.bucket, request.headers.get('x-amz-storage-class')),
+    ownership,
     preconditions: readWriteConditions(request.headers),
     encryption: readEncryptionWish(request, services),
     append: readAppend(request.headers),

@@ -1,4 +1,5 @@
 import { S3Error } from '../errors/s3-error.ts';
+import { ALL_PUBLIC_ACCESS_BLOCKED, type PublicAccessBlock } from '../model/bucket-access.ts';
 import type { MetadataStore, Mutation } from '../metadata-store/metadata-store.ts';
 import type {
   BucketConfiguration,
@@ -92,6 +93,10 @@ export class BucketService {
         error instanceof S3Error && error.code === 'BucketAlreadyOwnedByYou' && Object.keys(asked).length === 0;
       if (!isRepetition || this.#region !== 'us-east-1') throw error;
     }
+  }
+
+  get blockOfNewBuckets(): PublicAccessBlock | undefined {
+    return this.#blocksPublicAccess ? ALL_PUBLIC_ACCESS_BLOCKED : undefined;
   }
 
   /** A store that is kept in format 1 takes neither encrypted uploads nor policies, and can keep none of this. */

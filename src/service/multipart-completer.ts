@@ -165,6 +165,7 @@ export class MultipartCompleter {
       ...(checksum ? { checksum: sealing ? sealing.sealChecksum(checksum) : checksum } : {}),
       ...(encryption ? { encryption } : {}),
       ...(upload.tags ? { tags: upload.tags } : {}),
+      ...(upload.acl ? { acl: upload.acl } : {}),
       ...lockOf(upload),
       parts: parts.map(({ partNumber, sizeBytes, checksum: own }) => ({
         partNumber,

@@ -1,3 +1,4 @@
+import type { ObjectOwnerAndAcl } from './access-control.ts';
 import { isStoreError } from '../errors/store-error.ts';
 import type { BlobUse, ListUploadsPage, ListUploadsQuery } from '../metadata-store/metadata-store.ts';
 import type {
@@ -49,6 +50,8 @@ export interface CreateUploadRequest {
   headers: ObjectHeaders;
   userMetadata: Readonly<Record<string, string>>;
   tags: ObjectAttributes['tags'];
+  /** Absent: the bucket's owner, with full control. */
+  ownership?: ObjectOwnerAndAcl;
   /** Of the object to come, as asked for; `undefined`: the bucket's default at Complete. */
   lock: ObjectLock | undefined;
   storageClass: string;
@@ -117,12 +120,13 @@ export class MultipartService {
       bucketId: bucket.bucketId,
       key,
       initiatedAtMs: this.#stores.clock.nowMs(),
-      owner: bucket.owner,
+      owner: request.ownership?.owner ?? bucket.owner,
       initiator: request.initiator,
       headers,
       userMetadata,
       storageClass,
       ...(tags ? { tags } : {}),
+      ...(request.ownership?.acl ? { acl: request.ownership.acl } : {}),
       ...request.lock,
       ...checkUploadChecksum(request.checksumAlgorithm, request.checksumType),
       ...(sealing ? { encryption: sealing.encode([]) } : {}),

@@ -8,6 +8,7 @@ import type {
   ObjectRecord,
 } from '../model/object-record.ts';
 import type { ObjectLock } from '../model/object-lock.ts';
+import type { ObjectOwnerAndAcl } from './access-control.ts';
 import { requireObjectLock } from './lock-rules.ts';
 import { digestObject } from './digest-object.ts';
 import type { CustomerKey, EncryptionWish } from './encryption/encryption-modes.ts';
@@ -36,6 +37,8 @@ export interface CopyObjectRequest {
   lock: ObjectLock | undefined;
   /** Of the copy. */
   storageClass: string;
+  /** Of the copy, never of the source. Absent: the bucket's owner, with full control. */
+  ownership?: ObjectOwnerAndAcl;
   /** The client named it: then a copy onto itself changes something. */
   namesStorageClass: boolean;
   /** `x-amz-checksum-algorithm`; otherwise the checksum is copied. */
@@ -140,6 +143,7 @@ export class ObjectCopier {
       tags,
       lock: request.lock,
       storageClass: request.storageClass,
+      ...(request.ownership ? { ownership: request.ownership } : {}),
       defaultChecksum: request.checksumAlgorithm ?? object.checksum?.algorithm,
       preconditions,
       encryption,
@@ -161,6 +165,7 @@ export class ObjectCopier {
     const { headers, userMetadata } = request.replaceMetadata ?? source;
     const tags = request.replaceTags ? request.replaceTags.tags : source.tags;
     const { storageClass } = request;
+    const { owner, acl } = request.ownership ?? { owner: bucket.owner, acl: undefined };
     const named = { headers, userMetadata, storageClass, ...(tags ? { tags } : {}) };
     const placed = await placeBlobs(this.#stores, source, {
       storageClass,
@@ -170,7 +175,7 @@ export class ObjectCopier {
         bucketName: bucket.name,
         key,
         content: { ...stored, lastModifiedMs },
-        attributes: { ...named, ownerAccountId: bucket.owner.accountId },
+        attributes: { ...named, ownerAccountId: owner.accountId },
         uploadId: '',
         blobs,
         parts: content.parts ?? [],
@@ -182,8 +187,14 @@ export class ObjectCopier {
         type: 'PutObject',
         bucketId: bucket.bucketId,
         key,
-        owner: bucket.owner,
-        attributes: { ...stored, ...named, ...request.lock, ...(encryption ? { encryption } : {}) },
+        owner,
+        attributes: {
+          ...stored,
+          ...named,
+          ...request.lock,
+          ...(encryption ? { encryption } : {}),
+          ...(acl ? { acl } : {}),
+        },
         blobs: placed.uses,
         lastModifiedMs,
         ...(sealed ? { versionSeed: sealed.sealing.name.seed } : {}),

@@ -14,6 +14,7 @@ import type {
 } from '../model/object-record.ts';
 import type { RequestBody } from '../streams/request-body.ts';
 import { type DescribedAttributes, type DescribedContent, encodeBlobDescriptor } from './blob-descriptor.ts';
+import type { ObjectOwnerAndAcl } from './access-control.ts';
 import { BodyWriter } from './body-writer.ts';
 import type { EncryptionFacts, EncryptionWish } from './encryption/encryption-modes.ts';
 import { encryptionFacts } from './encryption/encryption-record.ts';
@@ -46,6 +47,8 @@ export interface PutObjectRequest {
   /** As asked for, and checked by `checkLockedUpload`; `undefined`: the bucket's default. */
   lock: ObjectLock | undefined;
   storageClass: string;
+  /** Absent: the bucket's owner, with full control. */
+  ownership?: ObjectOwnerAndAcl;
   /** Kept when the client sent none; `undefined`: the server's default. */
   defaultChecksum?: ChecksumAlgorithm | undefined;
   preconditions: WritePreconditions | undefined;
@@ -125,7 +128,8 @@ export class ObjectService {
     if (request.append !== undefined) return await this.#appender.append(request, request.append);
     const { bucket, key, preconditions, lock } = request;
     const lastModifiedMs = this.#stores.clock.nowMs();
-    const { headers, userMetadata, tags, storageClass } = request;
+    const { headers, userMetadata, tags, storageClass, ownership } = request;
+    const owner = ownership === undefined ? bucket.owner : ownership.owner;
     const begun = this.#stores.encryption.begin(bucket, key, request.encryption);
     const sealing = begun === undefined ? undefined : await begun;
     let storedChecksum: ObjectChecksum | undefined;
@@ -145,7 +149,7 @@ export class ObjectService {
         const described: DescribedContent = { sizeBytes: content.sizeBytes, etag: content.etag, lastModifiedMs };
         if (storedChecksum) described.checksum = storedChecksum;
         const attributes: DescribedAttributes = {
-          ownerAccountId: bucket.owner.accountId,
+          ownerAccountId: owner.accountId,
           storageClass,
           headers,
           userMetadata,
@@ -169,11 +173,12 @@ export class ObjectService {
         if (tags) attributes.tags = tags;
         if (encryption) attributes.encryption = encryption;
         if (lock) Object.assign(attributes, lock);
+        if (ownership?.acl) attributes.acl = ownership.acl;
         const mutation: Extract<Mutation, { type: 'PutObject' }> = {
           type: 'PutObject',
           bucketId: bucket.bucketId,
           key,
-          owner: bucket.owner,
+          owner,
           attributes,
           blobs: [{ newBlob: blob }],
           lastModifiedMs,

@@ -1,4 +1,5 @@
 import type { Clock } from '../model/clock.ts';
+import type { AccessControlService } from './access-control.ts';
 import type { BucketEncryptionService } from './bucket-encryption.ts';
 import type { BucketService } from './buckets.ts';
 import type { LifecycleService } from './lifecycle/lifecycle-service.ts';
@@ -13,6 +14,7 @@ export interface S3Services {
   /** For answers that are kept alive while work goes on. */
   readonly clock: Pick<Clock, 'schedule'>;
   readonly buckets: BucketService;
+  readonly accessControl: AccessControlService;
   readonly bucketEncryption: BucketEncryptionService;
   readonly listing: ListingService;
   readonly objects: ObjectService;

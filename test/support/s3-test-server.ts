@@ -23,6 +23,7 @@ import type { StorageClasses } from '../../src/service/storage-classes.ts';
 import { StallWatchdog } from '../../src/streams/stall-watchdog.ts';
 import { openTestIdentities } from './identities-fixture.ts';
 import { MemoryMetadata } from './memory-metadata.ts';
+import { testAccessControl } from './access-control-fixture.ts';
 import { ALICE } from './metadata-fixtures.ts';
 
 export const ACCESS_KEY = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY' };
@@ -83,6 +84,7 @@ export class S3TestServer {
       region,
       clock: new SystemClock(),
       buckets,
+      accessControl: testAccessControl(),
       bucketEncryption: new BucketEncryptionService({ metadataStore: this.metadata, serverDefault: undefined }),
       listing: new ListingService({ metadataStore: this.metadata, buckets }),
       objects: options.objects ?? (unreachable('objects') as ObjectService),

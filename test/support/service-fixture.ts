@@ -31,6 +31,7 @@ import { StorageClasses } from '../../src/service/storage-classes.ts';
 import type { DigestExpectation, RequestBody } from '../../src/streams/request-body.ts';
 import { MemoryDataStore } from './memory-data-store.ts';
 import { MemoryJournal } from './memory-journal.ts';
+import { testAccessControl } from './access-control-fixture.ts';
 import { ALICE } from './metadata-fixtures.ts';
 import { ManualClock } from './simulated-clock.ts';
 import { makeTestEncryption } from './encryption-fixture.ts';
@@ -164,6 +165,7 @@ export function createServices(stores: ServiceStores, clock: Clock): S3Services 
     region: REGION,
     clock,
     buckets,
+    accessControl: testAccessControl(),
     bucketEncryption: new BucketEncryptionService({ metadataStore, serverDefault: undefined }),
     listing: new ListingService({ metadataStore, buckets }),
     objects,

@@ -23,6 +23,8 @@ export interface ResourceRules {
   readonly isGrantedByAcl: boolean;
   /** RestrictPublicBuckets holds and the policy is public: it gives nothing to anonymous callers and other accounts. */
   readonly isPublicPolicyRestricted: boolean;
+  /** An object of another account than the bucket's: the bucket's policy can only deny. */
+  readonly policyGivesNothing?: boolean;
 }
 
 export interface AccessDecision {
@@ -49,7 +51,8 @@ export interface AccessDecision {
  */
 export function decideAccess(request: PolicyRequest, caller: CallerPolicies, resource: ResourceRules): AccessDecision {
   const verdictOf = (policy: Policy): PolicyVerdict => evaluatePolicy(policy, request);
-  const byResource = resource.policy === undefined ? undefined : verdictOf(resource.policy);
+  const verdict = resource.policy === undefined ? undefined : verdictOf(resource.policy);
+  const byResource = resource.policyGivesNothing === true && verdict?.effect !== 'deny' ? undefined : verdict;
   const byIdentity = caller.identity.map(verdictOf);
   const byBoundary = caller.boundary === undefined ? undefined : verdictOf(caller.boundary);
   const bySession = caller.session.map(verdictOf);

@@ -1,5 +1,6 @@
 import { key } from '../config-key.ts';
-import { addressRange, boolean, listOf, listenAddress, text } from '../value-types.ts';
+import { OBJECT_OWNERSHIPS } from '../../model/access-control.ts';
+import { addressRange, boolean, listOf, listenAddress, oneOf, text } from '../value-types.ts';
 
 export const s3Section = {
   listen: key({
@@ -48,6 +49,13 @@ export const s3Section = {
     env: 'HOLDFAST_TRUSTED_PROXIES',
     what: 'Addresses or ranges (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.',
     why: 'Anybody can send these headers; policies, limits and logs must know the real client.',
+  }),
+  objectOwnership: key({
+    type: oneOf(...OBJECT_OWNERSHIPS),
+    default: 'BucketOwnerEnforced',
+    env: 'HOLDFAST_OBJECT_OWNERSHIP',
+    what: 'Ownership of objects in new buckets. ACLs are disabled with `BucketOwnerEnforced`; the others are for those who need ACLs.',
+    why: 'As on AWS: one account owns all that is in a bucket, and policies say who may what.',
   }),
   blockPublicAccess: key({
     type: boolean(),

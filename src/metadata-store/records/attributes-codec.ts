@@ -1,3 +1,4 @@
+import { ACL_PERMISSIONS, GRANTEE_GROUPS, type Grant } from '../../model/access-control.ts';
 import type { LegalHold, Retention } from '../../model/object-lock.ts';
 import type {
   ChecksumAlgorithm,
@@ -16,9 +17,11 @@ import type { AppendedPart, EncodedAttributes } from './journal-record.ts';
  *
  *     checksum  3 × (1 + index in CHECKSUM_ALGORITHMS) + (0 no type, 1 FULL_OBJECT, 2 COMPOSITE); 0: no checksum
  *     details   flags varint (1 headers, 2 user metadata, 4 checksum value, 8 tags, 16 retention, 32 legal hold, 64
- *               encryption), then each that is there: headers, user metadata, tags: list(name string, value string);
+ *               encryption, 128 ACL), then each that is there: headers, user metadata, tags: list(name string, value string);
  *               checksum value: string; retention: mode byte (1 GOVERNANCE, 2 COMPLIANCE), retainUntilMs signed; legal
- *               hold: byte (0 OFF, 1 ON); encryption: bytes (service/encryption). Flags from 16 on are of format 2
+ *               hold: byte (0 OFF, 1 ON); encryption: bytes (service/encryption); ACL: list(permission byte, 1 + index in ACL_PERMISSIONS, grantee byte: 0 an
+ *               account, then canonical id string, display name string; else 1 + index in GRANTEE_GROUPS). Flags from 16
+ *               on are of format 2
  *     parts     list(partNumber less the one before varint, sizeBytes varint, optional(checksum string))
  */
 const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = [
@@ -41,6 +44,7 @@ const TAGS = 8;
 const RETENTION = 16;
 const LEGAL_HOLD = 32;
 const ENCRYPTION = 64;
+const ACL = 128;
 /** The order is part of the format. */
 const RETENTION_MODES = ['GOVERNANCE', 'COMPLIANCE'] as const;
 /** Others are of format 2: a former server would take what they announce for something else. */
@@ -72,6 +76,7 @@ export interface Details {
   retention: Retention | undefined;
   legalHold: LegalHold | undefined;
   encryption: Buffer | undefined;
+  acl: readonly Grant[] | undefined;
 }
 
 /** One for all: encoding is synchronous and never re-entered. */
@@ -80,7 +85,7 @@ const scratch = new ByteWriter(1024);
 export function encodeDetails(details: Details): Buffer {
   const headers = Object.entries(details.headers);
   const userMetadata = Object.entries(details.userMetadata);
-  const { checksumValue, tags, retention, legalHold, encryption } = details;
+  const { checksumValue, tags, retention, legalHold, encryption, acl } = details;
   const flags =
     (headers.length > 0 ? HEADERS : 0) |
     (userMetadata.length > 0 ? USER_METADATA : 0) |
@@ -88,7 +93,8 @@ export function encodeDetails(details: Details): Buffer {
     (tags === undefined ? 0 : TAGS) |
     (retention === undefined ? 0 : RETENTION) |
     (legalHold === undefined ? 0 : LEGAL_HOLD) |
-    (encryption === undefined ? 0 : ENCRYPTION);
+    (encryption === undefined ? 0 : ENCRYPTION) |
+    (acl === undefined ? 0 : ACL);
   if (flags === 0) return NOTHING;
   scratch.clear();
   scratch.varint(flags);
@@ -102,6 +108,7 @@ export function encodeDetails(details: Details): Buffer {
   }
   if (legalHold !== undefined) scratch.byte(legalHold === 'ON' ? 1 : 0);
   if (encryption !== undefined) scratch.bytes(encryption);
+  if (acl !== undefined) writeGrants(acl);
   return scratch.toBuffer();
 }
 
@@ -114,6 +121,7 @@ export function decodeDetails(encoded: Buffer): Details {
     retention: undefined,
     legalHold: undefined,
     encryption: undefined,
+    acl: undefined,
   };
   if (encoded.length === 0) return details;
   const reader = new ByteReader(encoded);
@@ -126,7 +134,28 @@ export function decodeDetails(encoded: Buffer): Details {
   if (flags & LEGAL_HOLD) details.legalHold = reader.byte() === 1 ? 'ON' : 'OFF';
   // A copy: a row's buffer is the index's own.
   if (flags & ENCRYPTION) details.encryption = Buffer.from(reader.bytes());
+  if (flags & ACL) details.acl = reader.list(() => readGrant(reader));
   return details;
+}
+
+function writeGrants(grants: readonly Grant[]): void {
+  scratch.varint(grants.length);
+  for (const { grantee, permission } of grants) {
+    scratch.byte(ACL_PERMISSIONS.indexOf(permission) + 1);
+    scratch.byte('group' in grantee ? GRANTEE_GROUPS.indexOf(grantee.group) + 1 : 0);
+    if ('group' in grantee) continue;
+    scratch.string(grantee.canonicalId);
+    scratch.string(grantee.displayName);
+  }
+}
+
+function readGrant(reader: ByteReader): Grant {
+  const permission = ACL_PERMISSIONS[reader.byte() - 1];
+  const kind = reader.byte();
+  const group = GRANTEE_GROUPS[kind - 1];
+  if (permission === undefined || (kind !== 0 && group === undefined)) throw corrupt('unknown grant of an ACL');
+  if (group !== undefined) return { grantee: { group }, permission };
+  return { grantee: { canonicalId: reader.string(), displayName: reader.string() }, permission };
 }
 
 function readRetention(reader: ByteReader): Retention {
@@ -202,6 +231,7 @@ export function encodeAttributes(attributes: ObjectAttributes): EncodedAttribute
       retention: attributes.retention,
       legalHold: attributes.legalHold,
       encryption: attributes.encryption,
+      acl: attributes.acl,
     }),
     parts: encodeParts(attributes.parts),
   };
@@ -225,6 +255,7 @@ export function decodeAttributes(encoded: EncodedAttributes): ObjectAttributes {
   if (details.retention !== undefined) attributes.retention = details.retention;
   if (details.legalHold !== undefined) attributes.legalHold = details.legalHold;
   if (details.encryption !== undefined) attributes.encryption = details.encryption;
+  if (details.acl !== undefined) attributes.acl = details.acl;
   if (parts !== undefined) attributes.parts = parts;
   return attributes;
 }

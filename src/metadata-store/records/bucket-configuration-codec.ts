@@ -14,6 +14,9 @@ const COLLECTIONS: { readonly [Name in BucketConfigurationName]: string } = {
   policy: 'policy',
   cors: 'cors',
   publicAccessBlock: 'public-access-block',
+  ownershipControls: 'ownership-controls',
+  acl: 'acl',
+  requestPayment: 'request-payment',
 };
 
 const names = new Map(

@@ -166,6 +166,7 @@ export class MutationDecider {
         retention: upload.retention,
         legalHold: upload.legalHold,
         encryption: upload.encryption,
+        acl: upload.acl,
       }),
     });
   }

@@ -18,7 +18,7 @@ export interface DecideVersionChangesOptions {
   emit: (record: JournalRecord) => void;
 }
 
-/** Evaluates changes of what is said of a version: tags, retention, legal hold, the envelope of its data key. */
+/** Evaluates changes of what is said of a version: tags, retention, legal hold, ACL, the envelope of its data key. */
 export class DecideVersionChanges {
   readonly #options: DecideVersionChangesOptions;
 
@@ -31,7 +31,8 @@ export class DecideVersionChanges {
     const { bucketId, change } = mutation;
     requireStoreFormat(this.#options.formatVersion(), 2, 'Changing what is said of a version');
     const { configuration } = this.#options.buckets.require(bucketId);
-    if (change.member !== 'tags' && configuration.objectLock === undefined) {
+    const isOfLock = change.member === 'retention' || change.member === 'legalHold';
+    if (isOfLock && configuration.objectLock === undefined) {
       throw new S3Error('InvalidRequest', { message: 'Bucket is missing Object Lock Configuration' });
     }
     const key = Buffer.from(mutation.key);
@@ -91,6 +92,8 @@ export class DecideVersionChanges {
     switch (change.member) {
       case 'tags':
         return { ...details, tags: change.tags.length === 0 ? undefined : change.tags };
+      case 'acl':
+        return { ...details, acl: change.acl };
       case 'legalHold':
         return { ...details, legalHold: change.legalHold };
       case 'retention': {

@@ -111,6 +111,7 @@ export class IndexQueries {
     if (attributes.tags !== undefined) record.tags = attributes.tags;
     if (attributes.retention !== undefined) record.retention = attributes.retention;
     if (attributes.legalHold !== undefined) record.legalHold = attributes.legalHold;
+    if (attributes.acl !== undefined) record.acl = attributes.acl;
     if (attributes.encryption !== undefined) record.encryption = attributes.encryption;
     if (attributes.parts !== undefined) record.parts = attributes.parts;
     return record;

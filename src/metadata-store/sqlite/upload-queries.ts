@@ -119,6 +119,7 @@ export class UploadQueries {
     if (details.tags !== undefined) upload.tags = details.tags;
     if (details.retention !== undefined) upload.retention = details.retention;
     if (details.legalHold !== undefined) upload.legalHold = details.legalHold;
+    if (details.acl !== undefined) upload.acl = details.acl;
     if (details.encryption !== undefined) upload.encryption = details.encryption;
     if (kind.algorithm !== undefined) upload.checksumAlgorithm = kind.algorithm;
     if (kind.type !== undefined) upload.checksumType = kind.type;

@@ -14,6 +14,7 @@ import { readTaggingHeader } from '../headers/tagging-header.ts';
 import { readUserMetadata } from '../headers/user-metadata.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 import { answerPatiently } from '../patient-answer.ts';
+import { uploadOwnership } from '../upload-ownership.ts';
 import { xmlDocument, xmlText } from '../xml/write-xml.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
 
@@ -46,6 +47,7 @@ export async function copyObject(request: S3Request, services: S3Services): Prom
     replaceTags: replacesTags ? { tags: readTaggingHeader(headers) } : undefined,
     lock: readObjectLock(request),
     storageClass: services.storageClasses.choose(request.bucket, headers.get('x-amz-storage-class')),
+    ownership: uploadOwnership(request, bucket, services),
     namesStorageClass: headers.has('x-amz-storage-class'),
     checksumAlgorithm: readChecksumAlgorithm(headers),
     preconditions: readWriteConditions(headers),

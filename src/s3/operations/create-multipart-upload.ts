@@ -8,6 +8,7 @@ import { readObjectLock } from '../headers/object-lock-headers.ts';
 import { readTaggingHeader } from '../headers/tagging-header.ts';
 import { readUserMetadata } from '../headers/user-metadata.ts';
 import type { S3Request, S3Response } from '../operation.ts';
+import { uploadOwnership } from '../upload-ownership.ts';
 import { xmlDocument, xmlText } from '../xml/write-xml.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
 
@@ -29,6 +30,7 @@ export async function createMultipartUpload(request: S3Request, services: S3Serv
     tags: readTaggingHeader(headers),
     lock: readObjectLock(request),
     storageClass: services.storageClasses.choose(request.bucket, headers.get('x-amz-storage-class')),
+    ownership: uploadOwnership(request, bucket, services),
     checksumAlgorithm: readChecksumAlgorithm(headers),
     checksumType: readChecksumType(headers),
     encryption: readEncryptionWish(request, services),

@@ -1,11 +1,10 @@
 import type { S3Services } from '../../service/services.ts';
+import { addVersionId } from '../headers/version-id.ts';
 import type { S3Request, S3Response } from '../operation.ts';
-import { ownersAclDocument } from '../xml/access-control-xml.ts';
+import { accessControlDocument } from '../xml/access-control-xml.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
 
 /**
- * Nothing can set an ACL: the object's owner has full control and nobody else has anything.
- *
  * @throws S3Error NoSuchBucket | NoSuchKey | NoSuchVersion
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAcl.html
  */
@@ -13,5 +12,8 @@ export async function getObjectAcl(request: S3Request, services: S3Services): Pr
   const bucket = await services.buckets.requireBucket(request.bucket);
   const versionId = request.query.get('versionId');
   const object = await services.objects.headObject({ bucket, key: request.key, versionId });
-  return xmlResponse(ownersAclDocument(object.owner));
+  const { owner, grants } = services.accessControl.shown(bucket, object);
+  const headers: Record<string, string | number> = {};
+  addVersionId(headers, bucket, object.versionId);
+  return xmlResponse(accessControlDocument(owner, grants), headers);
 }

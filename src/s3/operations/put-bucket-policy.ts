@@ -3,7 +3,6 @@ import { isPublicPolicy } from '../../access/policy/is-public-policy.ts';
 import type { Policy } from '../../access/policy/policy-document.ts';
 import { PolicyError } from '../../access/policy/policy-error.ts';
 import { S3Error } from '../../errors/s3-error.ts';
-import { publicAccessBlockOf } from '../../model/bucket-access.ts';
 import type { S3Services } from '../../service/services.ts';
 import type { S3Request, S3Response } from '../operation.ts';
 import { readPolicyBody } from '../read-policy-body.ts';
@@ -17,10 +16,9 @@ export async function putBucketPolicy(request: S3Request, services: S3Services):
   const bucket = await services.buckets.requireBucket(request.bucket);
   const document = await readPolicyBody(request);
   const policy = readPolicy(document, request.bucket);
-  const block = publicAccessBlockOf(bucket.configuration.publicAccessBlock);
-  if (block?.blockPublicPolicy === true && isPublicPolicy(policy)) {
+  if (services.accessControl.blocksPublicPolicy(bucket) && isPublicPolicy(policy)) {
     throw new S3Error('AccessDenied', {
-      message: 'The policy is public, and public policies are blocked by the BlockPublicPolicy setting of the bucket.',
+      message: 'The policy is public, and public policies are blocked by the BlockPublicPolicy setting.',
     });
   }
   const bindsOwner = request.headers.get('x-amz-confirm-remove-self-bucket-access')?.toLowerCase() === 'true';

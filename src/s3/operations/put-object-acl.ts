@@ -1,17 +1,26 @@
 import type { S3Services } from '../../service/services.ts';
-import { requireHoldingAcl } from '../holding-acl.ts';
+import { addVersionId } from '../headers/version-id.ts';
 import type { S3Request, S3Response } from '../operation.ts';
+import { readAcl } from '../xml/access-control-xml.ts';
 
 /**
- * Takes the one ACL that holds for every object, as `x-amz-acl: private` or `bucket-owner-full-control`; every other way
- * to state one is answered 501.
+ * Replaces the ACL of a version: no new version, ETag or time. Where ACLs are disabled only one that holds anyway can
+ * be put.
  *
- * @throws S3Error NoSuchBucket | NoSuchKey | NoSuchVersion | NotImplemented | MissingSecurityHeader
+ * @throws S3Error NoSuchBucket | NoSuchKey | NoSuchVersion | MethodNotAllowed (a delete marker) and as PutBucketAcl
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectAcl.html
  */
 export async function putObjectAcl(request: S3Request, services: S3Services): Promise<S3Response> {
   const bucket = await services.buckets.requireBucket(request.bucket);
-  await services.objects.headObject({ bucket, key: request.key, versionId: request.query.get('versionId') });
-  requireHoldingAcl(request);
-  return { status: 200 };
+  const { key } = request;
+  const wish = await readAcl(request);
+  const object = await services.objects.headObject({ bucket, key, versionId: request.query.get('versionId') });
+  const acl = services.accessControl.ofObject(bucket, object, wish);
+  if (acl !== object.acl) {
+    const { versionId } = object;
+    await services.objects.changeVersion({ bucket, key, versionId }, { member: 'acl', acl });
+  }
+  const headers: Record<string, string | number> = {};
+  addVersionId(headers, bucket, object.versionId);
+  return { status: 200, headers };
 }

@@ -75,12 +75,13 @@ test('GetObjectRetention and GetObjectLegalHold say that the bucket has no Objec
   }
 });
 
-test('PutBucketAcl takes the ACL that holds, and answers 501 to any other', async () => {
+test('PutBucketAcl takes the ACL that holds, and no other while ACLs are disabled', async () => {
   const put = (headers: Record<string, string>, body = ''): ReturnType<typeof server.request> =>
     server.request('PUT', '/bucket?acl', { headers, body });
-  expect((await put({ 'x-amz-acl': 'private' })).status).toBe(200);
-  expect((await put({ 'x-amz-acl': 'public-read' })).status).toBe(501);
-  expect((await put({ 'x-amz-grant-read': 'id=a' })).status).toBe(501);
-  expect((await put({}, '<AccessControlPolicy/>')).status).toBe(501);
+  expect((await put({ 'x-amz-acl': 'bucket-owner-full-control' })).status).toBe(200);
+  expect((await put({ 'x-amz-acl': 'private' })).body).toContain('<Code>AccessControlListNotSupported</Code>');
+  expect((await put({ 'x-amz-acl': 'public-read' })).body).toContain('<Code>AccessControlListNotSupported</Code>');
+  expect((await put({ 'x-amz-acl': 'nonsense' })).body).toContain('<Code>InvalidArgument</Code>');
+  expect((await put({}, '<AccessControlPolicy/>')).body).toContain('<Code>MalformedACLError</Code>');
   expect((await put({})).body).toContain('<Code>MissingSecurityHeader</Code>');
 });
