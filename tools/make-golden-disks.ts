@@ -5,7 +5,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import {
   AbortMultipartUploadCommand,
@@ -20,14 +20,16 @@ import {
   type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { DISK_FORMAT_VERSION } from '../src/disk/disk-identity.ts';
+import { NEWEST_STORE_FORMAT } from '../src/model/store-format.ts';
 import { type GoldenManifest, goldenArchive, goldenManifestFile } from '../test/support/golden-disks.ts';
+import { GOLDEN_ENVIRONMENT, GoldenFeatures, KMS_KEY } from '../test/support/golden-features.ts';
 import { eventually, TestServer } from '../test/support/server-process.ts';
 
 /** Repeats itself, so that the archive stays small, yet no two keys and no two places of one are alike. */
 function textOf(key: string, sizeBytes: number): Buffer {
   const lines: string[] = [];
-  for (let length = 0; length < sizeBytes; length += lines.at(-1)!.length) lines.push(`${key} line ${lines.length}\n`);
+  const rest = `${key} ${'.'.repeat(sizeBytes > 100_000 ? 16_000 : 0)}`;
+  for (let length = 0; length < sizeBytes; length += lines.at(-1)!.length) lines.push(`${lines.length} ${rest}\n`);
   return Buffer.from(lines.join('')).subarray(0, sizeBytes);
 }
 
@@ -94,7 +96,7 @@ class GoldenObjects {
 async function writeMost(client: S3Client, golden: GoldenObjects): Promise<GoldenManifest['uploads']> {
   for (const Bucket of ['golden', 'other', 'gone']) await client.send(new CreateBucketCommand({ Bucket }));
   await client.send(new DeleteBucketCommand({ Bucket: 'gone' }));
-  for (const size of [0, 1, 4096, 131_072, 131_073, 1_500_000]) await golden.put('golden', `sizes/${size}`, size);
+  for (const size of [0, 1, 4096, 131_072, 131_073, 900_000]) await golden.put('golden', `sizes/${size}`, size);
   await Promise.all(Array.from({ length: 30 }, (_, index) => golden.put('other', `many/${index}`, index * 211)));
   for (const key of ['a', 'a/b', 'x//y', 'é%41 +&', 'n'.repeat(900)]) {
     await golden.put('golden', key, 60, { note: 'said at writing' });
@@ -114,7 +116,7 @@ async function writeMost(client: S3Client, golden: GoldenObjects): Promise<Golde
   const aborted = await client.send(new CreateMultipartUploadCommand({ ...open, Key: 'aborted' }));
   await client.send(new AbortMultipartUploadCommand({ ...open, Key: 'aborted', UploadId: aborted.UploadId }));
   // So many frames that a checkpoint is made.
-  for (let n = 0; n < 400; n++) await golden.put('golden', 'overwritten often', n % 100);
+  for (let n = 0; n < 150; n++) await golden.put('golden', 'overwritten often', n % 100);
   return [{ bucket: 'golden', key: 'in progress', uploadId: UploadId, partNumbers: [1] }];
 }
 
@@ -130,9 +132,13 @@ async function expectClean(server: TestServer): Promise<void> {
   if (status !== 0) throw new Error(`the census is not clean:\n${output}`);
 }
 
-async function isLevel(server: TestServer): Promise<boolean> {
+async function disksOf(server: TestServer): Promise<{ state: string; isLevel: boolean }[]> {
   const { stdout } = await server.command('disk', 'list', '--json', '--state', server.stateDirectory);
-  const { disks } = JSON.parse(stdout) as { disks: { state: string; isLevel: boolean }[] };
+  return (JSON.parse(stdout) as { disks: { state: string; isLevel: boolean }[] }).disks;
+}
+
+async function isLevel(server: TestServer): Promise<boolean> {
+  const disks = await disksOf(server);
   return disks.length === 6 && disks.every((disk) => disk.state === 'online' && disk.isLevel);
 }
 
@@ -145,11 +151,16 @@ async function make(server: TestServer): Promise<GoldenManifest> {
   let client = server.client({ credentials });
   const golden = new GoldenObjects(client);
   const uploads = await writeMost(client, golden);
+  const key = await server.command('kms', 'key', 'create', KMS_KEY, '--state', server.stateDirectory);
+  if (key.status !== 0) throw new Error(key.output);
+  const features = new GoldenFeatures(client);
+  await features.write();
 
   // A disk is replaced: its shards move to the new one.
   const [, replaced = ''] = server.diskPaths;
   rmSync(replaced, { recursive: true });
   mkdirSync(replaced);
+  await eventually('it is missed', async () => (await disksOf(server)).some(({ state }) => state === 'missing'));
   const answer = await server.command('disk', 'replace', replaced, '--state', server.stateDirectory);
   if (answer.status !== 0) throw new Error(answer.output);
   await expectClean(server);
@@ -162,7 +173,7 @@ async function make(server: TestServer): Promise<GoldenManifest> {
   client.destroy();
   golden.client = client = server.client({ credentials });
   await golden.put('golden', 'narrow/small', 3000);
-  await golden.put('golden', 'narrow/large', 400_000);
+  await golden.put('golden', 'narrow/large', 2_000_000);
   await server.stop();
   for (const path of away) renameSync(`${path}.away`, path);
 
@@ -175,14 +186,19 @@ async function make(server: TestServer): Promise<GoldenManifest> {
   await eventually('there is a checkpoint', async () => server.diskPaths.filter(hasCheckpoint).length > 2);
   await golden.put('golden', 'after the checkpoint', 6000);
   await expectClean(server);
+  const { versions } = features;
+  const answers = await new GoldenFeatures(client, versions).answers();
   client.destroy();
   await server.stop();
   return {
-    formatVersion: DISK_FORMAT_VERSION,
+    formatVersion: NEWEST_STORE_FORMAT,
     code: '4+2',
     disks: server.diskPaths.map((path) => basename(path)),
     credentials,
     objects: [...golden.objects.values()],
+    environment: GOLDEN_ENVIRONMENT,
+    versions,
+    answers,
     uploads,
   };
 }
@@ -194,20 +210,27 @@ function storedCredentials({ stateDirectory }: TestServer): GoldenManifest['cred
   return { accessKeyId, secretAccessKey };
 }
 
+const archive = goldenArchive(NEWEST_STORE_FORMAT);
+if (existsSync(archive))
+  throw new Error(`${archive} is there: golden disks are not made again, unless their format is unreleased`);
 const server = await TestServer.create({
   environment: {
     HOLDFAST_ROOT_ACCESS_KEY_ID: undefined,
     HOLDFAST_ROOT_SECRET_ACCESS_KEY: undefined,
     HOLDFAST_CHECKPOINT_SIZE: '1 MiB',
+    // What was written narrow shall still be narrow at the end.
+    HOLDFAST_COLLECTOR_RATE: '64 KiB/s',
+    ...GOLDEN_ENVIRONMENT,
   },
 });
 try {
   const manifest = await make(server);
-  const archive = goldenArchive(DISK_FORMAT_VERSION);
   mkdirSync(join(archive, '..'), { recursive: true });
   const names = [...manifest.disks, 'state/master.key'];
   const flags = [
     '--sparse',
+    // Not part of the journal, and large.
+    '--exclude=spare-*.seg',
     '--sort=name',
     '--owner=0',
     '--group=0',
@@ -217,7 +240,7 @@ try {
     server.folder,
   ];
   execFileSync('tar', ['-c', ...flags, '-I', 'gzip -9n', '-f', archive, ...names]);
-  writeFileSync(goldenManifestFile(DISK_FORMAT_VERSION), `${JSON.stringify(manifest, null, 2)}\n`);
+  writeFileSync(goldenManifestFile(NEWEST_STORE_FORMAT), `${JSON.stringify(manifest, null, 2)}\n`);
   console.log(`${manifest.objects.length} objects in ${archive}`);
 } catch (error) {
   console.error(server.output.slice(-4000));

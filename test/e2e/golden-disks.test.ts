@@ -13,10 +13,11 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { inspectFile } from '../../src/composition/inspect/inspect-file.ts';
 import { repositoryRoot } from '../repository/tracked-files.ts';
 import { goldenManifest, goldenVersions, unpackGoldenDisks } from '../support/golden-disks.ts';
+import { ask, goldenCustomerKey, readVersion } from '../support/golden-features.ts';
 import { TestServer } from '../support/server-process.ts';
 
 // Unpacking and starting take a second; a loaded machine has more to do.
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 150_000 });
 
 let server: TestServer | undefined;
 afterEach(async () => {
@@ -27,7 +28,11 @@ afterEach(async () => {
 /** Not running; the root key is the one that is stored on the disks. */
 async function goldenServer(version: number): Promise<TestServer> {
   return (server = await TestServer.over(({ folder }) => unpackGoldenDisks(version, folder), {
-    environment: { HOLDFAST_ROOT_ACCESS_KEY_ID: undefined, HOLDFAST_ROOT_SECRET_ACCESS_KEY: undefined },
+    environment: {
+      HOLDFAST_ROOT_ACCESS_KEY_ID: undefined,
+      HOLDFAST_ROOT_SECRET_ACCESS_KEY: undefined,
+      ...goldenManifest(version).environment,
+    },
   }));
 }
 
@@ -44,6 +49,13 @@ function traceOf(it: TestServer): string[] {
     const { ino, size, mtimeNs } = lstatSync(file, { bigint: true });
     return `${file} ${ino} ${size} ${mtimeNs}`;
   });
+}
+
+interface RescuedLine {
+  bucket: string;
+  key: string;
+  file?: string | null;
+  versionId?: string | null;
 }
 
 const INSPECTED = /disk\.json$|journal\/(state|\d+-\d+\.seg|checkpoint-.*)$|\.shard$/;
@@ -65,14 +77,15 @@ describe.each(goldenVersions())('golden disks of format version %i', (version) =
       listsOfDisks.add(String(report!.facts['diskIds']));
     }
     expect([...kinds].toSorted()).toEqual(['checkpoint', 'disk', 'segment', 'shard', 'state']);
-    expect([...widths].toSorted()).toEqual(['2+2', '4+2']);
+    // From format 2 on storage classes have codes of their own.
+    expect([...widths].toSorted()).toEqual(version === 1 ? ['2+2', '4+2'] : ['2+2', '3+3', '4+2', '5+1']);
     // The narrow list, the one before the replacement, and the one that names the new disk.
     expect(listsOfDisks.size).toBeGreaterThanOrEqual(3);
   });
 
   test(
     'the server opens them, everything reads back with the stored key, and the census is clean',
-    { timeout: 60_000 },
+    { timeout: 150_000 },
     async () => {
       const it = await goldenServer(version);
       await it.start({ readyWithinMs: 60_000 });
@@ -87,6 +100,13 @@ describe.each(goldenVersions())('golden disks of format version %i', (version) =
           etag,
           metadata,
         });
+      }
+      for (const { sizeBytes, sha256, etag, ...version } of manifest.versions ?? []) {
+        const found = await readVersion(client, { sizeBytes, sha256, etag, ...version });
+        expect(found, `${version.bucket}/${version.key}`).toEqual({ sizeBytes, sha256, etag });
+      }
+      for (const { operation, input, answer } of manifest.answers ?? []) {
+        expect(await ask(client, operation, input), `${operation} ${JSON.stringify(input)}`).toEqual(answer);
       }
       for (const bucket of new Set(manifest.objects.map((object) => object.bucket))) {
         const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: bucket }));
@@ -104,28 +124,36 @@ describe.each(goldenVersions())('golden disks of format version %i', (version) =
     },
   );
 
-  test('the rescue reader extracts every object of them from n - m disks', async () => {
+  test('the rescue reader extracts every object of them from the disks that are enough', async () => {
     const it = await goldenServer(version);
     const to = join(it.folder, 'rescued');
     const rescue = join(repositoryRoot, 'tools/rescue/rescue.py');
-    const { status, stderr } = spawnSync('python3', [rescue, 'extract', '--to', to, ...it.diskPaths.slice(2)], {
-      encoding: 'utf8',
-    });
-    expect(stderr).toContain(`${manifest.objects.length} of ${manifest.objects.length} versions`);
+    // One class of format 2 survives the loss of one disk only.
+    const lostCount = version === 1 ? 2 : 1;
+    const customerKey = join(it.folder, 'customer.key');
+    writeFileSync(customerKey, goldenCustomerKey());
+    const keys =
+      version === 1 ? [] : ['--master-key', join(it.stateDirectory, 'master.key'), '--customer-key', customerKey];
+    const args = [rescue, 'extract', '--to', to, ...keys, ...it.diskPaths.slice(lostCount)];
+    const { status, stderr } = spawnSync('python3', args, { encoding: 'utf8' });
+    const versions = manifest.versions ?? [];
+    const count = manifest.objects.length + versions.length;
+    expect(stderr).toContain(`${count} of ${count} versions`);
     expect(status).toBe(0);
     const lines = readFileSync(join(to, 'objects.jsonl'), 'utf8').trim().split('\n');
     const found = lines.map((line) => {
-      const { bucket, key, file } = JSON.parse(line) as { bucket: string; key: string; file: string };
-      return [
-        `${bucket}/${key}`,
-        createHash('sha256')
-          .update(readFileSync(join(to, file)))
-          .digest('hex'),
-      ] as const;
+      const { bucket, key, file, versionId } = JSON.parse(line) as RescuedLine;
+      // A delete marker has no file.
+      if (file === undefined || file === null) return [];
+      const sha256 = createHash('sha256')
+        .update(readFileSync(join(to, file)))
+        .digest('hex');
+      return [`${bucket}/${key} ${versionId ?? 'null'} ${sha256}`];
     });
-    expect(new Map(found)).toEqual(
-      new Map(manifest.objects.map(({ bucket, key, sha256 }) => [`${bucket}/${key}`, sha256])),
-    );
+    const wanted = [...manifest.objects, ...versions].map((one) => {
+      return `${one.bucket}/${one.key} ${'versionId' in one ? one.versionId : 'null'} ${one.sha256}`;
+    });
+    expect(found.flat().toSorted()).toEqual(wanted.toSorted());
   });
 });
 
@@ -145,7 +173,7 @@ describe('disks of a newer version than this server knows are refused by name, a
     const file = join(it.diskPaths[2]!, 'journal/state');
     const body = readFileSync(file, 'utf8')
       .split('\n')[0]!
-      .replace(/"format":\d/, '"format":9,"neededVersion":"9.9.0"');
+      .replace(/"format":\d(,"neededVersion":"[^"]*")?/, '"format":9,"neededVersion":"9.9.0"');
     writeFileSync(file, `${body}\n${crc32c(Buffer.from(body)).toString(16).padStart(8, '0')}\n`);
     await expectRefused(it, 'it needs Holdfast 9.9.0 or newer', file);
   });

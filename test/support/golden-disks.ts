@@ -19,6 +19,21 @@ export interface GoldenManifest {
     etag: string;
     metadata: Record<string, string>;
   }[];
+  /** From format 2 on: what the server that opens them is configured with. */
+  environment?: Record<string, string>;
+  /** Of other buckets than `objects`. Absent `versionId`: of a bucket that was never versioned. */
+  versions?: {
+    bucket: string;
+    key: string;
+    versionId?: string;
+    sizeBytes: number;
+    sha256: string;
+    etag: string;
+    /** Encrypted with the customer key of `golden-features.ts`. */
+    isCustomers?: boolean;
+  }[];
+  /** What a server must say, by the operation asked. */
+  answers?: { operation: string; input: object; answer: unknown }[];
   /** Multipart uploads in progress. */
   uploads: { bucket: string; key: string; uploadId: string; partNumbers: number[] }[];
 }
