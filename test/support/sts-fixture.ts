@@ -2,6 +2,8 @@ import type { AccessKey, Role, User } from '../../src/access/identities/entities
 import type { Principal } from '../../src/access/principal.ts';
 import { S3Error } from '../../src/errors/s3-error.ts';
 import { type Access, makeAccess } from '../../src/composition/make-access.ts';
+import type { ProviderKeysOptions } from '../../src/access/web-identity/provider-keys.ts';
+import { WebIdentities } from '../../src/access/web-identity/web-identities.ts';
 import type { Owner } from '../../src/model/object-record.ts';
 import { SystemClock, SystemRandomness } from '../../src/observability/system-clock.ts';
 import { DocumentStore } from './document-store.ts';
@@ -34,7 +36,10 @@ export class StsFixture {
   readonly access: Access;
   nowMs = Date.now();
 
-  constructor({ privateIssuers = true }: { privateIssuers?: boolean } = {}) {
+  /** Instead of asking issuers over the network. */
+  readonly #webIdentities: WebIdentities | undefined;
+
+  constructor({ fetchJson }: { fetchJson?: ProviderKeysOptions['fetchJson'] } = {}) {
     const system = new SystemClock();
     const clock = {
       nowMs: () => this.nowMs,
@@ -42,12 +47,15 @@ export class StsFixture {
       schedule: (delayMs: number, callback: () => void) => system.schedule(delayMs, callback),
     };
     const randomness = new SystemRandomness();
-    const config = { identity: { privateIssuers }, s3: { region: 'us-east-1' } };
+    const config = { identity: { privateIssuers: true }, s3: { region: 'us-east-1' } };
     const options = { clock, config, randomness, secrets: { masterKey: MASTER_KEY } };
     this.access = makeAccess(options as never, {
       store: () => ({ getBucket: async () => undefined, getObject: async () => undefined }),
       rootCredentials: () => undefined,
     });
+    if (fetchJson !== undefined) {
+      this.#webIdentities = new WebIdentities(this.access.identities, { clock, fetchJson });
+    }
   }
 
   async start(): Promise<this> {
@@ -69,7 +77,7 @@ export class StsFixture {
     });
     await this.server.start(
       credentials,
-      () => this.access,
+      () => ({ ...this.access, webIdentities: this.#webIdentities ?? this.access.webIdentities }),
       () => this.nowMs,
     );
     return this;

@@ -65,13 +65,16 @@ function get(url: string, host: string, options: FetchOptions): Promise<string> 
       rejectUnauthorized: false,
     });
     sent.on('error', reject);
-    sent.on('response', (response) => {
-      try {
-        refuseUntrusted(response.socket as TLSSocket, host, options);
-        readBody(response, resolveBody, reject);
-      } catch (error) {
-        sent.destroy(error as Error);
-      }
+    sent.on('socket', (socket: TLSSocket) => {
+      // Later the certificate may be gone with the connection. Nothing of an answer is read before.
+      socket.once('secureConnect', () => {
+        try {
+          refuseUntrusted(socket, host, options);
+          sent.on('response', (response) => readBody(response, resolveBody, reject));
+        } catch (error) {
+          sent.destroy(error as Error);
+        }
+      });
     });
     sent.end();
   });
@@ -108,11 +111,11 @@ function refuseAddresses(addresses: readonly string[], { allowsPrivate }: FetchO
 function refuseUntrusted(socket: TLSSocket, host: string, { thumbprints, nowMs }: FetchOptions): void {
   if (socket.authorized) return;
   const leaf = socket.getPeerX509Certificate();
-  const peer = socket.getPeerCertificate(true);
-  const isPinned = leaf !== undefined && chainOf(leaf, nowMs).some((each) => thumbprints.includes(thumbprintOf(each)));
-  const wrongHost = checkServerIdentity(host, peer);
-  if (!isPinned || wrongHost !== undefined) {
-    throw wrongHost ?? new Error(`the certificate is not trusted: ${String(socket.authorizationError)}`);
+  if (leaf === undefined) throw new Error('the issuer has no certificate');
+  const wrongHost = checkServerIdentity(host, leaf.toLegacyObject());
+  if (wrongHost !== undefined) throw wrongHost;
+  if (!chainOf(leaf, nowMs).some((each) => thumbprints.includes(thumbprintOf(each)))) {
+    throw new Error(`the certificate is not trusted: ${String(socket.authorizationError)}`);
   }
 }
 
