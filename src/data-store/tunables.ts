@@ -50,7 +50,7 @@ export const DEFAULT_TUNABLES: DataStoreTunables = {
   largeVolumeLimitBytes: 1024 * 1024 * 1024,
   ownVolumeMinimumBytes: 64 * 1024 * 1024,
   ownVolumeLimit: 8,
-  // Four stripes: while one half is synced the other is written (docs/decisions/0010-half-mebibyte-shards.md).
+  // Four stripes: while one half is synced the other is written (docs/decisions/0028-large-bodies.md).
   unsyncedLimitBytes: 8 * 1024 * 1024,
   stripeBufferBudgetBytes: 48 * 1024 * 1024,
   readBufferBudgetBytes: 96 * 1024 * 1024,
