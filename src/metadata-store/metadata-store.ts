@@ -355,7 +355,10 @@ export interface WrittenVersion {
 }
 
 export interface DeletedVersion {
-  /** The delete marker that was made, or the version that was named. Absent: the bucket never had versions. */
+  /**
+   * The delete marker that was made, or the version that was named. Absent: the bucket never had versions, or there was
+   * nothing at all under the key of a conditional delete.
+   */
   deletedVersionId?: string;
   /** A delete marker was made, or removed. */
   isDeleteMarker: boolean;

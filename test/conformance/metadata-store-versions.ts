@@ -168,6 +168,15 @@ export function describeVersions(current: () => MetadataStore): void {
       await expectCode(append('k', 10, 'b'), 'NotImplemented');
     });
 
+    test('a conditional delete of a key that never was leaves no delete marker', async () => {
+      await setVersioning('Enabled');
+      for (const preconditions of [{ ifMatch: ['*'] }, { ifMatch: ['other'] }, { ifMatchSizeBytes: 1 }]) {
+        expect(await remove('k', { preconditions })).toEqual({ isDeleteMarker: false });
+      }
+      expect(await shown()).toEqual([]);
+      expect(await remove('k')).toMatchObject({ isDeleteMarker: true });
+    });
+
     test('while versioning was never enabled, an object has the null version only and is replaced', async () => {
       expect((await put('k', 'a')).versionId).toBe('null');
       await put('k', 'b');
