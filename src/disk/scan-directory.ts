@@ -3,6 +3,7 @@ import type { Clock } from '../model/clock.ts';
 import type { DiskFs, FileFacts } from './disk-fs.ts';
 import { type DiskIdentity, IDENTITY_FILE, isFormatComplete, NewerFormatError, readIdentity } from './disk-identity.ts';
 import type { DiskLocation } from './disk-location.ts';
+import { Patience } from './patience.ts';
 import type { RootIdentity } from './real-disk-fs.ts';
 import { ROOT_PATH } from './relative-path.ts';
 
@@ -45,13 +46,10 @@ export async function scanDirectory(path: string, makeFs: MakeDiskFs): Promise<D
   }
 }
 
-/** So long every directory is waited for, however fast the others are. */
-const PATIENCE_MS = 2000;
-
 /**
  * Looks at all of them at once, with a bound on time: a directory that hangs is `unreadable`. Where at most m disks of a
- * cluster are awaited, those take more than two seconds and more than twice as long as half of the others did, they are not waited
- * for any longer: they are found by a later look. The look that hangs goes on by itself.
+ * cluster are awaited, and they take far longer than the others (see `Patience`), they are not waited for any longer: they
+ * are found by a later look. The look that hangs goes on by itself.
  */
 export async function scanDirectories(
   paths: readonly string[],
@@ -60,27 +58,25 @@ export async function scanDirectories(
 ): Promise<DirectoryScan[]> {
   const beganMs = clock.monotonicMs();
   const scans = new Map<string, DirectoryScan>();
-  const tookMs: number[] = [];
   let giveUp = (): void => {};
-  let cancel = (): void => {};
   const isOver = new Promise<void>((resolve) => (giveUp = resolve));
-  const wait = (untilMs: number): void => {
-    cancel();
-    cancel = clock.schedule(beganMs + untilMs - clock.monotonicMs(), giveUp);
-  };
-  wait(deadlineMs);
+  const cancel = clock.schedule(deadlineMs, giveUp);
+  const patience = new Patience({
+    clock,
+    count: paths.length,
+    onTick: () => {
+      if (patience.isOver && areEnough([...scans.values()])) giveUp();
+    },
+  });
   const looks = paths.map(async (path) => {
     scans.set(path, await scanDirectory(path, makeFs));
-    tookMs.push(clock.monotonicMs() - beganMs);
-    const halfMs = tookMs[Math.ceil(paths.length / 2) - 1];
-    if (halfMs !== undefined && areEnough([...scans.values()])) {
-      wait(Math.min(deadlineMs, Math.max(PATIENCE_MS, 2 * halfMs)));
-    }
+    patience.answered();
   });
   try {
     await Promise.race([Promise.all(looks), isOver]);
   } finally {
     cancel();
+    patience.stop();
     for (const look of looks) look.catch(() => undefined); // a late one is told by the next look
   }
   const waitedMs = Math.round(clock.monotonicMs() - beganMs);

@@ -1,15 +1,13 @@
 import type { Disk } from '../../disk/disk-set.ts';
+import { Patience } from '../../disk/patience.ts';
 import type { JournalContext } from './journal-context.ts';
 import { inspectDisk, type Inspection } from './recovery.ts';
 
-/** So long every disk is waited for, however fast the others are. */
-const PATIENCE_MS = 2000;
-
 /**
- * Reads the journals of `disks`, all at once. A disk that takes more than twice as long as half of them did, and more
- * than two seconds, is left out as soon as `isEnough` says that those which have answered suffice: for the protocol it is
- * absent, as it would be a moment before its cable is plugged in. What is found comes in the order of the answers, the fastest
- * disk first. The look at a disk that was left out goes on by itself and writes nothing.
+ * Reads the journals of `disks`, all at once. A disk that takes far longer than the others (see `Patience`) is left out as
+ * soon as `isEnough` says that those which have answered suffice: for the protocol it is absent, as it would be a moment
+ * before its cable is plugged in. What is found comes in the order of the answers, the fastest disk first. The look at a disk that
+ * was left out goes on by itself and writes nothing.
  * @throws StoreError FormatRefused
  */
 export async function inspectDisks(
@@ -18,51 +16,45 @@ export async function inspectDisks(
   isEnough: (found: readonly Inspection[]) => Promise<boolean>,
 ): Promise<Inspection[]> {
   const { clock, log } = context;
-  const beganMs = clock.monotonicMs();
   const found: Inspection[] = [];
-  const answeredAfterMs: number[] = [];
   const awaited = new Set(disks.map((disk) => disk.id));
-  let failure: { error: unknown } | undefined;
+  const failures: unknown[] = [];
   let wake = (): void => {};
   let hasNews = false;
-  const answered = (disk: Disk, inspection: Inspection | undefined): void => {
-    awaited.delete(disk.id);
-    answeredAfterMs.push(clock.monotonicMs() - beganMs);
-    if (inspection !== undefined) found.push(inspection);
+  const tell = (): void => {
     hasNews = true;
     wake();
   };
+  const patience = new Patience({ clock, count: disks.length, onTick: tell });
   for (const disk of disks) {
-    inspectDisk(context, disk).then(
-      (inspection) => answered(disk, inspection),
-      (error: unknown) => {
-        failure ??= { error };
-        if (!awaited.has(disk.id)) log.error({ diskId: disk.id, error }, 'journal: a late disk cannot be used');
-        answered(disk, undefined);
-      },
-    );
+    inspectDisk(context, disk)
+      .then(
+        (inspection) => void (inspection !== undefined && found.push(inspection)),
+        (error: unknown) => {
+          failures.push(error);
+          if (!awaited.has(disk.id)) log.error({ diskId: disk.id, error }, 'journal: a late disk cannot be used');
+        },
+      )
+      .finally(() => {
+        awaited.delete(disk.id);
+        patience.answered();
+        tell();
+      });
   }
-  const patienceMs = (): number => {
-    const halfMs = answeredAfterMs[Math.ceil(disks.length / 2) - 1];
-    return halfMs === undefined ? Infinity : Math.max(PATIENCE_MS, 2 * halfMs);
-  };
-  for (;;) {
-    hasNews = false;
-    if (failure !== undefined) throw failure.error;
-    if (awaited.size === 0) return found;
-    const leftMs = beganMs + patienceMs() - clock.monotonicMs();
-    const soFar = [...found];
-    if (leftMs <= 0 && (await isEnough(soFar))) {
-      log.warn({ diskIds: [...awaited] }, 'journal: it is opened without disks that take far longer than the others');
-      awaited.clear();
-      return soFar;
+  try {
+    for (;;) {
+      hasNews = false;
+      if (failures.length > 0) throw failures[0];
+      if (awaited.size === 0) return found;
+      const soFar = [...found];
+      if (patience.isOver && (await isEnough(soFar))) {
+        log.warn({ diskIds: [...awaited] }, 'journal: it is opened without disks that take far longer than the others');
+        awaited.clear();
+        return soFar;
+      }
+      if (!hasNews) await new Promise<void>((resolve) => (wake = resolve));
     }
-    if (hasNews) continue;
-    let cancel = (): void => {};
-    await new Promise<void>((resolve) => {
-      wake = resolve;
-      if (leftMs > 0 && leftMs < Infinity) cancel = clock.schedule(leftMs, resolve);
-    });
-    cancel();
+  } finally {
+    patience.stop();
   }
 }
