@@ -103,3 +103,27 @@ function compare(name: string, actual: string, expected: string): boolean {
   if (name === 'Bool') return actual.toLowerCase() === expected.toLowerCase();
   throw new Error(`the naive evaluator does not know ${name}`);
 }
+
+export interface NaiveCaller {
+  isRoot: boolean;
+  identity: NaivePolicy[];
+  boundary: NaivePolicy | undefined;
+  session: NaivePolicy[];
+}
+
+/** AWS's evaluation logic, said once more: a Deny anywhere; else both sides as far as they are asked, within every limit. */
+export function naiveDecision(
+  request: NaiveRequest,
+  { isRoot, identity, boundary, session }: NaiveCaller,
+  resource: { accountId: string; policy: NaivePolicy | undefined },
+): boolean {
+  const of = (policy: NaivePolicy): string => naiveVerdict(policy, request);
+  const limits = [...(boundary === undefined ? [] : [boundary]), ...session];
+  const everything = [...identity, ...limits, ...(resource.policy === undefined ? [] : [resource.policy])];
+  if (everything.some((policy) => of(policy) === 'deny')) return false;
+  if (!limits.every((policy) => of(policy) === 'allow')) return false;
+  const byIdentity = isRoot || identity.some((policy) => of(policy) === 'allow');
+  const byResource = resource.policy === undefined ? 'none' : of(resource.policy);
+  if (request.accountId === resource.accountId) return byIdentity || byResource === 'allow';
+  return byIdentity && (byResource === 'allow' || byResource === 'allow-account');
+}
