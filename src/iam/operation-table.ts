@@ -1,4 +1,6 @@
 import { IamError } from '../errors/iam-error.ts';
+import { ACCOUNT_OPERATIONS } from './account/account-operations.ts';
+import { SIMULATION_OPERATIONS } from './account/simulation-operations.ts';
 import { ATTACHMENT_OPERATIONS } from './carriers/attachment-operations.ts';
 import { BOUNDARY_OPERATIONS } from './carriers/boundary-operations.ts';
 import { INLINE_POLICY_OPERATIONS } from './carriers/inline-policy-operations.ts';
@@ -24,6 +26,8 @@ export const QUERY_OPERATIONS: readonly QueryOperationRow[] = [
   ...ATTACHMENT_OPERATIONS,
   ...BOUNDARY_OPERATIONS,
   ...TAG_OPERATIONS,
+  ...ACCOUNT_OPERATIONS,
+  ...SIMULATION_OPERATIONS,
   ...ROLE_OPERATIONS,
   ...PROVIDER_OPERATIONS,
   ...SESSION_OPERATIONS,

@@ -6,8 +6,9 @@ import type { IamServices } from './iam-services.ts';
 
 export type QueryService = 'iam' | 'sts';
 
-/** A result as nested values: an array becomes `<member>` elements, `undefined` leaves an element out. */
-export type AnswerValue = string | number | boolean | Date | undefined | readonly AnswerValue[] | AnswerStructure;
+/** A result as nested values: an array becomes `<member>` elements, a map `<entry>` elements, `undefined` leaves an element out. */
+export type AnswerValue =
+  string | number | boolean | Date | undefined | readonly AnswerValue[] | ReadonlyMap<string, number> | AnswerStructure;
 export interface AnswerStructure {
   readonly [name: string]: AnswerValue;
 }

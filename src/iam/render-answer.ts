@@ -36,8 +36,16 @@ function element(name: string, value: AnswerValue): string {
   if (typeof value !== 'object') return xmlText(name, value);
   // Whole seconds, as IAM's dates are.
   if (value instanceof Date) return xmlText(name, `${value.toISOString().slice(0, 19)}Z`);
+  if (isMap(value)) {
+    const entries = [...value].map(([key, one]) => xmlGroup('entry', element('key', key) + element('value', one)));
+    return xmlGroup(name, entries.join(''));
+  }
   if (isList(value)) return xmlGroup(name, value.map((entry) => element('member', entry)).join(''));
   return xmlGroup(name, members(value));
+}
+
+function isMap(value: object): value is ReadonlyMap<string, number> {
+  return value instanceof Map;
 }
 
 function isList(value: AnswerStructure | readonly AnswerValue[]): value is readonly AnswerValue[] {

@@ -23,13 +23,14 @@ export class PolicyLibrary {
       if (group === undefined) return undefined;
       carriers.push(group);
     }
-    const identity = carriers.flatMap((carrier) => this.#carriedBy(carrier));
+    const identity = carriers.flatMap((carrier) => this.carriedBy(carrier));
     const boundary = actor.boundaryArn === undefined ? undefined : this.#managed(actor.boundaryArn);
     if (actor.boundaryArn !== undefined && boundary === undefined) return undefined;
     return identity.includes(undefined) ? undefined : { identity: identity as Policy[], boundary };
   }
 
-  #carriedBy({ inlinePolicies, attachedPolicyArns }: PolicyCarrier): (Policy | undefined)[] {
+  /** Its own alone, not those of its groups. `undefined` stands for one that cannot be read. */
+  carriedBy({ inlinePolicies, attachedPolicyArns }: PolicyCarrier): (Policy | undefined)[] {
     return [
       ...inlinePolicies.map((policy) => this.#compile(policy)),
       ...attachedPolicyArns.map((arn) => this.#managed(arn)),
