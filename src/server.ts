@@ -394,6 +394,7 @@ class HoldfastServer implements Server {
       clock,
       buckets,
       accessControl: makeAccessControl(this.#access, this.#options),
+      accountPublicAccess: this.#access.accountPublicAccess,
       bucketEncryption: new BucketEncryptionService({ metadataStore, serverDefault: serverDefaultOf(config) }),
       listing: new ListingService({ metadataStore, buckets }),
       objects,

@@ -12,6 +12,7 @@ import type { RequestBody } from '../streams/request-body.ts';
 import { addCorsHeaders } from './add-cors-headers.ts';
 import { authorizeRequest, hideAbsence } from './authorize-request.ts';
 import type { CallerGate } from './caller-gate.ts';
+import { isControlRequest, matchControlOperation } from './control/control-operations.ts';
 import { checkExpectedOwners } from './expected-owners.ts';
 import { refuseUnimplementedInputs } from './implemented-inputs.ts';
 import { matchOperation } from './match-operation.ts';
@@ -97,6 +98,7 @@ export class S3RequestHandler {
     access.key = raw.key;
     const origin = raw.headers.get('origin');
     if (origin !== undefined) access.origin = origin;
+    if (isControlRequest(raw)) return await this.#answerControl(exchange, raw, clock.nowMs(), services);
     let operation = matchOperation(raw);
     access.operation = operation.name;
     const nowMs = clock.nowMs();
@@ -107,6 +109,21 @@ export class S3RequestHandler {
       access.operation = operation.name;
     }
     if (operation.body === 'form') return await this.#answerForm(exchange, operation, authenticated, nowMs, services);
+    return await this.#perform(exchange, operation, authenticated, nowMs, services);
+  }
+
+  /** S3 Control has paths of its own, and no buckets in them. */
+  async #answerControl(
+    exchange: HttpExchange,
+    raw: RawRequest,
+    nowMs: number,
+    services: S3Services,
+  ): Promise<S3Response> {
+    const { access } = exchange;
+    access.bucket = access.key = '';
+    const operation = matchControlOperation(raw);
+    access.operation = operation.name;
+    const authenticated = this.#options.authenticator.authenticate({ ...raw, bucket: '', key: '' }, nowMs);
     return await this.#perform(exchange, operation, authenticated, nowMs, services);
   }
 

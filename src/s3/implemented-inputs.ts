@@ -28,6 +28,9 @@ export interface UnimplementedInputs {
   readonly query: ReadonlySet<string>;
 }
 
+/** Of a row that is not in the table: S3 Control. */
+const NONE: UnimplementedInputs = { headers: new Set(), headerPrefixes: [], query: new Set() };
+
 const unimplementedByRow: ReadonlyMap<OperationRow, UnimplementedInputs> = new Map(
   OPERATION_TABLE.map((row) => [row, unimplementedInputs(row)]),
 );
@@ -58,7 +61,7 @@ export function refuseUnimplementedInputs(
   headers: ReadonlyMap<string, string>,
   query: ReadonlyMap<string, string>,
 ): void {
-  const unimplemented = unimplementedByRow.get(row)!;
+  const unimplemented = unimplementedByRow.get(row) ?? NONE;
   if (unimplemented.headers.size > 0) {
     for (const [name, value] of headers) {
       if (unimplemented.headers.has(name)) refuseHeader(name, value);

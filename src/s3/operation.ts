@@ -5,6 +5,7 @@ import type { RequestBody } from '../streams/request-body.ts';
 import type { DataPiece } from '../data-store/data-store.ts';
 import type { S3Services } from '../service/services.ts';
 import type { AccessTarget } from './request-access.ts';
+import type { QueryPair } from './sigv4/raw-request.ts';
 
 /** Where a request points: `https://host/`, `/bucket` or `/bucket/key`. */
 export type OperationTarget = 'service' | 'bucket' | 'object' | 'other';
@@ -58,6 +59,8 @@ export interface S3Request {
   readonly key: string;
   /** Decoded query parameters; the first value of a repeated name (security ones were rejected when repeated). Presigned: `x-amz-*` parameters that count as headers are already in `headers`. */
   readonly query: ReadonlyMap<string, string>;
+  /** All of them, in the order sent. */
+  readonly queryPairs: readonly QueryPair[];
   /** Lower-case names; repeated ordinary headers joined by `,`. */
   readonly headers: ReadonlyMap<string, string>;
   readonly principal: Principal;

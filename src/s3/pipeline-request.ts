@@ -6,6 +6,7 @@ import type { RequestBody } from '../streams/request-body.ts';
 import type { OperationRow, S3Request } from './operation.ts';
 import type { AccessTarget, RequestAccess } from './request-access.ts';
 import type { AuthenticatedRequest } from './sigv4/authenticated-request.ts';
+import type { QueryPair } from './sigv4/raw-request.ts';
 
 export interface PipelineRequestParts {
   readonly exchange: HttpExchange;
@@ -26,6 +27,7 @@ export class PipelineRequest implements S3Request {
   readonly bucket: string;
   readonly key: string;
   readonly query: ReadonlyMap<string, string>;
+  readonly queryPairs: readonly QueryPair[];
   readonly headers: ReadonlyMap<string, string>;
   readonly principal: Principal;
   readonly isSigned: boolean;
@@ -48,6 +50,7 @@ export class PipelineRequest implements S3Request {
     this.bucket = raw.bucket;
     this.key = raw.key;
     this.query = authenticated.query;
+    this.queryPairs = raw.queryPairs;
     this.headers = authenticated.headers;
     this.principal = authenticated.principal;
     this.isSigned = authenticated.isSigned;

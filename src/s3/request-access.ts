@@ -1,5 +1,5 @@
 import type { ConditionContext } from '../access/policy/condition-context.ts';
-import type { Authorizer, ToldDecision } from '../access/principal.ts';
+import type { AccessResource, Authorizer, ToldDecision } from '../access/principal.ts';
 import { S3Error } from '../errors/s3-error.ts';
 import { requestConditions, type RequestFacts } from './request-conditions.ts';
 
@@ -10,6 +10,8 @@ export interface AccessTarget {
   readonly versionId?: string | undefined;
   /** The resource of `kms:` actions. */
   readonly keyArn?: string | undefined;
+  /** Something that is in no bucket. */
+  readonly otherResource?: AccessResource | undefined;
   /** Asked about what the request is going to write. */
   readonly isUpload?: true;
 }
@@ -41,7 +43,7 @@ export class RequestAccess {
 
   #ask(
     action: string,
-    { bucket, key, versionId, keyArn, isUpload }: AccessTarget,
+    { bucket, key, versionId, keyArn, isUpload, otherResource }: AccessTarget,
     extra: ConditionContext | undefined,
     onDecision: ((decision: ToldDecision) => void) | undefined,
   ): Promise<void> {
@@ -54,6 +56,7 @@ export class RequestAccess {
       key,
       versionId,
       keyArn,
+      resource: otherResource,
       onDecision,
       isUpload,
       paysAsRequester: () => headers.get(REQUEST_PAYER) === 'requester',

@@ -1,3 +1,4 @@
+import type { AccountPublicAccess } from '../access/account-public-access.ts';
 import type { Clock } from '../model/clock.ts';
 import type { AccessControlService } from './access-control.ts';
 import type { BucketEncryptionService } from './bucket-encryption.ts';
@@ -15,6 +16,7 @@ export interface S3Services {
   readonly clock: Pick<Clock, 'schedule'>;
   readonly buckets: BucketService;
   readonly accessControl: AccessControlService;
+  readonly accountPublicAccess: Pick<AccountPublicAccess, 'of' | 'set'>;
   readonly bucketEncryption: BucketEncryptionService;
   readonly listing: ListingService;
   readonly objects: ObjectService;

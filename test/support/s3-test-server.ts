@@ -85,6 +85,7 @@ export class S3TestServer {
       clock: new SystemClock(),
       buckets,
       accessControl: testAccessControl(),
+      accountPublicAccess: { of: () => undefined, set: async () => {} },
       bucketEncryption: new BucketEncryptionService({ metadataStore: this.metadata, serverDefault: undefined }),
       listing: new ListingService({ metadataStore: this.metadata, buckets }),
       objects: options.objects ?? (unreachable('objects') as ObjectService),

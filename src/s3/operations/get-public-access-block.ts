@@ -2,7 +2,8 @@ import { S3Error } from '../../errors/s3-error.ts';
 import { publicAccessBlockOf } from '../../model/bucket-access.ts';
 import type { S3Services } from '../../service/services.ts';
 import type { S3Request, S3Response } from '../operation.ts';
-import { xmlDocument, xmlText } from '../xml/write-xml.ts';
+import { publicAccessBlockXml } from '../xml/public-access-block-xml.ts';
+import { xmlDocument } from '../xml/write-xml.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
 
 /**
@@ -17,10 +18,5 @@ export async function getPublicAccessBlock(request: S3Request, services: S3Servi
   if (block === undefined) {
     throw new S3Error('NoSuchPublicAccessBlockConfiguration', { details: { BucketName: request.bucket } });
   }
-  const elements =
-    xmlText('BlockPublicAcls', block.blockPublicAcls) +
-    xmlText('IgnorePublicAcls', block.ignorePublicAcls) +
-    xmlText('BlockPublicPolicy', block.blockPublicPolicy) +
-    xmlText('RestrictPublicBuckets', block.restrictPublicBuckets);
-  return xmlResponse(xmlDocument('PublicAccessBlockConfiguration', elements));
+  return xmlResponse(xmlDocument('PublicAccessBlockConfiguration', publicAccessBlockXml(block)));
 }

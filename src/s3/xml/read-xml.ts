@@ -13,6 +13,8 @@ export interface ReadXmlOptions {
   root: string;
   /** Paths below the root (`Object/Key`) that S3 defines; those the schema does not have are answered 501. */
   known?: ReadonlySet<string>;
+  /** In place of S3's. */
+  namespace?: string;
 }
 
 /**
@@ -92,7 +94,7 @@ class XmlReader {
 
   #open(tag: SaxesTagNS): void {
     this.#attributeCount = 0;
-    if (tag.uri !== '' && tag.uri !== S3_NAMESPACE) throw malformed('foreign namespace');
+    if (tag.uri !== '' && tag.uri !== (this.#options.namespace ?? S3_NAMESPACE)) throw malformed('foreign namespace');
     const parent = this.#stack.at(-1);
     if (parent === undefined) {
       if (tag.local !== this.#options.root) throw malformed(`document element ${tag.local}`);
