@@ -41,6 +41,14 @@ export interface AccountDirectory {
   accountOfCanonicalId(canonicalId: string): Owner | undefined;
 }
 
+/** What is blocked in all buckets of an account. */
+export interface AccountBlocks {
+  /** `undefined`: nothing but what buckets block. */
+  of(accountId: string): PublicAccessBlock | undefined;
+  /** Resolves when it holds; `undefined` removes it. @throws S3Error NotImplemented (format 1) */
+  set(accountId: string, block: PublicAccessBlock | undefined): Promise<void>;
+}
+
 /** What a new object has. */
 export interface ObjectOwnerAndAcl {
   readonly owner: Owner;

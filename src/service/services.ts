@@ -1,6 +1,5 @@
-import type { AccountPublicAccess } from '../access/account-public-access.ts';
 import type { Clock } from '../model/clock.ts';
-import type { AccessControlService } from './access-control.ts';
+import type { AccessControlService, AccountBlocks } from './access-control.ts';
 import type { BucketEncryptionService } from './bucket-encryption.ts';
 import type { BucketService } from './buckets.ts';
 import type { LifecycleService } from './lifecycle/lifecycle-service.ts';
@@ -16,7 +15,7 @@ export interface S3Services {
   readonly clock: Pick<Clock, 'schedule'>;
   readonly buckets: BucketService;
   readonly accessControl: AccessControlService;
-  readonly accountPublicAccess: Pick<AccountPublicAccess, 'of' | 'set'>;
+  readonly accountPublicAccess: AccountBlocks;
   readonly bucketEncryption: BucketEncryptionService;
   readonly listing: ListingService;
   readonly objects: ObjectService;

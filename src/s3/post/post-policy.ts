@@ -79,7 +79,8 @@ export function checkPostPolicy(
   values.set('bucket', form.bucket);
   values.set('key', form.key);
   for (const { operator, field, value, source } of policy.conditions) {
-    const given = values.get(field);
+    // What may be anything may also be missing.
+    const given = values.get(field) ?? (operator === 'starts-with' && value === '' ? '' : undefined);
     if (given === undefined || !holds(operator, field, given, value)) {
       throw denied(`Policy Condition failed: ${JSON.stringify(source)}`);
     }

@@ -30,6 +30,7 @@ describe('a condition', () => {
     ['the object form', [{ key: 'a' }], { key: 'a' }],
     ['starts-with', [['starts-with', '$key', 'a/']], { key: 'a/b' }],
     ['starts-with anything', [['starts-with', '$key', '']], { key: 'whatever' }],
+    ['starts-with nothing, of a field that is not there', [{ key: 'a' }, ['starts-with', '$acl', '']], { key: 'a' }],
     ['names and operators in any case', [['StArTs-WiTh', '$KeY', 'a']], { key: 'a' }],
     ['the bucket of the request', [{ bucket: 'bucket' }, { key: 'a' }], { key: 'a' }],
     [
@@ -52,7 +53,12 @@ describe('a condition', () => {
     ['another value', [['eq', '$key', 'a']], { key: 'b' }, 'Policy Condition failed: ["eq","$key","a"]'],
     ['another case of the value', [{ key: 'a' }], { key: 'A' }, 'Policy Condition failed: ["eq","$key","a"]'],
     ['another beginning', [['starts-with', '$key', 'a']], { key: 'b' }, 'Policy Condition failed'],
-    ['a field that is not there', [{ key: 'a' }, ['starts-with', '$acl', '']], { key: 'a' }, 'Policy Condition failed'],
+    [
+      'a field that is not there',
+      [{ key: 'a' }, ['starts-with', '$acl', 'p']],
+      { key: 'a' },
+      'Policy Condition failed',
+    ],
     [
       'a list of types, one of another',
       [{ key: 'a' }, ['starts-with', '$Content-Type', 'image/']],
