@@ -28,8 +28,13 @@ import type { AutoReplacer } from './composition/auto-replacer.ts';
 import { type DiskManager, placesOf } from './composition/disk-manager.ts';
 import { type Access, makeAccess, makeAccessControl, openIdentities } from './composition/make-access.ts';
 import { makeBodyBuffers, makeDataStore } from './composition/make-data-store.ts';
-import type { DiskKeyRingCopies } from './composition/key-ring-copies.ts';
-import { makeEncryption, makeKeyArns, openKeyRing, serverDefaultOf } from './composition/make-encryption.ts';
+import {
+  makeEncryption,
+  makeKeyArns,
+  type OpenKeyRing,
+  openKeyRing,
+  serverDefaultOf,
+} from './composition/make-encryption.ts';
 import { makeAutoReplacer, makeDiskManager } from './composition/make-disk-manager.ts';
 import { type Healing, makeHealing } from './composition/make-healing.ts';
 import { type Audit, makeAudit } from './composition/make-audit.ts';
@@ -107,7 +112,7 @@ class HoldfastServer implements Server {
   #inspection: IndexInspection | undefined;
   #storage: Storage | undefined;
   #credentials: CredentialStore | undefined;
-  #keyRingCopies: DiskKeyRingCopies | undefined;
+  #keyRing: OpenKeyRing | undefined;
   #keys: KeyCommands | undefined;
   #services: S3Services | undefined;
   readonly #access: Access;
@@ -170,8 +175,7 @@ class HoldfastServer implements Server {
     await storage.dataStore.start();
     storage.healing.start();
     storage.autoReplacer?.start();
-    const { ring, copies } = await openKeyRing(this.#options, { disks, metadata });
-    this.#keyRingCopies = copies;
+    const { ring } = (this.#keyRing = await openKeyRing(this.#options, { disks, metadata }));
     this.#throwIfStopping();
     const arns = makeKeyArns(this.#options, credentials.owner.accountId);
     this.#keys = keyCommands(ring, arns);
@@ -473,7 +477,7 @@ class HoldfastServer implements Server {
     await this.#storage?.autoReplacer?.stop();
     await this.#storage?.healing.stop();
     await this.#storage?.dataStore.stop();
-    await this.#keyRingCopies?.stop();
+    await this.#keyRing?.copies.stop();
     await this.#closeIdentities();
     await this.#metadata?.store.stop();
     await this.#inspection?.stop();
@@ -493,9 +497,10 @@ class HoldfastServer implements Server {
 
   async #statusIfOpen(): Promise<StatusReport | undefined> {
     const storage = this.#storage;
-    if (storage === undefined || this.#services === undefined) return undefined;
+    if (storage === undefined || this.#keyRing === undefined || this.#services === undefined) return undefined;
     return readLiveStatus(this.#options, {
       ...storage,
+      ring: this.#keyRing.ring,
       accountId: this.#credentials?.owner.accountId,
       clockJump: this.#clockWatch.jump,
       readiness: this.#readiness.report(),

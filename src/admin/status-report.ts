@@ -58,6 +58,8 @@ export interface StatusReport {
   /** The last census of this run of the server. */
   lastCensus: LastCensus | undefined;
   lifecycle: LifecycleReport | undefined;
+  /** `undefined` offline. */
+  encryption: EncryptionReport | undefined;
   startedAtMs: number | undefined;
   endpoints: string[];
   warnings: Finding[];
@@ -116,6 +118,17 @@ export interface UnusedDirectory {
   reason: string;
   /** It is there and is no disk: what an unmounted or a new disk looks like. */
   isEmpty: boolean;
+}
+
+/** Which keys there are for encryption at rest, and where it happens by itself. */
+export interface EncryptionReport {
+  keyService: 'local' | 'vault';
+  /** Of buckets without a default of their own. */
+  byDefault: 'none' | 'AES256';
+  /** Why nothing can be opened or sealed with the server's own keys; `undefined`: they are at hand. */
+  keyRingProblem: { message: string; fix: string | undefined } | undefined;
+  /** With a default of their own; `keyId` as it was put, `undefined` is the default key. */
+  buckets: { name: string; algorithm: 'AES256' | 'aws:kms'; keyId: string | undefined }[];
 }
 
 /** What the buckets' lifecycle rules bring about. */

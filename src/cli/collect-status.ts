@@ -1,5 +1,6 @@
 import type {
   DiskReport,
+  EncryptionReport,
   Finding,
   LastCensus,
   LifecycleReport,
@@ -41,6 +42,7 @@ export interface StatusSources {
   scrub: ScrubReport | undefined;
   lastCensus: LastCensus | undefined;
   lifecycle: LifecycleReport | undefined;
+  encryption: EncryptionReport | undefined;
   lastRecordAtMs: number | undefined;
   clockJump: StatusReport['clock']['jump'];
   startedAtMs: number | undefined;
@@ -104,6 +106,7 @@ export function collectStatus(sources: StatusSources): StatusReport {
     scrub: sources.scrub,
     lastCensus: lastCensus(sources.lastCensus),
     lifecycle: sources.lifecycle,
+    encryption: sources.encryption,
     startedAtMs: sources.startedAtMs,
     endpoints: [...sources.endpoints],
     warnings: [],
@@ -239,6 +242,8 @@ function stateFindings(report: StatusReport): Finding[] {
       'Bring a lost disk back, or free space on the disks.',
     );
   }
+  const locked = report.encryption?.keyRingProblem;
+  if (locked !== undefined) add('key-ring-locked', 'error', locked.message, locked.fix);
   if (report.marginDiskCount === 0 && report.code.m > 0) {
     add('no-margin', 'error', 'no further disk may be lost', 'Bring the lost disks back.');
   }

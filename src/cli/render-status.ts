@@ -4,6 +4,9 @@ import { describeReadiness } from './progress.ts';
 import { describeScrub } from './scrub-command.ts';
 import { formatBytes, renderTable } from './render-table.ts';
 
+/** Buckets with a default of their own that text names. */
+const SHOWN_BUCKETS = 20;
+
 /** The report as text of at most 120 columns for a person. */
 export function renderStatus(report: StatusReport): string {
   const { cluster, code, writeCode, volumes, counts } = report;
@@ -29,7 +32,13 @@ export function renderStatus(report: StatusReport): string {
       `Collector   ${isRunning ? 'working' : 'idle'}; moved ${formatBytes(movedBytes)}, dropped ${droppedVolumeCount} volumes; at most ${formatBytes(rateLimitBytesPerSecond)}/s`,
     );
   }
-  lines.push(...describeHealing(report), ...describeLifecycle(report.lifecycle), '', ...diskTable(report.disks));
+  lines.push(
+    ...describeHealing(report),
+    ...describeLifecycle(report.lifecycle),
+    ...describeEncryption(report.encryption),
+    '',
+    ...diskTable(report.disks),
+  );
   if (report.warnings.length > 0) lines.push('');
   for (const { severity, code: findingCode, message, fix } of report.warnings) {
     lines.push(`${severity === 'info' ? '-' : '!'} ${message} [${findingCode}]`);
@@ -101,6 +110,23 @@ function describeHealing({ degraded, healing, scrub, lastCensus }: StatusReport)
     lines.push(`Census      ${new Date(lastCensus.endedAtMs).toISOString()}: ${found}`);
   }
   return lines;
+}
+
+/** A line for what happens everywhere, and one for each bucket. */
+function describeEncryption(encryption: StatusReport['encryption']): string[] {
+  if (encryption === undefined) return [];
+  const { byDefault, keyService, keyRingProblem, buckets } = encryption;
+  const everywhere = byDefault === 'none' ? 'where it is asked for' : `${byDefault} by default`;
+  const keys = keyRingProblem === undefined ? '' : '; the key ring is LOCKED';
+  const shown = buckets.slice(0, SHOWN_BUCKETS).map(({ name, algorithm, keyId }) => {
+    return `            by default in ${name}: ${algorithm}${keyId === undefined ? '' : ` with ${keyId}`}`;
+  });
+  const rest = buckets.length - shown.length;
+  return [
+    `Encryption  ${everywhere}; key service ${keyService}${keys}`,
+    ...shown,
+    ...(rest > 0 ? [`            and in ${rest} more: holdfast status --json`] : []),
+  ];
 }
 
 function describeLifecycle(lifecycle: StatusReport['lifecycle']): string[] {

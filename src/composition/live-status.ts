@@ -1,3 +1,5 @@
+import type { KeyRing } from '../keys/key-ring.ts';
+import { encryptionReport } from './encryption-report.ts';
 import type { Finding, ReadinessReport, StatusReport } from '../admin/status-report.ts';
 import { collectStatus } from '../cli/collect-status.ts';
 import type { ServerOptions } from '../cli/server-types.ts';
@@ -17,6 +19,7 @@ export interface LiveSources {
   healing: Healing;
   lifecycle: Lifecycle;
   accountId: string | undefined;
+  ring: KeyRing;
   clockJump: StatusReport['clock']['jump'];
   readiness: ReadinessReport;
   startedAtMs: number;
@@ -26,7 +29,7 @@ export interface LiveSources {
 
 /** @throws StoreError IndexFailed | NotReady while the index is rebuilt */
 export async function readLiveStatus(options: ServerOptions, sources: LiveSources): Promise<StatusReport> {
-  const { disks, metadata, volumes, dataStore, healing, lifecycle, ...rest } = sources;
+  const { disks, metadata, volumes, dataStore, healing, lifecycle, ring, ...rest } = sources;
   const [facts, volumeGroups, diskUsage] = await Promise.all([
     metadata.store.status(),
     volumes.groups(),
@@ -55,6 +58,7 @@ export async function readLiveStatus(options: ServerOptions, sources: LiveSource
     scrub: healing.scrubber.report(),
     lastCensus: healing.census.progress().last?.report,
     lifecycle: lifecycle.report(),
+    encryption: await encryptionReport(config, { ring, store: metadata.store }),
     lastRecordAtMs: metadata.journal.lastRecordAtMs,
   });
 }

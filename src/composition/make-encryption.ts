@@ -13,11 +13,16 @@ import type { LocalDiskSet } from '../disk/local-disk-set.ts';
 import { DiskKeyRingCopies } from './key-ring-copies.ts';
 import { codeOf, type Metadata } from './open-metadata.ts';
 
+export interface OpenKeyRing {
+  ring: KeyRing;
+  copies: DiskKeyRingCopies;
+}
+
 /** The ring, opened; one that does not open is told, and an error of whatever needs it. Stop the copies before the disks. */
 export async function openKeyRing(
   { clock, log, randomness, secrets }: Pick<StorageOptions, 'clock' | 'log' | 'randomness' | 'secrets'>,
   { disks, metadata }: { disks: LocalDiskSet; metadata: Metadata },
-): Promise<{ ring: KeyRing; copies: DiskKeyRingCopies }> {
+): Promise<OpenKeyRing> {
   const leastCount = (): number => codeOf(metadata.journal, disks).m + 1;
   const copies = new DiskKeyRingCopies({ disks, leastCount, log: log.child({ part: 'keys' }) });
   const { store } = metadata;

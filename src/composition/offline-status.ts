@@ -95,6 +95,7 @@ async function report(options: StorageOptions, disks: LocalDiskSet): Promise<Sta
     scrub: undefined,
     lastCensus: undefined,
     lifecycle: undefined,
+    encryption: undefined,
     lastRecordAtMs: newestRecordAtMs(contents),
     clockJump: undefined,
     startedAtMs: undefined,

@@ -216,6 +216,15 @@ test('the default of a bucket encrypts what says nothing', async () => {
   expect(told.ServerSideEncryptionConfiguration?.Rules).toMatchObject(Rules);
   const put = await client.send(new PutObjectCommand({ Bucket: 'by-default', Key: 'k', Body: MARKER }));
   expect(put).toMatchObject({ ServerSideEncryption: 'aws:kms', BucketKeyEnabled: true });
+  expect(await server.statusReport()).toMatchObject({
+    encryption: {
+      keyService: 'local',
+      byDefault: 'none',
+      buckets: [{ name: 'by-default', algorithm: 'aws:kms', keyId: 'alias/named' }],
+    },
+  });
+  const text = await server.command('status', '--state', server.stateDirectory);
+  expect(text.stdout).toContain('by default in by-default: aws:kms with alias/named');
 });
 
 test('sec_plaintext_on_disks__GHSA_xrrf: no plain byte and no customer key lies in volumes, journals, index or log', async () => {

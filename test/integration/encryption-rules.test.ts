@@ -154,7 +154,7 @@ describe('headers of an upload', () => {
 });
 
 describe('reads', () => {
-  it('of an SSE-C object are 400 without the key and 403 with another, and never bytes', async () => {
+  it('sec_wrong_or_absent_customer_key: of an SSE-C object are 400 without the key and 403 with another, and never bytes', async () => {
     await call('PutObject', { headers: KEY_A, body: 'secret' });
     const attributes = { 'x-amz-object-attributes': 'ObjectSize' };
     for (const operation of ['GetObject', 'HeadObject', 'GetObjectAttributes']) {

@@ -202,7 +202,7 @@ describe.each(ENCRYPTED)('$name', (mode) => {
     expect(new Set(salts).size).toBe(3);
   });
 
-  it('never uses a data key again: not for another version, another upload, or the same bytes', async () => {
+  it('sec_key_reuse: never uses a data key again: not for another version, another upload, or the same bytes', async () => {
     const sealedKeys = new Set<string>();
     const stored1: string[] = [];
     for (let round = 0; round < 3; round++) {

@@ -85,7 +85,7 @@ describe('sealed packages', () => {
     );
   });
 
-  it('refuse any changed bit', () => {
+  it('sec_packages_changed: refuse any changed bit', () => {
     fc.assert(
       fc.property(filledSizes, fc.nat(), fc.nat(7), (size, at, bit) => {
         const sealed = seal(BODY.subarray(0, size));
@@ -96,7 +96,7 @@ describe('sealed packages', () => {
     );
   });
 
-  it('refuse every truncation, at the borders of packages too', () => {
+  it('sec_packages_cut_off: refuse every truncation, at the borders of packages too', () => {
     const sealed = seal(BODY);
     for (let kept = SEALED_PACKAGE_BYTES; kept < sealed.length; kept += SEALED_PACKAGE_BYTES) {
       expect(() => open(sealed.subarray(0, kept))).toThrow(/is not what was sealed there/);
@@ -105,7 +105,7 @@ describe('sealed packages', () => {
     expect(() => open(sealed.subarray(0, 16))).toThrow(/is not what was sealed there/);
   });
 
-  it('refuse packages that are swapped, doubled, left out or of another stream', () => {
+  it('sec_packages_reordered: refuse packages that are swapped, doubled, left out or of another stream', () => {
     const sealed = seal(BODY.subarray(0, 3 * PACKAGE_BYTES));
     const [a, b, c] = [0, 1, 2].map((index) =>
       sealed.subarray(index * SEALED_PACKAGE_BYTES, (index + 1) * SEALED_PACKAGE_BYTES),
@@ -126,7 +126,7 @@ describe('sealed packages', () => {
     expect(() => open(sealed, randomBytes(32))).toThrow(/is not what was sealed there/);
   });
 
-  it('show nothing of a package whose tag fails', () => {
+  it('sec_plain_bytes_before_their_tag: show nothing of a package whose tag fails', () => {
     const sealed = seal(BODY.subarray(0, 2 * PACKAGE_BYTES));
     sealed[SEALED_PACKAGE_BYTES + 5]! ^= 1;
     const target = Buffer.alloc(sealed.length);
@@ -294,6 +294,17 @@ describe('a data key', () => {
     const [a, b] = [1, 2].map(() => sealDataKey(dataKey, wrappingKey, binding, RANDOMNESS)) as [Buffer, Buffer];
     for (let start = 0; start < a.length; start += 16) {
       expect(a.subarray(start, start + 16).equals(b.subarray(start, start + 16))).toBe(false);
+    }
+  });
+
+  it('sec_short_tag: does not open when its tag, or that of a text, is cut to any shorter length', () => {
+    const [dataKey, wrappingKey] = [makeDataKey(RANDOMNESS), randomBytes(32)];
+    const sealed = sealDataKey(dataKey, wrappingKey, binding, RANDOMNESS);
+    const text = Buffer.from(sealText('qIrZrA==', dataKey, RANDOMNESS), 'base64');
+    for (let cut = 1; cut <= 16; cut += 1) {
+      expect(() => openDataKey(sealed.subarray(0, -cut), wrappingKey, binding)).toThrow(WrongWrappingKeyError);
+      const cutText = text.subarray(0, -cut).toString('base64');
+      expect(() => openText(cutText, dataKey)).toThrow(WrongWrappingKeyError);
     }
   });
 

@@ -70,6 +70,12 @@ export function statusExample(change: Partial<StatusReport> = {}): StatusReport 
       movedBytes: 7000,
       lastError: undefined,
     },
+    encryption: {
+      keyService: 'local',
+      byDefault: 'none',
+      keyRingProblem: undefined,
+      buckets: [{ name: 'secret', algorithm: 'aws:kms', keyId: 'alias/named' }],
+    },
     startedAtMs: 0,
     endpoints: ['http://127.0.0.1:9000'],
     warnings: [],

@@ -83,6 +83,7 @@ function sources(
     scrub: undefined,
     lastCensus: undefined,
     lifecycle: undefined,
+    encryption: undefined,
     lastRecordAtMs: undefined,
     clockJump: undefined,
     startedAtMs: 0,
@@ -90,6 +91,15 @@ function sources(
     findings: [],
   };
 }
+
+test('a key ring that does not open is an error with its fix', () => {
+  const keyRingProblem = { message: 'it was sealed with another master key', fix: 'Put the key file back.' };
+  const encryption = { keyService: 'local', byDefault: 'none', keyRingProblem, buckets: [] } as const;
+  const { warnings } = collectStatus({ ...sources(), encryption: { ...encryption, buckets: [] } });
+  expect(warnings).toEqual([
+    { code: 'key-ring-locked', severity: 'error', message: keyRingProblem.message, fix: keyRingProblem.fix },
+  ]);
+});
 
 test('a whole cluster of 4+2 may lose two more disks', () => {
   const report = collectStatus(sources());

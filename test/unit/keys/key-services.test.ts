@@ -159,7 +159,7 @@ describe('the key ring', () => {
   it.each([
     ['the key file is lost', undefined],
     ['it was sealed by another master key', Buffer.alloc(32, 9)],
-  ])('fails everything that needs it when %s, and is never replaced by another', async (_what, masterKey) => {
+  ])('sec_lost_key_fails_closed: fails everything that needs it when %s, and is never replaced by another', async (_what, masterKey) => {
     await ring.serverKey();
     const before = await store.getDocument({ collection: 'encryption', id: 'key-ring' });
     const locked = new KeyRing({ store, copies: NO_COPIES, clusterId: TEST_CLUSTER_ID, masterKey, clock, randomness });
