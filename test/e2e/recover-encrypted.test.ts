@@ -143,7 +143,7 @@ function recover(it: TestServer, ...flags: string[]) {
 
 test(
   'with all journals and the state gone, encrypted objects and versions are restored, and the master key opens them',
-  { timeout: 120_000 },
+  { timeout: 180_000 },
   async () => {
     const it = (server = await TestServer.create({ diskCount: 3, code: '2+1', environment: ENVIRONMENT }));
     let client = it.client();
@@ -190,7 +190,7 @@ test(
 
 test(
   'encrypted candidates of which nothing says which came last open as versions of their key, behind a delete marker',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async () => {
     const it = (server = await TestServer.create({ diskCount: 3, code: '2+1', environment: ENVIRONMENT }));
     let client = it.client();

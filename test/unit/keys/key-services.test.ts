@@ -159,17 +159,27 @@ describe('the key ring', () => {
   it.each([
     ['the key file is lost', undefined],
     ['it was sealed by another master key', Buffer.alloc(32, 9)],
-  ])('sec_lost_key_fails_closed: fails everything that needs it when %s, and is never replaced by another', async (_what, masterKey) => {
-    await ring.serverKey();
-    const before = await store.getDocument({ collection: 'encryption', id: 'key-ring' });
-    const locked = new KeyRing({ store, copies: NO_COPIES, clusterId: TEST_CLUSTER_ID, masterKey, clock, randomness });
-    await locked.open();
-    const unavailable = { code: 'KeysUnavailable' };
-    await expect(locked.serverKey()).rejects.toMatchObject(unavailable);
-    await expect(locked.create('second')).rejects.toMatchObject(unavailable);
-    expect(() => locked.list()).toThrow(expect.objectContaining(unavailable));
-    expect((await store.getDocument({ collection: 'encryption', id: 'key-ring' }))!.equals(before!)).toBe(true);
-  });
+  ])(
+    'sec_lost_key_fails_closed: fails everything that needs it when %s, and is never replaced by another',
+    async (_what, masterKey) => {
+      await ring.serverKey();
+      const before = await store.getDocument({ collection: 'encryption', id: 'key-ring' });
+      const locked = new KeyRing({
+        store,
+        copies: NO_COPIES,
+        clusterId: TEST_CLUSTER_ID,
+        masterKey,
+        clock,
+        randomness,
+      });
+      await locked.open();
+      const unavailable = { code: 'KeysUnavailable' };
+      await expect(locked.serverKey()).rejects.toMatchObject(unavailable);
+      await expect(locked.create('second')).rejects.toMatchObject(unavailable);
+      expect(() => locked.list()).toThrow(expect.objectContaining(unavailable));
+      expect((await store.getDocument({ collection: 'encryption', id: 'key-ring' }))!.equals(before!)).toBe(true);
+    },
+  );
 
   it('makes one server key for many that ask at once', async () => {
     const keys = await Promise.all(Array.from({ length: 5 }, () => ring.serverKey()));
