@@ -22,7 +22,9 @@ import {
   PutObjectTaggingCommand,
   PutObjectCommand,
   type PutObjectCommandInput,
+  RenameObjectCommand,
   type S3Client,
+  UpdateObjectEncryptionCommand,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -101,6 +103,7 @@ beforeAll(async () => {
   await client.send(new AbortMultipartUploadCommand({ ...open, UploadId }));
   await putVersions(client);
   await putEncrypted(client);
+  await putNewer(client);
   client.destroy();
   await server.stop();
   writeFileSync(customerKeyFile(), CUSTOMER_KEY.toString('base64'));
@@ -125,6 +128,32 @@ async function putEncrypted(client: S3Client): Promise<void> {
   if (rotated.status !== 0) throw new Error(rotated.output);
   await client.send(new PutObjectCommand({ Bucket, Key: 'rotated', Body: 'rotated', ServerSideEncryption: 'AES256' }));
   expected.set(`${Bucket}/rotated`, Buffer.from('rotated'));
+}
+
+/** Appended, renamed, and put under another key: what the records of these operations add up to. */
+async function putNewer(client: S3Client): Promise<void> {
+  const Bucket = 'fifth';
+  await client.send(new CreateBucketCommand({ Bucket }));
+  for (const [name, sealing] of [['plain', {}] as const, ...Object.entries(SEALINGS)]) {
+    const bodies = [700, 150_000, 1].map((size) => payloadOf(`${name} ${size}`, size));
+    let WriteOffsetBytes = 0;
+    for (const Body of bodies) {
+      await client.send(new PutObjectCommand({ Bucket, Key: `${name}/log`, Body, WriteOffsetBytes, ...sealing }));
+      WriteOffsetBytes += Body.length;
+    }
+    expected.set(`${Bucket}/${name}/log`, Buffer.concat(bodies));
+    if (name === 'sse-c') continue;
+    const Body = payloadOf(`${name} renamed`, 5000);
+    await client.send(new PutObjectCommand({ Bucket, Key: 'source', Body, ...sealing }));
+    await client.send(new RenameObjectCommand({ Bucket, Key: `${name}/target`, RenameSource: 'source' }));
+    expected.set(`${Bucket}/${name}/target`, Body);
+  }
+  const kms = await client.send(new PutObjectCommand({ Bucket, Key: 'named', Body: 'kms', ...SEALINGS['kms'] }));
+  const Body = payloadOf('resealed', 100_000);
+  await client.send(new PutObjectCommand({ Bucket, Key: 'resealed', Body, ServerSideEncryption: 'AES256' }));
+  const ObjectEncryption = { SSEKMS: { KMSKeyArn: kms.SSEKMSKeyId } };
+  await client.send(new UpdateObjectEncryptionCommand({ Bucket, Key: 'resealed', ObjectEncryption }));
+  expected.set(`${Bucket}/named`, Buffer.from('kms')).set(`${Bucket}/resealed`, Body);
 }
 
 const customerKeyFile = (): string => join(server.folder, 'customer.key');
@@ -236,7 +265,8 @@ test('flipped bytes in every file of one disk are rebuilt from the others', () =
 test('without their keys encrypted objects leave no file and are named, and all others are there', () => {
   const { status, output, entries, to } = extract(server.diskPaths, []);
   expect(status).toBe(1);
-  const isSealed = ([name]: [string, Buffer]): boolean => name.startsWith('fourth/') && !name.endsWith('/0');
+  const isSealed = ([name]: [string, Buffer]): boolean =>
+    (name.startsWith('fourth/') && !name.endsWith('/0')) || (name.startsWith('fifth/') && !name.includes('/plain/'));
   const sealed = [...expected].filter(isSealed);
   expect(output).toContain(`${expected.size - sealed.length} of ${expected.size} versions`);
   expect(entries.filter(({ bucket }) => bucket === 'fourth').every(({ key }) => key.endsWith('/0'))).toBe(true);
