@@ -196,11 +196,22 @@ function parseRange(text: string): BlockList | undefined {
 }
 
 function compareAddresses(value: string, template: Template, context: ConditionContext): Truth {
-  const text = resolveText(template, context);
-  const range = text === undefined ? undefined : parseRange(text);
+  const range = rangeOf(template, context);
   const version = isIP(value);
   if (range === undefined || version === 0) return 'unknown';
   return range.check(value, version === 4 ? 'ipv4' : 'ipv6');
+}
+
+const fixedRanges = new WeakMap<Template, BlockList>();
+
+/** Of a template without variables it is always the same. */
+function rangeOf(template: Template, context: ConditionContext): BlockList | undefined {
+  const known = fixedRanges.get(template);
+  if (known !== undefined) return known;
+  const text = resolveText(template, context);
+  const range = text === undefined ? undefined : parseRange(text);
+  if (range !== undefined && template.pattern !== undefined) fixedRanges.set(template, range);
+  return range;
 }
 
 const ARN_FIELDS = 6;
