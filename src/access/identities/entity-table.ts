@@ -15,10 +15,10 @@ export class EntityTable<E extends Entity> {
     return this.#byName.get(accountId)?.get(name.toLowerCase());
   }
 
-  /** Of one account, ascending by name. */
+  /** Of one account, ascending by name without its case, as IAM lists them. */
   list(accountId: string): E[] {
-    const ofAccount = [...(this.#byName.get(accountId)?.values() ?? [])];
-    return ofAccount.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const ofAccount = [...(this.#byName.get(accountId) ?? [])];
+    return ofAccount.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, entity]) => entity);
   }
 
   all(): IterableIterator<E> {

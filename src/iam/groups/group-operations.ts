@@ -54,7 +54,7 @@ const getGroup = queryOperation({
   target: onGroup,
   handler: async ({ parameters, principal, services: { identities } }) => {
     const group = requireGroup(identities, principal, parameters.GroupName);
-    const page = pageOf(membersOf(identities, group), parameters, ({ name }) => name);
+    const page = pageOf(membersOf(identities, group), parameters, ({ name }) => name.toLowerCase());
     const { items, IsTruncated, Marker } = page;
     return { Group: describeGroup(group), Users: items.map(describeUser), IsTruncated, Marker };
   },
@@ -71,7 +71,7 @@ const listGroups = queryOperation({
     const all = identities.groups
       .list(principal.owner.accountId)
       .filter(({ path }) => path.startsWith(parameters.PathPrefix ?? '/'));
-    const { items, IsTruncated, Marker } = pageOf(all, parameters, ({ name }) => name);
+    const { items, IsTruncated, Marker } = pageOf(all, parameters, ({ name }) => name.toLowerCase());
     return { Groups: items.map(describeGroup), IsTruncated, Marker };
   },
 });
@@ -166,7 +166,7 @@ const listGroupsForUser = queryOperation({
   handler: async ({ parameters, principal, services: { identities } }) => {
     const { groupIds, accountId } = requireUser(identities, principal, parameters.UserName);
     const all = identities.groups.list(accountId).filter(({ id }) => groupIds.includes(id));
-    const { items, IsTruncated, Marker } = pageOf(all, parameters, ({ name }) => name);
+    const { items, IsTruncated, Marker } = pageOf(all, parameters, ({ name }) => name.toLowerCase());
     return { Groups: items.map(describeGroup), IsTruncated, Marker };
   },
 });

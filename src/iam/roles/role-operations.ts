@@ -89,7 +89,7 @@ const listRoles = queryOperation({
     const page = pageOf(
       roles.filter(({ path }) => path.startsWith(PathPrefix)),
       parameters,
-      ({ name }) => name,
+      ({ name }) => name.toLowerCase(),
     );
     const { items, IsTruncated, Marker } = page;
     return { Roles: items.map(describeRole), IsTruncated, Marker };

@@ -89,7 +89,7 @@ const listUsers = queryOperation({
     const all = identities.users
       .list(principal.owner.accountId)
       .filter(({ path }) => path.startsWith(parameters.PathPrefix ?? '/'));
-    const { items, IsTruncated, Marker } = pageOf(all, parameters, ({ name }) => name);
+    const { items, IsTruncated, Marker } = pageOf(all, parameters, ({ name }) => name.toLowerCase());
     return { Users: items.map(describeUser), IsTruncated, Marker };
   },
 });

@@ -64,6 +64,18 @@ test('users come in pages, by path', async () => {
   expect([rest.all('UserName'), rest.all('IsTruncated')]).toEqual([[`p3-${round}`], ['false']]);
 });
 
+test('names are listed without regard to their case, page by page', async () => {
+  for (const UserName of ['cd', 'Cb', 'cA', 'Ce']) await call('CreateUser', { UserName, Path: '/cases/' });
+  const names: string[] = [];
+  let Marker: Record<string, string> = {};
+  do {
+    const page = await call('ListUsers', { PathPrefix: '/cases/', MaxItems: '1', ...Marker });
+    names.push(...page.all('UserName'));
+    Marker = page.all('Marker').length === 0 ? {} : { Marker: page.all('Marker')[0]! };
+  } while ('Marker' in Marker);
+  expect(names).toEqual(['cA', 'Cb', 'cd', 'Ce']);
+});
+
 test('a user with keys, policies or groups is not deleted', async () => {
   const key = (await call('CreateAccessKey', { UserName: user })).all('AccessKeyId')[0]!;
   const refused = async (): Promise<string> => (await call('DeleteUser', { UserName: user })).all('Message')[0] ?? '';
