@@ -8,6 +8,7 @@ import type { Clock, Randomness } from '../model/clock.ts';
 import type { Log } from '../observability/log.ts';
 import type { S3Services } from '../service/services.ts';
 import { createRequestBody, type HttpRequestBody } from '../streams/http-request-body.ts';
+import type { Payload } from '../streams/payload.ts';
 import type { RequestBody } from '../streams/request-body.ts';
 import { addCorsHeaders } from './add-cors-headers.ts';
 import { authorizeRequest, hideAbsence } from './authorize-request.ts';
@@ -24,7 +25,7 @@ import { openPostForm } from './post/post-form.ts';
 import { renderError, type RenderedError } from './render-error.ts';
 import type { AuthenticatedRequest } from './sigv4/authenticated-request.ts';
 import { parseRawRequest, type RawRequest } from './sigv4/raw-request.ts';
-import type { RequestAuthenticator } from './sigv4/request-authenticator.ts';
+import { anonymous, type RequestAuthenticator } from './sigv4/request-authenticator.ts';
 import { toS3Error } from './store-error-to-s3.ts';
 
 export interface S3RequestHandlerOptions {
@@ -47,6 +48,7 @@ export interface S3RequestHandlerOptions {
 const NOT_READY_RETRY_SECONDS = '2';
 const SERVER_NAME = 'Holdfast';
 const NO_HEADERS = {};
+const NO_PAYLOAD: Payload = { kind: 'unsigned' };
 
 /**
  * The pipeline of every S3 request: parse the target once, match one row, authenticate, authorize, refuse what is not
@@ -102,6 +104,9 @@ export class S3RequestHandler {
     let operation = matchOperation(raw);
     access.operation = operation.name;
     const nowMs = clock.nowMs();
+    if (operation.authorizes === 'nothing') {
+      return await this.#perform(exchange, operation, anonymous(raw, NO_PAYLOAD), nowMs, services);
+    }
     const authenticated = authenticator.authenticate(raw, nowMs);
     if (authenticated.headers !== raw.headers) {
       // Presigned parameters became headers: a copy source among them makes it another operation.

@@ -84,6 +84,14 @@ test.each<[string, string, Record<string, string>, number]>([
   expect(answer.headers.has('access-control-allow-origin')).toBe(false);
 });
 
+test('a preflight of a presigned URL is answered: its signature is that of the upload to come', async () => {
+  const url = await getSignedUrl(client, new PutObjectCommand({ Bucket, Key: 'up' }));
+  const headers = { origin: ORIGIN, 'access-control-request-method': 'PUT' };
+  const answer = await fetch(url, { method: 'OPTIONS', headers });
+  expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([200, ORIGIN]);
+  expect((await fetch(url, { method: 'PUT', body: 'x', headers: { origin: ORIGIN } })).status).toBe(200);
+});
+
 test('a presigned upload from a page, and the errors of it, are shown to that page', async () => {
   const url = await getSignedUrl(client, new PutObjectCommand({ Bucket, Key: 'up' }));
   const put = await fetch(url, { method: 'PUT', body: 'body', headers: { origin: ORIGIN } });

@@ -199,7 +199,8 @@ function anonymousPayload(raw: RawRequest): Payload {
   return payload;
 }
 
-function anonymous(raw: RawRequest, payload: Payload): AuthenticatedRequest {
+/** Of a preflight too, whatever its URL carries: a signature there is that of the request to come. */
+export function anonymous(raw: RawRequest, payload: Payload): AuthenticatedRequest {
   return {
     raw,
     principal: ANONYMOUS,
