@@ -33,7 +33,8 @@ export class ShardFileMaker {
   readonly #context: StoreContext;
   readonly #files: ShardFiles;
   readonly #damage: DamageLog;
-  readonly #buffers = new Map<number, RenewableBuffers>();
+  /** By size of a slot: enough for volumes of this width. */
+  readonly #buffers = new Map<number, { width: number; pool: RenewableBuffers }>();
 
   constructor(context: StoreContext, files: ShardFiles, damage: DamageLog) {
     this.#context = context;
@@ -52,17 +53,23 @@ export class ShardFileMaker {
     return { live, expected };
   }
 
-  /** Enough for a repair and three inspections, and as many again to read ahead: those are taken only while there are some. */
-  #buffersFor(volume: VolumeRecord): RenewableBuffers {
-    const needed = Math.ceil(volume.shardSizeBytes / BLOCK_BYTES + 1) * BLOCK_BYTES;
+  /**
+   * Enough for a repair and three inspections of the widest volume so far, and as many again to read ahead: those are taken
+   * only while there are some. A repair holds what it has while it waits for more, so too few would stop it for ever.
+   */
+  #buffersFor({ shardSizeBytes, diskIds }: VolumeRecord): RenewableBuffers {
+    const needed = Math.ceil(shardSizeBytes / BLOCK_BYTES + 1) * BLOCK_BYTES;
     const slotSizeBytes = Math.max(BUFFER_BYTES, needed);
-    let buffers = this.#buffers.get(slotSizeBytes);
-    if (buffers === undefined) {
-      const count = 2 * (4 * volume.diskIds.length + 2);
-      buffers = new RenewableBuffers({ slotSizeBytes, budgetBytes: count * (slotSizeBytes + 65_536) });
-      this.#buffers.set(slotSizeBytes, buffers);
+    const width = diskIds.length;
+    let known = this.#buffers.get(slotSizeBytes);
+    if (known === undefined || known.width < width) {
+      const count = 2 * (4 * width + 2);
+      const budgetBytes = count * (slotSizeBytes + 65_536);
+      // Who works with the former ones gives them back there.
+      known = { width, pool: new RenewableBuffers({ slotSizeBytes, budgetBytes }) };
+      this.#buffers.set(slotSizeBytes, known);
     }
-    return buffers;
+    return known.pool;
   }
 
   /** One file, at its place or at `path`. */

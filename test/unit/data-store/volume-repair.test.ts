@@ -424,3 +424,21 @@ test('files of several lost disks go to new ones from one reading of the volume'
   const { files } = await harness.withTime(harness.store.inspectVolume(harness.workOn(volumeId)));
   expect(files.every(({ condition }) => condition === 'good')).toBe(true);
 });
+
+test('a wide volume is repaired after a narrow one was looked at', async () => {
+  const storageClasses = [{ name: 'NARROW', code: { k: 1, m: 1 } }];
+  const harness = await DataStoreHarness.start({ code: { k: 8, m: 4 }, storageClasses });
+  const { store, ledger, cluster } = harness;
+  const inClass = { storageClass: 'NARROW' };
+  const narrow = await harness.withTime(store.writeSmall(bodyOf('narrow', 1000), Buffer.from('narrow'), inClass));
+  await ledger.commitBlob(narrow.blob);
+  narrow.unpin();
+  const wide = await harness.withTime(harness.put(bodyOf('wide', 2_000_000)));
+  await harness.sealAll();
+  const volumeIdOf = ({ footprint }: BlobRecord): number => footprint[0]!.volumeId;
+  await harness.withTime(harness.store.inspectVolume(harness.workOn(volumeIdOf(narrow.blob))));
+  cluster.disks[0]!.wipe();
+  const work = { ...harness.workOn(volumeIdOf(wide)), diskIds: [cluster.diskIds[0]!] };
+  const { files } = await harness.withTime(harness.store.repairVolume(work));
+  expect(files.map(({ outcome }) => outcome)).toEqual(['repaired']);
+});
