@@ -17,7 +17,7 @@ export const INDEX_FILE = 'index.sqlite';
 /** Locks and watches the disks of the cluster. @throws StoreError FormatRefused | NotReady (another server has them) */
 export function openDisks(
   options: StorageOptions,
-  overrides: Partial<Pick<LocalDiskSetOptions, 'acquireLock'>> = {},
+  overrides: Partial<Pick<LocalDiskSetOptions, 'acquireLock' | 'isPatient'>> = {},
 ): Promise<LocalDiskSet> {
   const { config, diskPaths, lastDiskPaths, makeDiskFs, expectedClusterId, clock, randomness, log } = options;
   return LocalDiskSet.open({

@@ -18,6 +18,8 @@ export interface LocalDiskSetOptions {
   reserveBytes: number;
   /** Of one file call. Default 10 s. */
   deadlineMs?: number;
+  /** Every directory is waited for until the deadline, also when the others are enough for a start. */
+  isPatient?: boolean;
   /** Calls of one disk that the system has at once. Default: `callsPerDisk` of a thread pool of 128. */
   maxCallsPerDisk?: number;
   /** Between looks at each directory. Default 250 ms. */

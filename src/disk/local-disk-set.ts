@@ -55,10 +55,10 @@ export class LocalDiskSet implements DiskSet {
    *   uses a disk (named). Nothing stays locked then.
    */
   static async open(options: LocalDiskSetOptions): Promise<LocalDiskSet> {
-    const { paths, clock, log, deadlineMs = 10_000 } = options;
+    const { paths, clock, log, deadlineMs = 10_000, isPatient } = options;
     const makeFs: MakeDiskFs = options.makeFs ?? ((path, bound) => new RealDiskFs(path, bound));
     const distinct = [...new Set(paths)];
-    const scans = await scanDirectories(distinct, makeFs, { clock, deadlineMs });
+    const scans = await scanDirectories(distinct, makeFs, { clock, deadlineMs, isPatient });
     const choice = chooseCluster(scans, options.expectedClusterId);
     for (const { path, reason } of choice.unused) log.warn({ path, reason }, 'this directory is not used');
     const set = new LocalDiskSet(options, choice.cluster, makeFs);

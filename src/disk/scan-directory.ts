@@ -49,12 +49,12 @@ export async function scanDirectory(path: string, makeFs: MakeDiskFs): Promise<D
 /**
  * Looks at all of them at once, with a bound on time: a directory that hangs is `unreadable`. Where at most m disks of a
  * cluster are awaited, and they take far longer than the others (see `Patience`), they are not waited for any longer: they
- * are found by a later look. The look that hangs goes on by itself.
+ * are found by a later look, unless `isPatient`. The look that hangs goes on by itself.
  */
 export async function scanDirectories(
   paths: readonly string[],
   makeFs: MakeDiskFs,
-  { clock, deadlineMs }: { clock: Clock; deadlineMs: number },
+  { clock, deadlineMs, isPatient = false }: { clock: Clock; deadlineMs: number; isPatient?: boolean | undefined },
 ): Promise<DirectoryScan[]> {
   const beganMs = clock.monotonicMs();
   const scans = new Map<string, DirectoryScan>();
@@ -65,7 +65,7 @@ export async function scanDirectories(
     clock,
     count: paths.length,
     onTick: () => {
-      if (patience.isOver && areEnough([...scans.values()])) giveUp();
+      if (!isPatient && patience.isOver && areEnough([...scans.values()])) giveUp();
     },
   });
   const looks = paths.map(async (path) => {

@@ -21,6 +21,8 @@ import { RecoveryWriter, type RestoredBucket } from './recovery-writer.ts';
 import { ShardCatalog } from './shard-catalog.ts';
 
 const QUARANTINE_BUCKET = 'recovered-quarantine';
+/** The journal of a disk that is slow to wake may be the one that makes a start possible. */
+const WAITING = { isPatient: true };
 
 /** What the first look over the plan has found out. */
 interface Survey {
@@ -39,7 +41,7 @@ interface Survey {
  */
 export async function recoverFromShards(options: RecoverOptions): Promise<RecoverySummary> {
   if (!options.isListing) await refuseWhatStarts(options);
-  const disks = await openDisks(options);
+  const disks = await openDisks(options, WAITING);
   const catalog = new ShardCatalog(path.join(options.stateDirectory, 'recovery.sqlite'));
   try {
     const read = present(disks);
@@ -72,7 +74,7 @@ export async function recoverFromShards(options: RecoverOptions): Promise<Recove
 
 /** A start that would work knows more than any shard. */
 async function refuseWhatStarts(options: RecoverOptions): Promise<void> {
-  const disks = await openDisks(options);
+  const disks = await openDisks(options, WAITING);
   const { store } = makeMetadata(options, disks);
   try {
     await store.start(() => {});
