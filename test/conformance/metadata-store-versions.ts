@@ -114,15 +114,21 @@ export function describeVersions(current: () => MetadataStore): void {
       await expectCode(rename('a', 'b'), 'NotImplemented');
     });
 
-    const append = async (key: string, offsetBytes: number, content: string, more: { order?: number } = {}) => {
+    const append = async (
+      key: string,
+      offsetBytes: number,
+      content: string,
+      more: { order?: number; storageClass?: string } = {},
+    ) => {
       const object = (await get(key))!;
       const { order, sizeBytes, parts } = object;
+      const attributes = { ...attributesOf(object), storageClass: more.storageClass ?? object.storageClass };
       const added = { sizeBytes: 10, checksum: content };
       return await store.commit({
         type: 'AppendObject',
         bucketId,
         key,
-        seen: { order: more.order ?? order, sizeBytes: offsetBytes, attributes: attributesOf(object) },
+        seen: { order: more.order ?? order, sizeBytes: offsetBytes, attributes },
         etag: etagOf(content),
         sizeBytes: offsetBytes + 10,
         lastModifiedMs: 7000,
@@ -158,11 +164,12 @@ export function describeVersions(current: () => MetadataStore): void {
       expect(volumes.find((volume) => volume.volumeId === volumeId)?.liveBytes).toBe(0);
     });
 
-    test('an append at another size, to another object or to none changes nothing', async () => {
+    test('an append at another size, to another object or one of another class changes nothing', async () => {
       await put('k', 'a');
       const before = (await get('k'))!;
       await expectCode(append('k', 9, 'b'), 'InvalidWriteOffset');
       await expectCode(append('k', 10, 'b', { order: before.order - 1 }), 'ConditionalRequestConflict');
+      await expectCode(append('k', 10, 'b', { storageClass: 'COLD' }), 'ConditionalRequestConflict');
       expect(await get('k')).toEqual(before);
       await setVersioning('Suspended');
       await expectCode(append('k', 10, 'b'), 'NotImplemented');

@@ -1,7 +1,13 @@
 import { S3Error } from '../../errors/s3-error.ts';
 import { requireStoreFormat } from '../../model/store-format.ts';
 import type { Mutation, WrittenVersion } from '../metadata-store.ts';
-import { decodeDetails, encodeAttributes, encodeChecksumKind, encodeDetails } from '../records/attributes-codec.ts';
+import {
+  decodeDetails,
+  encodeAttributes,
+  encodeChecksumKind,
+  encodeDetails,
+  encodeStorageClass,
+} from '../records/attributes-codec.ts';
 import type { JournalRecord } from '../records/journal-record.ts';
 import type { DecideBlobs } from './decide-blobs.ts';
 import type { DecideBuckets } from './decide-buckets.ts';
@@ -39,9 +45,12 @@ export class DecideAppend {
     const current = objects.find(bucketId, key, undefined);
     if (current?.sizeBytes !== seen.sizeBytes) throw new S3Error('InvalidWriteOffset');
     const before = objects.details(bucketId, key, current.order);
-    if (current.order !== seen.order || !before.equals(encodeAttributes(seen.attributes).details)) {
-      throw new S3Error('ConditionalRequestConflict');
-    }
+    // The new bytes lie in volumes of the class that was seen.
+    const isInItsClass =
+      objects.currentStorageClass(bucketId, key, current.order) === encodeStorageClass(seen.attributes.storageClass);
+    const isAsSeen =
+      current.order === seen.order && isInItsClass && before.equals(encodeAttributes(seen.attributes).details);
+    if (!isAsSeen) throw new S3Error('ConditionalRequestConflict');
     const blobs = this.#options.blobs.check(mutation.blobs);
     const newOrder = this.#options.nextIdentifier();
     emit({
