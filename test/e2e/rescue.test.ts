@@ -104,6 +104,7 @@ beforeAll(async () => {
   await putVersions(client);
   await putEncrypted(client);
   await putNewer(client);
+  await putAppended(client);
   client.destroy();
   await server.stop();
   writeFileSync(customerKeyFile(), CUSTOMER_KEY.toString('base64'));
@@ -154,6 +155,28 @@ async function putNewer(client: S3Client): Promise<void> {
   const ObjectEncryption = { SSEKMS: { KMSKeyArn: kms.SSEKMSKeyId } };
   await client.send(new UpdateObjectEncryptionCommand({ Bucket, Key: 'resealed', ObjectEncryption }));
   expected.set(`${Bucket}/named`, Buffer.from('kms')).set(`${Bucket}/resealed`, Body);
+}
+
+/** What an append went on from: a body, nothing, parts of an upload; and empty parts. */
+async function putAppended(client: S3Client): Promise<void> {
+  const Bucket = 'sixth';
+  await client.send(new CreateBucketCommand({ Bucket }));
+  const objects: Record<string, string[]> = {
+    'a body': ['one ', 'two ', 'three ', 'four'],
+    nothing: ['', 'one ', 'two'],
+    'empty parts': ['one ', '', 'two ', ''],
+    'an upload': ['x'.repeat(5_300_000), 'two ', 'three'],
+  };
+  for (const [Key, [first = '', ...added]] of Object.entries(objects)) {
+    const params = { Bucket, Key, Body: Buffer.from(first) };
+    await new Upload({ client, partSize: 5 * 1024 * 1024, params }).done();
+    let whole = first;
+    for (const Body of added) {
+      await client.send(new PutObjectCommand({ Bucket, Key, Body, WriteOffsetBytes: whole.length }));
+      whole += Body;
+    }
+    expected.set(`${Bucket}/${Key}`, Buffer.from(whole));
+  }
 }
 
 const customerKeyFile = (): string => join(server.folder, 'customer.key');

@@ -177,7 +177,10 @@ def note(entry, directory):
 
 
 class ETagChecker:
-    """MD5 of the body, or of the parts' MD5s; other ETags, as of SSE-KMS and SSE-C, are not checked (each piece has been)."""
+    """
+    MD5 of the body, or of the parts' MD5s, appended ones too; other ETags, as of SSE-KMS and SSE-C, are not checked (each
+    piece has been).
+    """
 
     def __init__(self, entry):
         self._etag = entry['etag']
