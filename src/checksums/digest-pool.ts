@@ -39,7 +39,8 @@ export class DigestPool implements ShardChecksums {
 
   crc32c(bytes: Buffer): Promise<number> | undefined {
     const worker = this.#leastLoaded();
-    return worker.crcCount < CRC_LIMIT ? worker.crc32c(bytes) : undefined;
+    // Behind the MD5 of an upload a checksum would wait for milliseconds, and its disk would be taken for a slow one.
+    return worker.laneCount === 0 && worker.crcCount < CRC_LIMIT ? worker.crc32c(bytes) : undefined;
   }
 
   /** Ends the threads; bodies still being hashed fail. */

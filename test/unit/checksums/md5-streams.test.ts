@@ -128,4 +128,14 @@ describe('DigestPool.crc32c', () => {
     await pool.stop();
     expect(await late).toBe(right[3]);
   });
+
+  it('is left to the caller while bodies are hashed on all threads: it would wait behind them', async () => {
+    const pool = new DigestPool({ workerCount: 1 });
+    const memory = Buffer.from(new SharedArrayBuffer(200_000));
+    const set = pool.open(['MD5']);
+    await Promise.all([set.update(memory), expect(pool.crc32c(memory)).toBeUndefined()]);
+    await set.digests();
+    expect(await pool.crc32c(memory)).toBe(crc32c(memory));
+    await pool.stop();
+  });
 });
