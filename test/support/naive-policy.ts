@@ -60,8 +60,10 @@ function who(
   { arn, accountId }: NaiveRequest,
 ): 'no' | 'itself' | 'account' {
   const account = [accountId, `arn:aws:iam::${accountId}:root`];
-  if (NotPrincipal !== undefined)
-    return NotPrincipal.AWS.some((name) => name === arn || account.includes(name)) ? 'no' : 'itself';
+  if (NotPrincipal !== undefined) {
+    const excepted = account.includes(arn) ? account : [arn];
+    return NotPrincipal.AWS.some((name) => excepted.includes(name)) ? 'no' : 'itself';
+  }
   if (Principal === undefined || Principal === '*' || Principal.AWS.includes('*') || Principal.AWS.includes(arn))
     return 'itself';
   return Principal.AWS.some((name) => account.includes(name)) ? 'account' : 'no';

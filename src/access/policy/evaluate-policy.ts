@@ -83,7 +83,9 @@ function namesPrincipal(element: PrincipalElement | undefined, principal: Policy
   if (element === undefined) return 'itself';
   const named = findPrincipal(element, principal);
   if (!element.isNot) return named;
-  return named === 'no' ? 'itself' : 'no';
+  // An account in the list excepts its root alone; its users and roles must stand there themselves, as on AWS.
+  const isRoot = principal.arns.includes(`arn:aws:iam::${principal.accountId}:root`);
+  return named === 'itself' || (named === 'account' && isRoot) ? 'no' : 'itself';
 }
 
 function findPrincipal(element: PrincipalElement, principal: PolicyPrincipal): Named {

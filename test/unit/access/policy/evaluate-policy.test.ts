@@ -71,6 +71,20 @@ describe('principals', () => {
     expect(effectOf({ statement: { Principal }, principal })).toBe(expected);
   });
 
+  test.each<[string, string[], string]>([
+    ['itself', ['arn:aws:iam::111111111111:user/ann', 'arn:aws:iam::111111111111:root'], 'none'],
+    ['another user and the account', ['arn:aws:iam::111111111111:user/bob', 'arn:aws:iam::111111111111:root'], 'deny'],
+    ['the account alone, by its id', ['111111111111'], 'deny'],
+  ])('a Deny of all but %s', (_, AWS, expected) => {
+    expect(effectOf({ statement: { Effect: 'Deny', Principal: undefined, NotPrincipal: { AWS } } })).toBe(expected);
+  });
+
+  test.each(['111111111111', 'arn:aws:iam::111111111111:root'])('a Deny of all but %s leaves root out', (name) => {
+    const statement = { Effect: 'Deny', Principal: undefined, NotPrincipal: { AWS: [name] } };
+    const principal = { ...ANN, arns: ['arn:aws:iam::111111111111:root'] };
+    expect(effectOf({ statement, principal })).toBe('none');
+  });
+
   test('a Deny of the account is for each of its users', () => {
     expect(effectOf({ statement: { Effect: 'Deny', Principal: { AWS: '111111111111' } } })).toBe('deny');
   });
