@@ -190,7 +190,15 @@ export type Mutation =
    * Changes what is said of one version, the current one or the named one: no new version, ETag or time.
    * NoSuchBucket | NoSuchKey | NoSuchVersion | MethodNotAllowed (a delete marker, by its id) | AccessDenied (its lock).
    */
-  | { type: 'ChangeVersion'; bucketId: number; key: string; versionId?: string; change: VersionChange }
+  | {
+      type: 'ChangeVersion';
+      bucketId: number;
+      key: string;
+      versionId?: string;
+      /** PreconditionFailed unless the version has this order. */
+      onlyOrder?: number;
+      change: VersionChange;
+    }
   /**
    * The version's bytes lie elsewhere from now on, in another storage class; everything else of it stays, Last-Modified and
    * ETag too. Only the version of this order: PreconditionFailed when it is gone or was replaced.

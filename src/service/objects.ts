@@ -274,23 +274,31 @@ export class ObjectService {
   }
 
   /**
-   * Changes what is said of a version: its tags, its retention or its legal hold. No new version, ETag or time.
+   * Changes what is said of a version: its tags, its retention, its legal hold or its ACL. No new version, ETag or time.
    *
+   * @param onlyOrder of the version that was seen: no other may stand in its place
    * @throws S3Error NoSuchKey | NoSuchVersion | InvalidArgument (version id) | MethodNotAllowed (a delete marker, by its
-   *   id) | AccessDenied (its lock forbids it)
+   *   id) | AccessDenied (its lock forbids it) | ConditionalRequestConflict (it was replaced)
    */
   async changeVersion(
     { bucket, key, versionId }: ObjectAddress,
     change: VersionChange,
+    onlyOrder?: number,
   ): Promise<{ versionId: string }> {
     if (versionId !== undefined) checkVersionId(versionId);
-    return await this.#stores.metadataStore.commit({
-      type: 'ChangeVersion',
-      bucketId: bucket.bucketId,
-      key,
-      ...(versionId === undefined ? {} : { versionId }),
-      change,
-    });
+    try {
+      return await this.#stores.metadataStore.commit({
+        type: 'ChangeVersion',
+        bucketId: bucket.bucketId,
+        key,
+        ...(versionId === undefined ? {} : { versionId }),
+        ...(onlyOrder === undefined ? {} : { onlyOrder }),
+        change,
+      });
+    } catch (error) {
+      const isReplaced = error instanceof S3Error && error.code === 'PreconditionFailed';
+      throw isReplaced ? new S3Error('ConditionalRequestConflict', { cause: error }) : error;
+    }
   }
 
   /**

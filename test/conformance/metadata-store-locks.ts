@@ -95,6 +95,16 @@ export function describeLocks(current: () => MetadataStore): void {
       expect(await Promise.all([get('k', first), get('k', second)])).toEqual(before);
     });
 
+    test('a change of the version that was seen changes none that took its place', async () => {
+      const seen = await store.getObject({ bucketId, key: 'k', versionId: await put('k') });
+      const other = await store.getObject({ bucketId, key: 'k', versionId: await put('k') });
+      const named = { type: 'ChangeVersion', bucketId, key: 'k', change: tags('a') } as const;
+      await expectCode(store.commit({ ...named, onlyOrder: seen!.order }), 'PreconditionFailed');
+      expect(await get('k', other!.versionId)).toEqual(other);
+      await store.commit({ ...named, onlyOrder: other!.order });
+      expect((await get('k', other!.versionId))?.tags).toEqual([{ key: 'a', value: '' }]);
+    });
+
     test('what is not there, and a delete marker, cannot be changed', async () => {
       await expectCode(change('k', tags('a')), 'NoSuchKey');
       await put('k');

@@ -26,7 +26,7 @@ export class DecideVersionChanges {
     this.#options = options;
   }
 
-  /** @throws S3Error NotImplemented (format 1) | NoSuchBucket | NoSuchKey | NoSuchVersion | MethodNotAllowed | InvalidRequest | AccessDenied */
+  /** @throws S3Error NotImplemented (format 1) | NoSuchBucket | NoSuchKey | NoSuchVersion | MethodNotAllowed | InvalidRequest | AccessDenied | PreconditionFailed */
   change(mutation: Extract<Mutation, { type: 'ChangeVersion' }>): { versionId: string } {
     const { bucketId, change } = mutation;
     requireStoreFormat(this.#options.formatVersion(), 2, 'Changing what is said of a version');
@@ -37,6 +37,7 @@ export class DecideVersionChanges {
     }
     const key = Buffer.from(mutation.key);
     const version = this.#requireVersion(mutation, key);
+    if (mutation.onlyOrder !== undefined && version.order !== mutation.onlyOrder) throw notTheSame();
     const before = this.#options.objects.details(bucketId, key, version.order);
     const encoded = encodeDetails(this.#changed(decodeDetails(before), change));
     if (!encoded.equals(before)) {
