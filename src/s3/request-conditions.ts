@@ -18,7 +18,6 @@ const HEADER_KEYS = new Set([
   's3:if-match',
   's3:if-none-match',
   's3:x-amz-acl',
-  's3:x-amz-content-sha256',
   's3:x-amz-grant-full-control',
   's3:x-amz-grant-read',
   's3:x-amz-grant-read-acp',
@@ -45,6 +44,7 @@ const QUERY_KEYS = new Map([
 ]);
 const REQUEST_TAG = 's3:requestobjecttag/';
 const DAY_MS = 86_400_000;
+const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
 
 /** What the request says of each condition key. @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html */
 export function requestConditions(facts: RequestFacts): ConditionContext {
@@ -109,6 +109,8 @@ function signatureFact(key: string, { authenticated, nowMs }: RequestFacts): rea
       const source = headers.get('x-amz-copy-source');
       return source === undefined ? undefined : [sourceName(source)];
     }
+    case 's3:x-amz-content-sha256':
+      return present(payloadHash(authenticated));
     case 's3:object-lock-remaining-retention-days': {
       const until = Date.parse(headers.get('x-amz-object-lock-retain-until-date') ?? '');
       return Number.isNaN(until) ? undefined : [String(Math.ceil((until - nowMs) / DAY_MS))];
@@ -122,6 +124,14 @@ function signatureFact(key: string, { authenticated, nowMs }: RequestFacts): rea
 
 function isVersion2(kind: AuthenticatedRequest['signatureKind']): boolean {
   return kind === 'presigned-v2' || kind === 'form-v2';
+}
+
+/** The body of a presigned request is unsigned where neither a header nor, in version 4, the query says otherwise. */
+function payloadHash({ headers, raw, signatureKind }: AuthenticatedRequest): string | undefined {
+  const inHeader = headers.get('x-amz-content-sha256');
+  if (inHeader !== undefined || AUTH_TYPES[signatureKind] !== 'REST-QUERY-STRING') return inHeader;
+  const inQuery = raw.query.get('X-Amz-Content-Sha256') ?? raw.query.get('x-amz-content-sha256');
+  return (signatureKind === 'presigned' ? inQuery : undefined) ?? UNSIGNED_PAYLOAD;
 }
 
 /** `20260101T000000Z` of the signature: of the query, or the header. */

@@ -160,3 +160,16 @@ test('an ETag in DeleteObjects is compared only for who may read the object', as
   expect(await anonymous('POST', `/${bucket}?delete`, { body: entry('<ETag>"abc"</ETag>') })).toBe('AccessDenied');
   expect(await anonymous('POST', `/${bucket}?delete`, { body: entry('') })).toBe('200');
 });
+
+test('s3:x-amz-content-sha256 of a presigned URL that names no digest is UNSIGNED-PAYLOAD', async () => {
+  const bucket = await openBucket({
+    Effect: 'Deny',
+    Action: 's3:GetBucketTagging',
+    Condition: { StringEquals: { 's3:x-amz-content-sha256': 'UNSIGNED-PAYLOAD' } },
+  });
+  const path = `/${bucket}?tagging`;
+  const codeOf = async (target: string, isSigned: boolean): Promise<string | undefined> =>
+    /<Code>(.*?)<\/Code>/.exec((await server.request('GET', target, { isSigned })).body)?.[1];
+  expect(await codeOf(path, true)).toBe('NoSuchTagSet');
+  expect(await codeOf(server.presign('GET', path), false)).toBe('AccessDenied');
+});
