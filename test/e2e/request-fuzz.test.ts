@@ -178,7 +178,8 @@ class Fuzzer {
       ]),
       this.pick([...VALUES, ...BODIES]),
     ]);
-    const conditions = [['starts-with', '$key', ''], ...fields.map(([name]) => ['starts-with', `$${name}`, ''])];
+    const names = ['bucket', 'key', ...fields.map(([name]) => name)];
+    const conditions = names.map((name) => ['starts-with', `$${name}`, '']);
     const signature = this.chance(0.7) ? signForm({ credential: server, conditions }) : [];
     const body = formBody([['key', 'form'], ...fields, ...signature, ['file', this.pick(BODIES), this.pick(VALUES)]]);
     return message(

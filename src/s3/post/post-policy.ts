@@ -66,7 +66,8 @@ export function parsePostPolicy(encoded: string): PostPolicy {
 
 /**
  * Every condition must hold, and every field be spoken of by one. `fields` are those before the file, `$bucket` the
- * bucket of the request whatever a field of that name says, `$key` the key that will be written.
+ * bucket of the request whatever a field of that name says, `$key` the key that will be written. A policy that does not
+ * speak of the bucket is refused, as on AWS: it would be good for every bucket of whoever signed it.
  *
  * @throws S3Error AccessDenied
  */
@@ -86,7 +87,7 @@ export function checkPostPolicy(
     }
   }
   const covered = new Set(policy.conditions.map(({ field }) => field));
-  const extra = [...form.fields.keys()].filter(
+  const extra = [...values.keys()].filter(
     (name) => !covered.has(name) && !UNCOVERED_FIELDS.has(name) && !name.startsWith(IGNORED_PREFIX),
   );
   if (extra.length > 0) throw denied(`Extra input fields: ${extra.join(', ')}`);

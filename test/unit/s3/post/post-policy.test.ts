@@ -9,13 +9,14 @@ function encode(document: unknown): string {
   return Buffer.from(typeof document === 'string' ? document : JSON.stringify(document)).toString('base64');
 }
 
+/** The policy speaks of its bucket, and says `conditions`. */
 function check(
   conditions: unknown[],
   fields: Record<string, string>,
-  { key = fields['key'] ?? '', nowMs = NOW_MS, bucket = 'bucket' } = {},
+  { key = fields['key'] ?? '', nowMs = NOW_MS, bucket = 'bucket', ofBucket = [{ bucket }] as unknown[] } = {},
 ): Promise<string> {
   const outcome = Promise.resolve().then(() => {
-    const policy = parsePostPolicy(encode({ expiration: EXPIRATION, conditions }));
+    const policy = parsePostPolicy(encode({ expiration: EXPIRATION, conditions: [...conditions, ...ofBucket] }));
     checkPostPolicy(policy, { fields: new Map(Object.entries(fields)), bucket, key, nowMs });
   });
   return outcome.then(
@@ -76,6 +77,11 @@ describe('a condition', () => {
     ['no conditions', [], { key: 'a' }, 'Extra input fields: key'],
   ])('sec_post_policy_every_field_is_covered__CVE_2026_27607: refused: %s', async (_, conditions, fields, message) => {
     expect(await check(conditions, fields)).toContain(`Invalid according to Policy: ${message}`);
+  });
+
+  it('sec_post_policy_for_every_bucket__CVE_2023_28434: a policy that does not speak of the bucket is refused', async () => {
+    expect(await check([{ key: 'a' }], { key: 'a' }, { ofBucket: [] })).toContain('Extra input fields: bucket');
+    expect(await check([{ key: 'a' }, ['starts-with', '$bucket', '']], { key: 'a' }, { ofBucket: [] })).toBe('allowed');
   });
 
   it('looks at the key that is written, not at the field', async () => {
