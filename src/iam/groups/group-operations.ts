@@ -8,7 +8,8 @@ import { optional, type ParameterSpecs } from '../parameter.ts';
 import { type QueryOperation, queryOperation, type QueryOperationRow } from '../query-operation.ts';
 import { describeGroup, describeUser } from '../rules/describe.ts';
 import { iamTarget } from '../rules/entity-conditions.ts';
-import { groupResource, requireGroup, requireUser, userResource } from '../rules/find-entities.ts';
+import { userTarget } from '../rules/entity-targets.ts';
+import { groupResource, requireGroup, requireUser } from '../rules/find-entities.ts';
 import { GROUP_NAME, PATH, PATH_PREFIX, USER_NAME } from '../rules/parameters.ts';
 
 const MOST_GROUPS_OF_USER = 10;
@@ -162,7 +163,7 @@ const listGroupsForUser = queryOperation({
   service: 'iam',
   parameters: { UserName: USER_NAME, ...PAGING_PARAMETERS },
   target: ({ parameters: { UserName }, principal, services: { identities } }) =>
-    iamTarget(userResource(identities, principal, UserName)),
+    userTarget(identities, principal, UserName),
   handler: async ({ parameters, principal, services: { identities } }) => {
     const { groupIds, accountId } = requireUser(identities, principal, parameters.UserName);
     const all = identities.groups.list(accountId).filter(({ id }) => groupIds.includes(id));

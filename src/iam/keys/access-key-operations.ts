@@ -8,7 +8,8 @@ import { pageOf, PAGING_PARAMETERS } from '../paging.ts';
 import { optional, text } from '../parameter.ts';
 import { queryOperation, type QueryOperationRow, type QueryTarget, type TargetRequest } from '../query-operation.ts';
 import { iamTarget } from '../rules/entity-conditions.ts';
-import { callerAsUser, requireUser, userOrCallerResource } from '../rules/find-entities.ts';
+import { userTarget } from '../rules/entity-targets.ts';
+import { callerAsUser, requireUser } from '../rules/find-entities.ts';
 import { USER_NAME } from '../rules/parameters.ts';
 
 const MOST_KEYS = 2;
@@ -16,7 +17,7 @@ const USER = { UserName: optional(USER_NAME) };
 const KEY_ID = text({ min: 16, max: 128, pattern: /^\w+$/ });
 
 function onUser({ parameters, principal, services }: TargetRequest<typeof USER>): QueryTarget {
-  return iamTarget(userOrCallerResource(services.identities, principal, parameters.UserName));
+  return userTarget(services.identities, principal, parameters.UserName);
 }
 
 /** Whose keys: of a user, of the caller, or of root. */
@@ -129,7 +130,8 @@ const getAccessKeyLastUsed = queryOperation({
     const { accountId } = principal.owner;
     const userId = identities.accessKeys.get(AccessKeyId)?.userId;
     const user = userId === undefined ? undefined : identities.users.get(userId);
-    return iamTarget(user?.accountId === accountId ? userArn(user) : rootArn(accountId));
+    if (user?.accountId !== accountId) return iamTarget(rootArn(accountId));
+    return iamTarget(userArn(user), { resourceTags: user.tags });
   },
   handler: async ({ parameters: { AccessKeyId }, principal, services: { identities, keyUses } }) => {
     const name = userNameOf(identities, principal, AccessKeyId);

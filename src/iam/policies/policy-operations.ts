@@ -5,14 +5,21 @@ import { makeEntityId } from '../../access/identities/identifiers.ts';
 import { IamError } from '../../errors/iam-error.ts';
 import { pageOf, PAGING_PARAMETERS } from '../paging.ts';
 import { flag, optional, text } from '../parameter.ts';
-import { queryOperation, type QueryOperationRow } from '../query-operation.ts';
+import { queryOperation, type QueryOperationRow, type QueryTarget, type TargetRequest } from '../query-operation.ts';
 import { boundedBy, carriersOf, describePolicy, describeTags } from '../rules/describe.ts';
 import { iamTarget } from '../rules/entity-conditions.ts';
+import { policyTarget } from '../rules/entity-targets.ts';
 import { requireOwnPolicy, requirePolicy } from '../rules/find-entities.ts';
 import { ARN, mergeTags, PATH, PATH_PREFIX, POLICY_DOCUMENT, POLICY_NAME, TAGS } from '../rules/parameters.ts';
 import { checkPolicyDocument, policySizeOf } from '../rules/policy-documents.ts';
 
 export const MANAGED_POLICY_LIMIT = 6144;
+export const POLICY = { PolicyArn: ARN };
+
+/** The policy that is named. */
+export function onPolicy({ parameters, principal, services }: TargetRequest<typeof POLICY>): QueryTarget {
+  return policyTarget(services.identities, principal, parameters.PolicyArn);
+}
 
 /** @throws IamError LimitExceeded | MalformedPolicyDocument */
 export function checkManagedPolicy(document: string): void {
@@ -72,7 +79,7 @@ const getPolicy = queryOperation({
   name: 'GetPolicy',
   service: 'iam',
   parameters: { PolicyArn: ARN },
-  target: ({ parameters: { PolicyArn } }) => iamTarget(PolicyArn),
+  target: onPolicy,
   handler: async ({ parameters: { PolicyArn }, principal, services: { identities } }) => {
     const policy = requirePolicy(identities, principal, PolicyArn);
     const { description, tags } = policy;
@@ -122,7 +129,7 @@ const deletePolicy = queryOperation({
   name: 'DeletePolicy',
   service: 'iam',
   parameters: { PolicyArn: ARN },
-  target: ({ parameters: { PolicyArn } }) => iamTarget(PolicyArn),
+  target: onPolicy,
   handler: async ({ parameters: { PolicyArn }, principal, services: { identities } }) => {
     await identities.change(async (writer) => {
       const policy = requireOwnPolicy(identities, principal, PolicyArn);
@@ -153,7 +160,7 @@ const listEntitiesForPolicy = queryOperation({
     PolicyUsageFilter: optional(text({ oneOf: ['PermissionsPolicy', 'PermissionsBoundary'] })),
     ...PAGING_PARAMETERS,
   },
-  target: ({ parameters: { PolicyArn } }) => iamTarget(PolicyArn),
+  target: onPolicy,
   handler: async ({ parameters, principal, services: { identities } }) => {
     const { PolicyArn, EntityFilter, PathPrefix = '/', PolicyUsageFilter } = parameters;
     requirePolicy(identities, principal, PolicyArn);

@@ -2,26 +2,14 @@ import type { ManagedPolicy, PolicyVersion } from '../../access/identities/entit
 import { IamError } from '../../errors/iam-error.ts';
 import { pageOf, PAGING_PARAMETERS } from '../paging.ts';
 import { flag, optional, text } from '../parameter.ts';
-import {
-  type AnswerStructure,
-  queryOperation,
-  type QueryOperationRow,
-  type QueryTarget,
-  type TargetRequest,
-} from '../query-operation.ts';
-import { iamTarget } from '../rules/entity-conditions.ts';
+import { type AnswerStructure, queryOperation, type QueryOperationRow } from '../query-operation.ts';
 import { requireOwnPolicy, requirePolicy } from '../rules/find-entities.ts';
-import { ARN, POLICY_DOCUMENT } from '../rules/parameters.ts';
+import { POLICY_DOCUMENT } from '../rules/parameters.ts';
 import { answerDocument } from '../rules/policy-documents.ts';
-import { checkManagedPolicy } from './policy-operations.ts';
+import { checkManagedPolicy, onPolicy, POLICY } from './policy-operations.ts';
 
-const POLICY = { PolicyArn: ARN };
 const VERSION_ID = text({ pattern: /^v[1-9]\d*(?:\.[A-Za-z0-9-]*)?$/ });
 const MOST_VERSIONS = 5;
-
-function onPolicy({ parameters: { PolicyArn } }: TargetRequest<typeof POLICY>): QueryTarget {
-  return iamTarget(PolicyArn);
-}
 
 /** @see https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreatePolicyVersion.html */
 const createPolicyVersion = queryOperation({

@@ -8,13 +8,8 @@ import { optional } from '../parameter.ts';
 import { queryOperation, type QueryOperationRow } from '../query-operation.ts';
 import { describeUser, describeWholeUser } from '../rules/describe.ts';
 import { iamTarget } from '../rules/entity-conditions.ts';
-import {
-  callerAsUser,
-  requirePolicy,
-  requireUser,
-  userOrCallerResource,
-  userResource,
-} from '../rules/find-entities.ts';
+import { userTarget } from '../rules/entity-targets.ts';
+import { callerAsUser, requirePolicy, requireUser } from '../rules/find-entities.ts';
 import { ARN, mergeTags, NEW_USER_NAME, PATH, PATH_PREFIX, TAGS, USER_NAME } from '../rules/parameters.ts';
 
 /** @see https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateUser.html */
@@ -64,9 +59,7 @@ const getUser = queryOperation({
   service: 'iam',
   parameters: { UserName: optional(USER_NAME) },
   target: ({ parameters: { UserName }, principal, services: { identities } }) =>
-    iamTarget(userOrCallerResource(identities, principal, UserName), {
-      resourceTags: UserName === undefined ? [] : identities.users.find(principal.owner.accountId, UserName)?.tags,
-    }),
+    userTarget(identities, principal, UserName),
   handler: async ({ parameters: { UserName }, principal, services: { identities } }) => {
     const { accountId } = principal.owner;
     const user =
@@ -107,7 +100,7 @@ const updateUser = queryOperation({
     const { accountId } = principal.owner;
     const before = identities.users.find(accountId, UserName);
     // On both: what it is, and what it becomes.
-    await request.authorize('iam:UpdateUser', iamTarget(userResource(identities, principal, UserName)));
+    await request.authorize('iam:UpdateUser', userTarget(identities, principal, UserName));
     const becomes = { accountId, path: NewPath ?? before?.path ?? '/', name: NewUserName ?? UserName };
     await request.authorize('iam:UpdateUser', iamTarget(userArn(becomes)));
     await identities.change(async (writer) => {
@@ -126,9 +119,7 @@ const deleteUser = queryOperation({
   service: 'iam',
   parameters: { UserName: USER_NAME },
   target: ({ parameters: { UserName }, principal, services: { identities } }) =>
-    iamTarget(userResource(identities, principal, UserName), {
-      resourceTags: identities.users.find(principal.owner.accountId, UserName)?.tags,
-    }),
+    userTarget(identities, principal, UserName),
   handler: async ({ parameters: { UserName }, principal, services: { identities } }) => {
     await identities.change(async (writer) => {
       const user = requireUser(identities, principal, UserName);
