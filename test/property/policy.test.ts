@@ -38,3 +38,25 @@ test('a pattern matches what the regular expression of it matches', () => {
     { numRuns: 5000 },
   );
 });
+
+test('a long pattern matches what a short one does', () => {
+  const long = '#'.repeat(300);
+  fc.assert(
+    fc.property(pattern, word, fc.nat(40), (source, text, count) => {
+      const expected = matchesPattern(patternOf(source), text);
+      expect(matchesPattern(patternOf(`${long}${source}${long}`), `${long}${text}${long}`)).toBe(expected);
+      // Between runs, across the words of 32 bits.
+      const [inner, around] = [`#${'?'.repeat(count)}${source}#`, `#${'-'.repeat(count)}${text}#`];
+      const isInner = matchesPattern(patternOf(`*${inner}*`), `+${around}+`);
+      expect(matchesPattern(patternOf(`${long}*${inner}*${long}`), `${long}+${around}+${long}`)).toBe(isInner);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('sec_policy_pattern_that_starts_over: long patterns over long texts end', () => {
+  const text = 'a'.repeat(60_000);
+  expect(matchesPattern(patternOf(`*${'a'.repeat(30_000)}b`), text)).toBe(false);
+  expect(matchesPattern(patternOf(`*${'a'.repeat(30_000)}b*`), text)).toBe(false);
+  expect(matchesPattern(patternOf(`*${'a?'.repeat(15_000)}*`), text)).toBe(true);
+});

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parseIamArn } from '../../access/identities/arns.ts';
 import type { Group, Role, User } from '../../access/identities/entities.ts';
 import type { Identities } from '../../access/identities/identities.ts';
@@ -31,6 +32,10 @@ const ASKED = {
   ),
   ...PAGING_PARAMETERS,
 };
+
+/** What one request may ask for: it is answered beside everybody else's. */
+const MOST_QUESTIONS = 10_000;
+const CONTEXT_LIMIT = 8192;
 
 /** @see https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulateCustomPolicy.html */
 const simulateCustomPolicy = queryOperation({
@@ -73,14 +78,19 @@ const simulatePrincipalPolicy = queryOperation({
   },
 });
 
-function simulate(
+/** @throws IamError ValidationError | InvalidInput (it is too much, or a policy is none) */
+async function simulate(
   parameters: ParameterValues<typeof ASKED>,
   { owner }: Principal,
   held: Pick<CallerPolicies, 'identity' | 'boundary'>,
   facts: ConditionContext,
-): AnswerStructure {
+): Promise<AnswerStructure> {
   const { ActionNames, ContextEntries, PolicyInputList, PermissionsBoundaryPolicyInputList } = parameters;
   if (ActionNames.length === 0) throw new IamError('ValidationError', 'ActionNames must not be empty.');
+  const contextLength = ContextEntries.flatMap(({ ContextKeyValues }) => ContextKeyValues).join('').length;
+  if (contextLength > CONTEXT_LIMIT || ActionNames.length * parameters.ResourceArns.length > MOST_QUESTIONS) {
+    throw new IamError('InvalidInput', 'The simulation asks for too much: send fewer actions, resources or values.');
+  }
   const given = new Map(
     ContextEntries.map(({ ContextKeyName, ContextKeyValues }) => [ContextKeyName.toLowerCase(), ContextKeyValues]),
   );
@@ -97,7 +107,9 @@ function simulate(
   const questions = ActionNames.flatMap((action) => resources.map((resource) => ({ action, resource })));
   const numbered = questions.map((question, index) => ({ ...question, position: String(index).padStart(8, '0') }));
   const { items, IsTruncated, Marker } = pageOf(numbered, parameters, ({ position }) => position);
-  const EvaluationResults = items.map(({ action, resource }) => {
+  const EvaluationResults: AnswerStructure[] = [];
+  for (const { action, resource } of items) {
+    await nextTurn();
     const missing = new Set<string>();
     const context: ConditionContext = (key) => {
       const values = given.get(key) ?? facts(key);
@@ -106,13 +118,13 @@ function simulate(
     };
     const rules = { accountId: undefined, policy: undefined, isGrantedByAcl: false, isPublicPolicyRestricted: false };
     const { isAllowed, reason } = decideAccess({ principal, action, resource, context }, caller, rules);
-    return {
+    EvaluationResults.push({
       EvalActionName: action,
       EvalResourceName: resource,
       EvalDecision: isAllowed ? 'allowed' : reason === 'explicit-deny' ? 'explicitDeny' : 'implicitDeny',
       MissingContextValues: [...missing].toSorted(),
-    };
-  });
+    });
+  }
   return { EvaluationResults, IsTruncated, Marker };
 }
 

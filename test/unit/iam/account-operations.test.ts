@@ -77,3 +77,17 @@ test('a simulation of nobody, or with a policy that is none, is refused', async 
     'InvalidInput',
   );
 });
+
+test('sec_simulation_holds_up_nobody: a simulation that asks for too much is refused', async () => {
+  const many = (name: string, count: number, value: string): Record<string, string> =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`${name}.member.${index + 1}`, value]));
+  const PolicyInputList = { 'PolicyInputList.member.1': policyOf({ Action: 's3:GetObject' }) };
+  const questions = { ...many('ActionNames', 101, 's3:GetObject'), ...many('ResourceArns', 100, '*') };
+  expect((await iam.call('SimulateCustomPolicy', { ...PolicyInputList, ...questions })).code).toBe('InvalidInput');
+  const context = {
+    'ContextEntries.member.1.ContextKeyName': 's3:prefix',
+    'ContextEntries.member.1.ContextKeyValues.member.1': 'a'.repeat(8193),
+  };
+  const asked = { ...PolicyInputList, 'ActionNames.member.1': 's3:GetObject', ...context };
+  expect((await iam.call('SimulateCustomPolicy', asked)).code).toBe('InvalidInput');
+});
