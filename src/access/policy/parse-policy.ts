@@ -149,7 +149,7 @@ function readPrincipals(value: unknown, isNot: boolean): PrincipalElement {
   const isAws = (name: string): boolean =>
     name === '*' ||
     /^\d{12}$/.test(name) ||
-    /^arn:aws:(iam|sts)::\d{12}:(root|user\/.+|role\/.+|assumed-role\/.+\/.+|federated-user\/.+)$/.test(name);
+    /^arn:aws:(iam|sts)::\d{12}:(root|user\/.+|role\/.+|assumed-role\/[^/]+\/.+|federated-user\/.+)$/.test(name);
   if (!principals.aws.every(isAws) || !principals.canonicalUsers.every((id) => /^[0-9a-f]{64}$/.test(id))) {
     throw new PolicyError('Invalid principal in policy');
   }

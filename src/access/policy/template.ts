@@ -20,7 +20,7 @@ type TemplatePart =
   /** Lower-case key; the fallback stands in for a key that the request does not have. */
   | { readonly type: 'variable'; readonly key: string; readonly fallback: string | undefined };
 
-const VARIABLE = /\$\{([^}]*)\}/g;
+const VARIABLE = /\$\{([^{}]*)\}/g;
 const NAMED = /^\s*([A-Za-z0-9_.:/+=@-]+)\s*(?:,\s*'([^']*)'\s*)?$/;
 
 /** @throws TypeError when a variable is not well formed */
@@ -57,14 +57,17 @@ export function splitTemplate({ parts }: Template, separator: string, most: numb
 function parseParts(source: string): TemplatePart[] {
   const parts: TemplatePart[] = [];
   let at = 0;
+  const addText = (text: string): void => {
+    if (text.includes('${')) throw new TypeError(`a policy variable is not closed: ${source}`);
+    if (text !== '') parts.push(textPart(text));
+  };
   for (const match of source.matchAll(VARIABLE)) {
-    if (match.index > at) parts.push(textPart(source.slice(at, match.index)));
+    addText(source.slice(at, match.index));
     parts.push(parseVariable(match[1]!));
     at = match.index + match[0].length;
   }
-  const rest = source.slice(at);
-  if (rest.includes('${')) throw new TypeError(`a policy variable is not closed: ${source}`);
-  if (rest !== '' || parts.length === 0) parts.push(textPart(rest));
+  addText(source.slice(at));
+  if (parts.length === 0) parts.push(textPart(''));
   return parts;
 }
 

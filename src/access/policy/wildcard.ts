@@ -56,7 +56,7 @@ export function matchesPattern(pattern: Pattern, text: string): boolean {
   return p === pattern.length;
 }
 
-/** What stands before the first run and behind the last has its place; each piece between them is where it first fits. */
+/** What stands before the first run and behind the last has its place; pieces between them are where they first fit. */
 function matchesLongPattern(pattern: Pattern, text: string): boolean {
   const firstRun = pattern.indexOf(ANY_RUN);
   if (firstRun === -1) return pattern.length === text.length && standsAt(pattern, text, 0);

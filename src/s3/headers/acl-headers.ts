@@ -50,7 +50,7 @@ export function readAclHeaders(headers: ReadonlyMap<string, string>): AclWish | 
 /** `id="…", uri="…"`. */
 function readGrantees(header: string, value: string): WishedGrant['grantee'][] {
   return value.split(',').map((piece) => {
-    const match = /^\s*(id|uri|emailaddress)\s*=\s*(?:"([^"]*)"|([^"\s]*))\s*$/i.exec(piece);
+    const match = /^(id|uri|emailaddress)\s*=\s*(?:"([^"]*)"|([^"\s]*))$/i.exec(piece.trim());
     const name = match?.[1]?.toLowerCase();
     const content = match?.[2] ?? match?.[3] ?? '';
     if (name === 'id') return { canonicalId: content };

@@ -101,7 +101,8 @@ function holds(operator: FieldCondition['operator'], field: string, given: strin
 }
 
 function parseDocument(encoded: string): unknown {
-  if (!/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(encoded)) throw invalid('Invalid Base64.');
+  // Without the spaces first: a pattern that lets them stand in two places tries all ways to share them out.
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(encoded.replaceAll(/\s/g, ''))) throw invalid('Invalid Base64.');
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(encoded, 'base64'));
     return parseStrictJson(text.replaceAll(/\\(.)/gs, unescapeBeyondJson));

@@ -54,6 +54,8 @@ const REFUSED: [string, string][] = [
   ['an address that is none', withStatement({ Condition: { IpAddress: { 'aws:SourceIp': '10.0.0.0/33' } } })],
   ['an ARN that is none', withStatement({ Condition: { ArnLike: { 'aws:SourceArn': 'bucket' } } })],
   ['a variable that is not closed', withStatement({ Resource: 'arn:aws:s3:::b/${aws:username' })],
+  ['a variable within one', withStatement({ Resource: 'arn:aws:s3:::b/${aws:${aws:username}' })],
+  ['sec_redos: very many that are not closed', withStatement({ Resource: `arn:aws:s3:::b/${'${'.repeat(60_000)}` })],
   [
     'two statements of one Sid',
     JSON.stringify({

@@ -142,7 +142,14 @@ describe('a document', () => {
   });
 
   it('is refused when it is no Base64', async () => {
-    const error = await errorOf(Promise.resolve().then(() => parsePostPolicy('{"a":1}')));
-    expect(error.code).toBe('InvalidPolicyDocument');
+    for (const text of ['{"a":1}', `AAAA${' '.repeat(20_000)}!`]) {
+      const error = await errorOf(Promise.resolve().then(() => parsePostPolicy(text)));
+      expect(error.code).toBe('InvalidPolicyDocument');
+    }
+  });
+
+  it('may be broken into lines', () => {
+    const lines = encode({ expiration: EXPIRATION, conditions: [] }).replaceAll(/.{20}/g, '$&\r\n');
+    expect(parsePostPolicy(lines).conditions).toEqual([]);
   });
 });
