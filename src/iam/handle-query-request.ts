@@ -101,7 +101,7 @@ export class QueryRequestHandler {
     const bodySha256Hex = hash('sha256', body, 'hex');
     const authenticated = authenticator.authenticateForm(raw, { service: row.service, bodySha256Hex, nowMs });
     const { principal, isSigned } = authenticated;
-    const turn = gate.enter(exchange, principal.accessKeyId);
+    const turn = gate.enter(exchange, principal);
     if (turn !== undefined) await turn;
     if (!isSigned && row.isUnsigned !== true) throw new IamError('MissingAuthenticationToken');
     const facts = { authenticated, remoteAddress: exchange.remoteAddress, nowMs, region };

@@ -1,4 +1,5 @@
 import type { RequestLimits } from '../access/limits/request-limits.ts';
+import type { Principal } from '../access/principal.ts';
 import { bytesIn } from '../http/access-log.ts';
 import type { HttpExchange } from '../http/http-exchange.ts';
 import type { TrustedProxies } from '../http/trusted-proxies.ts';
@@ -31,14 +32,14 @@ export class CallerGate {
   }
 
   /**
-   * Once it is known who asks; empty for anonymous. `undefined`: go on at once; else when it resolves.
+   * Once it is known who asks. `undefined`: go on at once; else when it resolves.
    * @throws S3Error SlowDown
    */
-  enter(exchange: HttpExchange, accessKeyId: string): Promise<void> | undefined {
+  enter(exchange: HttpExchange, principal: Principal): Promise<void> | undefined {
     const { access, remoteAddress } = exchange;
-    access.accessKeyId = accessKeyId;
-    if (accessKeyId !== '') this.#limits.checkKey(accessKeyId);
-    const caller = accessKeyId === '' ? remoteAddress : accessKeyId;
+    access.accessKeyId = principal.accessKeyId;
+    const caller = callerName(principal) ?? remoteAddress;
+    if (access.accessKeyId !== '') this.#limits.checkKey(caller);
     const turn = this.#limits.enter(caller);
     if (turn === undefined) {
       access.caller = caller;
@@ -65,8 +66,15 @@ export class CallerGate {
   /** When the answer was sent, or could not be. Every exchange that arrived leaves once. */
   leave(exchange: HttpExchange): void {
     const { access, remoteAddress: address } = exchange;
-    if (access.caller !== undefined) this.#limits.leave(access.caller);
+    const { caller } = access;
+    if (caller !== undefined) this.#limits.leave(caller);
     const sizeBytes = bytesIn(exchange) + access.bytesOut;
-    this.#limits.charge({ address, accessKeyId: access.accessKeyId, sizeBytes });
+    this.#limits.charge({ address, caller: access.accessKeyId === '' ? undefined : caller, sizeBytes });
   }
+}
+
+/** All sessions of a user or role are one caller: it can have as many keys of that kind as it likes. */
+function callerName({ accessKeyId, session, owner, entityId = 'root' }: Principal): string | undefined {
+  if (accessKeyId === '') return undefined;
+  return session === undefined ? accessKeyId : `${owner.accountId}/${entityId}`;
 }

@@ -161,7 +161,7 @@ export class S3RequestHandler {
   ): Promise<S3Response> {
     const { authorizer, gate, log, region } = this.#options;
     const { access } = exchange;
-    const turn = gate.enter(exchange, authenticated.principal.accessKeyId);
+    const turn = gate.enter(exchange, authenticated.principal);
     if (turn !== undefined) await turn;
     if (operation.handler === 'not-implemented') {
       throw new S3Error('NotImplemented', { message: `${operation.name} is not implemented` });

@@ -40,9 +40,9 @@ export class RequestLimits {
     this.#take(this.#addresses, address);
   }
 
-  /** @param accessKeyId whose signature was right. @throws S3Error SlowDown, with Retry-After */
-  checkKey(accessKeyId: string): void {
-    this.#take(this.#keys, accessKeyId);
+  /** @param caller whose signature was right: an access key, or who stands behind temporary ones. @throws S3Error SlowDown, with Retry-After */
+  checkKey(caller: string): void {
+    this.#take(this.#keys, caller);
   }
 
   /** See `FairAdmission.enter`. */
@@ -59,9 +59,9 @@ export class RequestLimits {
   }
 
   /** What a request has moved, known when it is over. */
-  charge({ address, accessKeyId, sizeBytes }: { address: string; accessKeyId: string; sizeBytes: number }): void {
+  charge({ address, caller, sizeBytes }: { address: string; caller: string | undefined; sizeBytes: number }): void {
     this.#addresses[1]?.take(address, sizeBytes);
-    if (accessKeyId !== '') this.#keys[1]?.take(accessKeyId, sizeBytes);
+    if (caller !== undefined) this.#keys[1]?.take(caller, sizeBytes);
   }
 
   #take([requests, bytes]: readonly (TokenBuckets | undefined)[], name: string): void {

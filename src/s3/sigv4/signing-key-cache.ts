@@ -32,6 +32,8 @@ export class SigningKeyCache {
   readonly #entries = new Map<string, { secretAccessKey: string; signingKey: Buffer }>();
 
   get(credential: Pick<Credential, 'accessKeyId' | 'secretAccessKey'>, scope: CredentialScope): Buffer {
+    // IAM and STS take any region: nobody may fill the cache with made-up ones, and their requests are few.
+    if (scope.service !== 's3') return deriveSigningKey(credential.secretAccessKey, scope);
     const name = `${scope.date}/${scope.region}/${scope.service}/${credential.accessKeyId}`;
     const known = this.#entries.get(name);
     if (known !== undefined && known.secretAccessKey === credential.secretAccessKey) return known.signingKey;

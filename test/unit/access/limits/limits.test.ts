@@ -54,7 +54,7 @@ test('bytes are charged when a request is over and refuse the next one', async (
   const clock = new ManualClock();
   const limits = new RequestLimits({ ...NONE, clock, addressRate: 1_000 });
   limits.checkAddress('192.0.2.1');
-  limits.charge({ address: '192.0.2.1', accessKeyId: '', sizeBytes: 3_500 });
+  limits.charge({ address: '192.0.2.1', caller: undefined, sizeBytes: 3_500 });
   expect(() => limits.checkAddress('192.0.2.1')).toThrow(
     expect.objectContaining({ code: 'SlowDown', headers: { 'retry-after': '3' } }),
   );
@@ -67,7 +67,7 @@ test('without limits nothing is refused', () => {
   for (let index = 0; index < 1_000; index++) {
     limits.checkAddress('192.0.2.1');
     limits.checkKey('K');
-    limits.charge({ address: '192.0.2.1', accessKeyId: 'K', sizeBytes: 1e12 });
+    limits.charge({ address: '192.0.2.1', caller: 'K', sizeBytes: 1e12 });
   }
 });
 
