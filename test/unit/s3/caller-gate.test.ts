@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest';
-import type { Principal } from '../../../src/access/principal.ts';
 import type { HttpExchange } from '../../../src/http/http-exchange.ts';
 import { makeTestGate, makeTestLimits } from '../../support/caller-gate-fixture.ts';
 
-const owner = { accountId: '123456789012', canonicalId: 'c', displayName: 'd' } as Principal['owner'];
+const owner = { accountId: '123456789012', canonicalId: 'c', displayName: 'd' };
 const session = { name: 's', issuedAtMs: 0, tags: [], facts: new Map<string, string[]>() };
 
 function exchange(): HttpExchange {
