@@ -64,6 +64,9 @@ export interface AccessControlOptions {
   readonly accountBlock: (accountId: string) => PublicAccessBlock | undefined;
 }
 
+/** Where ACLs are disabled these say what is so anyway; rclone sends `private` with each upload unless told otherwise. */
+const HOLDING: ReadonlySet<string> = new Set(['private', 'bucket-owner-full-control']);
+
 /** S3's rules about who owns objects, and what ACLs may say. */
 export class AccessControlService {
   readonly #options: AccessControlOptions;
@@ -102,7 +105,7 @@ export class AccessControlService {
     const ownership = ownershipOf(bucket.configuration.ownershipControls);
     const givesAll = wish?.kind === 'canned' && wish.name === 'bucket-owner-full-control';
     if (ownership === 'BucketOwnerEnforced') {
-      if (wish !== undefined && !givesAll) this.#requireHolding(bucket.owner, wish);
+      if (wish !== undefined) this.#requireHolding(bucket.owner, wish);
       return { owner: bucket.owner, acl: undefined };
     }
     const isBucketOwners = writer.isAnonymous || (ownership === 'BucketOwnerPreferred' && givesAll);
@@ -163,7 +166,7 @@ export class AccessControlService {
 
   /** ACLs are disabled: one that says what holds anyway is all that can be put. */
   #requireHolding(owner: Owner, wish: AclWish): void {
-    if (wish.kind === 'canned' && wish.name === 'bucket-owner-full-control') return;
+    if (wish.kind === 'canned' && HOLDING.has(wish.name)) return;
     const isHolding =
       wish.kind === 'grants' &&
       normalized(this.#expand(wish, { owner, bucketOwner: owner, isObject: true }), owner) === undefined;
